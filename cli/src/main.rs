@@ -1,0 +1,5 @@
+//! The `spanlite` command.
+
+fn main() -> std::process::ExitCode {
+    spanlite_cli::main()
+}

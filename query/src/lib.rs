@@ -1,0 +1,1 @@
+//! The Spanlite query language: TraceQL and MLflow filters over one tree.

@@ -1,0 +1,1 @@
+//! Hooks that trace programs without touching their calls.

@@ -1,0 +1,1 @@
+//! Jobs that replicate selected traces to MLflow, OTLP backends and files.

@@ -1,0 +1,1 @@
+//! Recognises LLM exchanges over HTTP and joins their streams.

@@ -1,0 +1,1 @@
+//! Trace LLM applications into an embedded store: no server, nothing lost.

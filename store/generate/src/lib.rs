@@ -1,0 +1,1 @@
+//! Seeded workloads of LLM traces for benchmarks, tests and trying Spanlite out.

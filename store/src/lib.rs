@@ -1,0 +1,1 @@
+//! The embedded trace store: a directory of redb segments, journals and state.

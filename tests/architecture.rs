@@ -1,0 +1,141 @@
+//! Holds the direction of dependencies between the workspace's crates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate and the crates of ours that it may use. A new edge is argued here, in review.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("spanlite-model", &[]),
+    ("spanlite-store", &["spanlite-model"]),
+    ("spanlite-formats", &["spanlite-model"]),
+    ("spanlite-generate", &["spanlite-model"]),
+    ("spanlite-query", &["spanlite-model", "spanlite-store"]),
+    ("spanlite-macros", &[]),
+    (
+        "spanlite",
+        &[
+            "spanlite-macros",
+            "spanlite-model",
+            "spanlite-store",
+            "spanlite-query",
+        ],
+    ),
+    ("spanlite-llm", &["spanlite-model"]),
+    (
+        "spanlite-auto",
+        &[
+            "spanlite",
+            "spanlite-model",
+            "spanlite-llm",
+            "spanlite-formats",
+        ],
+    ),
+    (
+        "spanlite-export",
+        &[
+            "spanlite-model",
+            "spanlite-formats",
+            "spanlite-store",
+            "spanlite-query",
+        ],
+    ),
+    (
+        "spanlite-cli",
+        &[
+            "spanlite",
+            "spanlite-export",
+            "spanlite-formats",
+            "spanlite-generate",
+            "spanlite-llm",
+            "spanlite-model",
+            "spanlite-query",
+            "spanlite-store",
+        ],
+    ),
+];
+
+/// Packages that may use everything and that nothing may use.
+const LEAVES: &[&str] = &["spanlite-tests", "spanlite-benches"];
+
+/// Libraries that only one crate may touch, because they are that crate's business.
+const OWNED: &[(&str, &[&str])] = &[
+    (
+        "redb",
+        &["spanlite-store", "spanlite-tests", "spanlite-benches"],
+    ),
+    (
+        "bincode",
+        &["spanlite-store", "spanlite-tests", "spanlite-benches"],
+    ),
+    ("nom", &["spanlite-query"]),
+    ("syn", &["spanlite-macros"]),
+];
+
+fn metadata() -> Value {
+    let out = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("cargo runs");
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    serde_json::from_slice(&out.stdout).expect("cargo metadata prints JSON")
+}
+
+/// Every package with the names of its direct dependencies (not those of its tests).
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages
+        .iter()
+        .map(|package| {
+            let uses = package["dependencies"]
+                .as_array()
+                .expect("dependencies")
+                .iter()
+                .filter(|dependency| dependency["kind"] != "dev")
+                .map(|dependency| dependency["name"].as_str().expect("name").to_owned())
+                .collect();
+            (package["name"].as_str().expect("name").to_owned(), uses)
+        })
+        .collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let table: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (package, uses) in dependencies() {
+        if LEAVES.contains(&package.as_str()) {
+            continue;
+        }
+        let Some(allowed) = table.get(package.as_str()) else {
+            wrong.push(format!("{package} is not in the table"));
+            continue;
+        };
+        for used in uses.iter().filter(|used| used.starts_with("spanlite")) {
+            if !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{package} may not use {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn libraries_stay_behind_the_crate_that_owns_them() {
+    let mut wrong = Vec::new();
+    for (package, uses) in dependencies() {
+        for (library, owners) in OWNED {
+            if uses.contains(*library) && !owners.contains(&package.as_str()) {
+                wrong.push(format!("{package} may not use {library}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
