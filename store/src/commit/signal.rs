@@ -1,0 +1,223 @@
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{FlushError, StorageError};
+use crate::options::{OpenOptions, Overload};
+
+/// Nothing waits; the commit thread sleeps without a deadline.
+const IDLE: u8 = 0;
+/// Records wait; the commit thread sleeps until its interval is over.
+const PENDING: u8 = 1;
+/// Enough records wait for a commit before the interval is over.
+const FULL: u8 = 2;
+
+/// What a caller asks of the commit thread.
+pub(crate) enum Request {
+    /// Commit everything that was appended before, then answer.
+    Flush(Sender<Result<(), FlushError>>),
+    /// Commit, then end.
+    Close(Sender<Result<(), FlushError>>),
+}
+
+/// What appending threads and the commit thread tell each other.
+///
+/// Appending costs two atomic operations here and no system call, except for the first record
+/// after an idle time and the one that fills a commit: these wake the commit thread.
+pub(crate) struct Signal {
+    state: AtomicU8,
+    pending_bytes: AtomicUsize,
+    dropped: AtomicU64,
+    failing: AtomicBool,
+    closed: AtomicBool,
+    commit_bytes: usize,
+    memory_limit_bytes: usize,
+    overload: Overload,
+    thread: OnceLock<Thread>,
+    requests: Mutex<Vec<Request>>,
+    room: Condvar,
+    room_lock: Mutex<()>,
+}
+
+impl Signal {
+    pub(crate) fn new(options: &OpenOptions) -> Self {
+        Self {
+            state: AtomicU8::new(IDLE),
+            pending_bytes: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            commit_bytes: options.commit_bytes.max(1),
+            memory_limit_bytes: options.memory_limit_bytes.max(1),
+            overload: options.overload,
+            thread: OnceLock::new(),
+            requests: Mutex::new(Vec::new()),
+            room: Condvar::new(),
+            room_lock: Mutex::new(()),
+        }
+    }
+
+    /// Asks for memory for a record of `bytes`, waiting if the store was opened so. False: the
+    /// record is to be dropped, and is counted here.
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // A record larger than the limit passes when it is alone, else it could never be stored.
+        if before == 0 || before + bytes <= self.memory_limit_bytes {
+            return !self.closed.load(Ordering::Relaxed) || self.give_back(bytes);
+        }
+        self.reserve_slowly(bytes)
+    }
+
+    #[cold]
+    fn reserve_slowly(&self, bytes: usize) -> bool {
+        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.wake(FULL);
+        while self.overload == Overload::Block
+            && !self.failing.load(Ordering::Acquire)
+            && !self.closed.load(Ordering::Acquire)
+        {
+            let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+            if before == 0 || before + bytes <= self.memory_limit_bytes {
+                return true;
+            }
+            self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let lock = self
+                .room_lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // The time limit covers a wake-up between the look above and the wait.
+            drop(self.room.wait_timeout(lock, Duration::from_millis(20)));
+        }
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    #[cold]
+    fn give_back(&self, bytes: usize) -> bool {
+        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+
+    /// Tells that a record for which memory was reserved can be taken.
+    #[inline]
+    pub(crate) fn appended(&self) {
+        let wanted = if self.pending_bytes.load(Ordering::Relaxed) >= self.commit_bytes {
+            FULL
+        } else {
+            PENDING
+        };
+        if self.state.load(Ordering::Relaxed) < wanted {
+            self.wake(wanted);
+        }
+    }
+
+    #[cold]
+    fn wake(&self, wanted: u8) {
+        if self.state.fetch_max(wanted, Ordering::AcqRel) < wanted
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Returns memory after a commit.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let _lock = self
+            .room_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.room.notify_all();
+    }
+
+    /// Bytes of records that are in memory.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many records were dropped for want of memory or after the close.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Counts records that were lost elsewhere.
+    pub(crate) fn count_dropped(&self, records: u64) {
+        self.dropped.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Waits until everything that was appended before, on any thread, is on disk.
+    pub(crate) fn flush(&self) -> Result<(), FlushError> {
+        let (reply, answer) = mpsc::channel();
+        self.request(Request::Flush(reply))?;
+        answer.recv().map_err(|_| FlushError::Closed)?
+    }
+
+    /// Hands a request to the commit thread.
+    pub(crate) fn request(&self, request: Request) -> Result<(), FlushError> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(FlushError::Closed);
+        }
+        requests.push(request);
+        drop(requests);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+        Ok(())
+    }
+
+    /// Names the calling thread as the commit thread.
+    pub(super) fn attend(&self) {
+        // Set once, by the one commit thread.
+        drop(self.thread.set(std::thread::current()));
+    }
+
+    /// Sleeps until there is something to do; returns what was asked for.
+    pub(super) fn wait(&self, interval: Duration) -> Vec<Request> {
+        let mut deadline = None;
+        loop {
+            let requests =
+                std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
+            if !requests.is_empty() {
+                return requests;
+            }
+            match self.state.load(Ordering::Acquire) {
+                IDLE => std::thread::park(),
+                PENDING => {
+                    let end = *deadline.get_or_insert_with(|| Instant::now() + interval);
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Vec::new();
+                    }
+                    std::thread::park_timeout(left);
+                }
+                _ => return Vec::new(),
+            }
+        }
+    }
+
+    /// Forgets that records wait; to be called before they are taken.
+    pub(super) fn begin_take(&self) {
+        self.state.store(IDLE, Ordering::Release);
+    }
+
+    /// Tells appending threads how the last commit went.
+    pub(super) fn set_outcome(&self, outcome: Result<(), &StorageError>) {
+        self.failing.store(outcome.is_err(), Ordering::Release);
+        if outcome.is_err() {
+            // What failed waits for the next interval.
+            self.state.fetch_max(PENDING, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes no more records or requests; returns the requests that came too late to be served.
+    pub(super) fn close(&self) -> Vec<Request> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        self.room.notify_all();
+        std::mem::take(&mut *requests)
+    }
+}
