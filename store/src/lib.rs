@@ -10,6 +10,7 @@ mod error;
 mod fork;
 mod journal;
 mod options;
+pub mod record;
 
 pub use codec::ValueError;
 pub use error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};

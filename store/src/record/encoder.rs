@@ -1,0 +1,389 @@
+//! Writes a span while it runs.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+use spanlite_model::{SpanId, SpanKind, StatusCode, TraceId, Value};
+
+use super::layout::{
+    SPAN, SPAN_HEAD, at, bit, end_field, field, put_field, put_text, put_varint, start_field, tag,
+};
+use super::serializer::{HIDDEN, Redact, ValueWriter};
+use super::value::put_value;
+
+/// What is known of a span when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanHead {
+    /// The trace it belongs to.
+    pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// The span it runs in.
+    pub parent_span_id: Option<SpanId>,
+    /// When it began, in Unix nanoseconds.
+    pub start_time_unix_nano: u64,
+    /// OTLP's flags.
+    pub flags: u32,
+}
+
+/// Writes one span into a buffer that is used again for the next one.
+///
+/// Times, kind and status lie at fixed places and are changed in place; everything else is
+/// appended. No method fails: a value whose `Serialize` returns an error is stored as a text that
+/// says so.
+#[derive(Debug, Default)]
+pub struct SpanEncoder {
+    bytes: Vec<u8>,
+    value_limit_bytes: usize,
+    cut: bool,
+}
+
+impl SpanEncoder {
+    /// An encoder without a buffer yet.
+    pub const fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            value_limit_bytes: usize::MAX,
+            cut: false,
+        }
+    }
+
+    /// Sets how many bytes one captured value may take. Longer texts are cut and further elements
+    /// left out, with a mark at the place.
+    pub fn set_value_limit_bytes(&mut self, bytes: usize) {
+        self.value_limit_bytes = bytes;
+    }
+
+    /// Returns whether a value of this span was cut.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Begins a span; what the buffer held is dropped.
+    #[inline]
+    pub fn begin(&mut self, head: &SpanHead) {
+        let mut bytes = [0; SPAN_HEAD];
+        bytes[0] = SPAN;
+        bytes[at::FLAGS].copy_from_slice(&head.flags.to_le_bytes());
+        bytes[at::TRACE_ID].copy_from_slice(head.trace_id.as_bytes());
+        bytes[at::SPAN_ID].copy_from_slice(head.span_id.as_bytes());
+        if let Some(parent) = head.parent_span_id {
+            bytes[at::BITS] = bit::HAS_PARENT;
+            bytes[at::PARENT].copy_from_slice(parent.as_bytes());
+        }
+        bytes[at::START].copy_from_slice(&head.start_time_unix_nano.to_le_bytes());
+        self.cut = false;
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&bytes);
+    }
+
+    /// The record as far as it is written; empty before the first [`Self::begin`].
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes the buffer holds on to.
+    pub fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    fn head(&mut self) -> Option<&mut [u8; SPAN_HEAD]> {
+        self.bytes.first_chunk_mut()
+    }
+
+    /// Says when the span ended, in Unix nanoseconds.
+    #[inline]
+    pub fn set_end(&mut self, end_time_unix_nano: u64) {
+        if let Some(head) = self.head() {
+            head[at::BITS] |= bit::ENDED;
+            head[at::END].copy_from_slice(&end_time_unix_nano.to_le_bytes());
+        }
+    }
+
+    /// Moves the start, in Unix nanoseconds.
+    pub fn set_start(&mut self, start_time_unix_nano: u64) {
+        if let Some(head) = self.head() {
+            head[at::START].copy_from_slice(&start_time_unix_nano.to_le_bytes());
+        }
+    }
+
+    /// Sets OpenTelemetry's role.
+    pub fn set_kind(&mut self, kind: SpanKind) {
+        if let Some(head) = self.head() {
+            head[at::KIND] = kind as u8;
+        }
+    }
+
+    /// Sets the status without a message.
+    pub fn set_status(&mut self, code: StatusCode) {
+        if let Some(head) = self.head() {
+            head[at::STATUS] = code as u8;
+        }
+    }
+
+    /// Sets the message of the status.
+    pub fn set_status_message(&mut self, message: &str) {
+        self.text_field(field::STATUS_MESSAGE, message);
+    }
+
+    /// Sets the name.
+    #[inline]
+    pub fn set_name(&mut self, name: &str) {
+        self.text_field(field::NAME, name);
+    }
+
+    /// Sets MLflow's role.
+    pub fn set_span_type(&mut self, span_type: &str) {
+        self.text_field(field::SPAN_TYPE, span_type);
+    }
+
+    /// Sets the W3C trace state.
+    pub fn set_trace_state(&mut self, trace_state: &str) {
+        self.text_field(field::TRACE_STATE, trace_state);
+    }
+
+    #[inline]
+    fn text_field(&mut self, tag: u8, text: &str) {
+        put_field(&mut self.bytes, tag, |out| {
+            out.extend_from_slice(text.as_bytes());
+        });
+    }
+
+    /// Sets an attribute, in place of an earlier one with its key.
+    #[inline]
+    pub fn set_attribute<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+        redact: Option<&dyn Redact>,
+    ) {
+        let start = start_field(&mut self.bytes, field::SET_ATTRIBUTE);
+        put_text(&mut self.bytes, key);
+        if self.may_store(key, redact) {
+            self.value(value, redact);
+        }
+        end_field(&mut self.bytes, start);
+    }
+
+    /// Sets an attribute to what a formatting prints.
+    pub fn set_attribute_display(
+        &mut self,
+        key: &str,
+        text: fmt::Arguments<'_>,
+        redact: Option<&dyn Redact>,
+    ) {
+        let start = start_field(&mut self.bytes, field::SET_ATTRIBUTE);
+        put_text(&mut self.bytes, key);
+        if self.may_store(key, redact) {
+            self.display(text, redact);
+        }
+        end_field(&mut self.bytes, start);
+    }
+
+    /// Sets an attribute to a typed value, bytes and numbers that JSON does not know included.
+    pub fn set_attribute_value(&mut self, key: &str, value: &Value) {
+        let start = start_field(&mut self.bytes, field::SET_ATTRIBUTE);
+        put_text(&mut self.bytes, key);
+        put_value(&mut self.bytes, value);
+        end_field(&mut self.bytes, start);
+    }
+
+    /// Sets what went in.
+    pub fn set_inputs<T: Serialize + ?Sized>(&mut self, value: &T, redact: Option<&dyn Redact>) {
+        let start = start_field(&mut self.bytes, field::INPUTS);
+        self.value(value, redact);
+        end_field(&mut self.bytes, start);
+    }
+
+    /// Sets what came out.
+    pub fn set_outputs<T: Serialize + ?Sized>(&mut self, value: &T, redact: Option<&dyn Redact>) {
+        let start = start_field(&mut self.bytes, field::OUTPUTS);
+        self.value(value, redact);
+        end_field(&mut self.bytes, start);
+    }
+
+    /// Sets what came out to what a formatting prints.
+    pub fn set_outputs_display(&mut self, text: fmt::Arguments<'_>, redact: Option<&dyn Redact>) {
+        let start = start_field(&mut self.bytes, field::OUTPUTS);
+        self.display(text, redact);
+        end_field(&mut self.bytes, start);
+    }
+
+    /// Begins a map as the inputs, entry by entry.
+    pub fn start_inputs(&mut self) -> InputsEncoder<'_> {
+        let start = start_field(&mut self.bytes, field::INPUTS);
+        self.bytes.push(tag::MAP);
+        InputsEncoder { span: self, start }
+    }
+
+    /// Adds an event; its attributes come by the returned value.
+    pub fn add_event(&mut self, name: &str, time_unix_nano: u64) -> EventEncoder<'_> {
+        let start = start_field(&mut self.bytes, field::EVENT);
+        self.bytes.extend_from_slice(&time_unix_nano.to_le_bytes());
+        put_varint(&mut self.bytes, 0);
+        put_text(&mut self.bytes, name);
+        EventEncoder { span: self, start }
+    }
+
+    /// Adds a link; its attributes come by the returned value.
+    pub fn add_link(&mut self, trace_id: TraceId, span_id: SpanId) -> EventEncoder<'_> {
+        let start = start_field(&mut self.bytes, field::LINK);
+        self.bytes.extend_from_slice(trace_id.as_bytes());
+        self.bytes.extend_from_slice(span_id.as_bytes());
+        self.bytes.extend_from_slice(&[0; 4]);
+        put_varint(&mut self.bytes, 0);
+        put_text(&mut self.bytes, "");
+        EventEncoder { span: self, start }
+    }
+
+    /// Returns whether a value under this key may be stored; writes the mark if not.
+    #[inline]
+    fn may_store(&mut self, key: &str, redact: Option<&dyn Redact>) -> bool {
+        let hidden = redact.is_some_and(|redact| redact.hides_key(key));
+        if hidden {
+            put_value(&mut self.bytes, &Value::from(HIDDEN));
+        }
+        !hidden
+    }
+
+    #[inline]
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T, redact: Option<&dyn Redact>) {
+        self.write(redact, |writer| {
+            value
+                .serialize(&mut *writer)
+                .err()
+                .map(|error| format!("[not serialisable: {error}]"))
+        });
+    }
+
+    fn display(&mut self, text: fmt::Arguments<'_>, redact: Option<&dyn Redact>) {
+        self.write(redact, |writer| {
+            writer.display(text);
+            None
+        });
+    }
+
+    /// Writes one value by code that is not ours, which may fail half-way or panic.
+    #[inline]
+    fn write(
+        &mut self,
+        redact: Option<&dyn Redact>,
+        write: impl FnOnce(&mut ValueWriter<'_>) -> Option<String>,
+    ) {
+        let start = self.bytes.len();
+        let mut writer = ValueWriter::new(&mut self.bytes, self.value_limit_bytes, redact);
+        // The buffer is cut back to `start` after a panic, so nothing half-written is seen.
+        let failure = catch_unwind(AssertUnwindSafe(|| write(&mut writer)))
+            .unwrap_or_else(|_| Some("[panicked while it was captured]".to_owned()));
+        self.cut |= writer.cut;
+        if let Some(failure) = failure {
+            self.bytes.truncate(start);
+            put_value(&mut self.bytes, &Value::String(failure));
+        }
+    }
+}
+
+/// Writes the attributes of an event or a link, which ends when this is dropped.
+#[derive(Debug)]
+pub struct EventEncoder<'s> {
+    span: &'s mut SpanEncoder,
+    start: usize,
+}
+
+impl EventEncoder<'_> {
+    /// Adds an attribute.
+    pub fn attribute<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+        redact: Option<&dyn Redact>,
+    ) -> &mut Self {
+        put_text(&mut self.span.bytes, key);
+        if self.span.may_store(key, redact) {
+            self.span.value(value, redact);
+        }
+        self
+    }
+
+    /// Adds an attribute that holds a value as JSON text.
+    pub fn attribute_json_text<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+        redact: Option<&dyn Redact>,
+    ) -> &mut Self {
+        put_text(&mut self.span.bytes, key);
+        self.span.bytes.push(tag::QUOTED);
+        self.span.value(value, redact);
+        self
+    }
+
+    /// Adds an attribute that holds what a formatting prints.
+    pub fn attribute_display(
+        &mut self,
+        key: &str,
+        text: fmt::Arguments<'_>,
+        redact: Option<&dyn Redact>,
+    ) -> &mut Self {
+        put_text(&mut self.span.bytes, key);
+        self.span.display(text, redact);
+        self
+    }
+}
+
+impl Drop for EventEncoder<'_> {
+    fn drop(&mut self) {
+        end_field(&mut self.span.bytes, self.start);
+    }
+}
+
+/// Writes the inputs of a span one by one, as a map that ends when this is dropped.
+#[derive(Debug)]
+pub struct InputsEncoder<'s> {
+    span: &'s mut SpanEncoder,
+    start: usize,
+}
+
+impl InputsEncoder<'_> {
+    /// Adds an input.
+    #[inline]
+    pub fn entry<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+        redact: Option<&dyn Redact>,
+    ) -> &mut Self {
+        self.key(key);
+        if self.span.may_store(key, redact) {
+            self.span.value(value, redact);
+        }
+        self
+    }
+
+    /// Adds an input as a formatting prints it.
+    pub fn entry_display(
+        &mut self,
+        key: &str,
+        text: fmt::Arguments<'_>,
+        redact: Option<&dyn Redact>,
+    ) -> &mut Self {
+        self.key(key);
+        if self.span.may_store(key, redact) {
+            self.span.display(text, redact);
+        }
+        self
+    }
+
+    fn key(&mut self, key: &str) {
+        self.span.bytes.push(tag::STRING);
+        put_text(&mut self.span.bytes, key);
+    }
+}
+
+impl Drop for InputsEncoder<'_> {
+    fn drop(&mut self) {
+        self.span.bytes.push(tag::END);
+        end_field(&mut self.span.bytes, self.start);
+    }
+}
