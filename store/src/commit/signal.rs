@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FlushError, StorageError};
 use crate::options::{OpenOptions, Overload};
-use crate::state::StateWriter;
 
 /// Nothing waits; the commit thread sleeps without a deadline.
 const IDLE: u8 = 0;
@@ -15,22 +14,8 @@ const PENDING: u8 = 1;
 /// Enough records wait for a commit before the interval is over.
 const FULL: u8 = 2;
 
-/// Records that are stored apart from those of the journal, durable when the answer comes.
-pub(crate) struct StoreRequest {
-    /// Records one after another, each behind its length as a little-endian `u32`.
-    pub(crate) records: Vec<u8>,
-    /// The resource and scope of records that name none.
-    pub(crate) origin: Vec<u8>,
-    /// Where the answer goes.
-    pub(crate) reply: Sender<Result<(), StorageError>>,
-}
-
 /// What a caller asks of the commit thread.
 pub(crate) enum Request {
-    /// Store these records.
-    Store(StoreRequest),
-    /// Change the state file.
-    State(Box<dyn FnOnce(&mut StateWriter) + Send>),
     /// Commit everything that was appended before, then answer.
     Flush(Sender<Result<(), FlushError>>),
     /// Commit, then end.
@@ -54,12 +39,6 @@ pub(crate) struct Signal {
     requests: Mutex<Vec<Request>>,
     room: Condvar,
     room_lock: Mutex<()>,
-}
-
-impl std::fmt::Debug for Signal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signal").finish_non_exhaustive()
-    }
 }
 
 impl Signal {
@@ -190,11 +169,10 @@ impl Signal {
         Ok(())
     }
 
-    /// Names the commit thread. What was appended before wakes it.
-    pub(crate) fn attend(&self, thread: Thread) {
-        thread.unpark();
-        // Set once, by whoever started the one commit thread.
-        drop(self.thread.set(thread));
+    /// Names the calling thread as the commit thread.
+    pub(super) fn attend(&self) {
+        // Set once, by the one commit thread.
+        drop(self.thread.set(std::thread::current()));
     }
 
     /// Sleeps until there is something to do; returns what was asked for.

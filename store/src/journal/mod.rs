@@ -16,7 +16,6 @@
 //! Positions only grow. Each region counts on its own, so that threads need not agree on an order.
 
 #![expect(
-    dead_code,
     clippy::unnecessary_wraps,
     clippy::unused_self,
     clippy::no_effect_underscore_binding,
