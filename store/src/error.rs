@@ -168,6 +168,9 @@ pub enum OpenError {
     /// A file cannot be read or written.
     #[error("cannot open the store")]
     Storage(#[from] StorageError),
+    /// The part that writes cannot be started.
+    #[error("cannot open the store for writing")]
+    Writer(#[source] Arc<StorageError>),
 }
 
 /// Why what was appended is not on disk.
@@ -212,6 +215,16 @@ pub enum WriteError {
 impl From<StorageError> for WriteError {
     fn from(source: StorageError) -> Self {
         Self::Storage(Arc::new(source))
+    }
+}
+
+impl From<FlushError> for WriteError {
+    fn from(error: FlushError) -> Self {
+        match error {
+            FlushError::ReadOnly => Self::ReadOnly,
+            FlushError::Closed => Self::Closed,
+            FlushError::Failed { source, .. } => Self::Storage(source),
+        }
     }
 }
 

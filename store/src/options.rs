@@ -59,7 +59,7 @@ impl OpenOptions {
 }
 
 /// Whether a process may write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Reads and writes.
     ReadWrite,

@@ -126,15 +126,8 @@ fn finish(mut value: Vec<u8>, place: Place) -> Vec<u8> {
     value
 }
 
-/// A body out of its frame.
-#[derive(Debug)]
-pub(crate) struct Unsealed {
-    pub(crate) version: u8,
-    pub(crate) body: Vec<u8>,
-}
-
 /// Takes the frame off and checks it. `supported` is the newest version the caller reads.
-pub(crate) fn unseal(value: &[u8], place: Place, supported: u8) -> Result<Unsealed, ValueError> {
+pub(crate) fn unseal(value: &[u8], place: Place, supported: u8) -> Result<Vec<u8>, ValueError> {
     let too_short = ValueError::TooShort { bytes: value.len() };
     let Some((framed, checksum)) = value.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err(too_short);
@@ -151,23 +144,18 @@ pub(crate) fn unseal(value: &[u8], place: Place, supported: u8) -> Result<Unseal
             supported,
         });
     }
-    let body = if flags & FLAG_ZSTD == 0 {
-        body.to_vec()
-    } else {
-        let (raw_length, compressed) = body.split_first_chunk::<4>().ok_or(too_short)?;
-        let raw_length = u32::from_le_bytes(*raw_length) as usize;
-        if raw_length > MAX_RAW_BYTES {
-            return Err(ValueError::Compression);
-        }
-        zstd::bulk::decompress(compressed, raw_length)
-            .ok()
-            .filter(|body| body.len() == raw_length)
-            .ok_or(ValueError::Compression)?
-    };
-    Ok(Unsealed {
-        version: *version,
-        body,
-    })
+    if flags & FLAG_ZSTD == 0 {
+        return Ok(body.to_vec());
+    }
+    let (raw_length, compressed) = body.split_first_chunk::<4>().ok_or(too_short)?;
+    let raw_length = u32::from_le_bytes(*raw_length) as usize;
+    if raw_length > MAX_RAW_BYTES {
+        return Err(ValueError::Compression);
+    }
+    zstd::bulk::decompress(compressed, raw_length)
+        .ok()
+        .filter(|body| body.len() == raw_length)
+        .ok_or(ValueError::Compression)
 }
 
 #[cfg(test)]
@@ -183,8 +171,7 @@ mod tests {
         let long = b"abc".repeat(100);
         for body in [&b""[..], b"x", &long] {
             for value in [seal(1, body, place()), seal_compressed(1, body, place())] {
-                let unsealed = unseal(&value, place(), 1).unwrap();
-                assert_eq!((unsealed.version, &unsealed.body[..]), (1, body));
+                assert_eq!(unseal(&value, place(), 1).unwrap(), body);
                 for bit in 0..value.len() * 8 {
                     let mut damaged = value.clone();
                     damaged[bit / 8] ^= 1 << (bit % 8);

@@ -1,5 +1,11 @@
 //! The background thread that stores what was appended.
+//!
+//! One thread of the process holds the handles that write: commits take 1 to 20 ms, and seconds
+//! on a busy disk, which is no time that a traced program should lose.
 
+mod active;
+mod committer;
 mod signal;
 
-pub(crate) use signal::Signal;
+pub(crate) use committer::{Committer, Counters};
+pub(crate) use signal::{Request, Signal, StoreRequest};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FlushError, StorageError};
 use crate::options::{OpenOptions, Overload};
+use crate::state::StateWriter;
 
 /// Nothing waits; the commit thread sleeps without a deadline.
 const IDLE: u8 = 0;
@@ -14,8 +15,22 @@ const PENDING: u8 = 1;
 /// Enough records wait for a commit before the interval is over.
 const FULL: u8 = 2;
 
+/// Records that are stored apart from those of the journal, durable when the answer comes.
+pub(crate) struct StoreRequest {
+    /// Records one after another, each behind its length as a little-endian `u32`.
+    pub(crate) records: Vec<u8>,
+    /// The resource and scope of records that name none.
+    pub(crate) origin: Vec<u8>,
+    /// Where the answer goes.
+    pub(crate) reply: Sender<Result<(), StorageError>>,
+}
+
 /// What a caller asks of the commit thread.
 pub(crate) enum Request {
+    /// Store these records.
+    Store(StoreRequest),
+    /// Change the state file.
+    State(Box<dyn FnOnce(&mut StateWriter) + Send>),
     /// Commit everything that was appended before, then answer.
     Flush(Sender<Result<(), FlushError>>),
     /// Commit, then end.
@@ -24,21 +39,27 @@ pub(crate) enum Request {
 
 /// What appending threads and the commit thread tell each other.
 ///
-/// Appending costs two atomic operations here and no system call, except for the first record
-/// after an idle time and the one that fills a commit: these wake the commit thread.
+/// Appending costs two loads here and no system call, except for the first record after an idle
+/// time and the one that fills a commit: these wake the commit thread.
 pub(crate) struct Signal {
     state: AtomicU8,
+    /// Bytes in regions of the journal that are full and not stored.
     pending_bytes: AtomicUsize,
     dropped: AtomicU64,
     failing: AtomicBool,
     closed: AtomicBool,
     commit_bytes: usize,
-    memory_limit_bytes: usize,
     overload: Overload,
     thread: OnceLock<Thread>,
     requests: Mutex<Vec<Request>>,
     room: Condvar,
     room_lock: Mutex<()>,
+}
+
+impl std::fmt::Debug for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signal").finish_non_exhaustive()
+    }
 }
 
 impl Signal {
@@ -50,7 +71,6 @@ impl Signal {
             failing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             commit_bytes: options.commit_bytes.max(1),
-            memory_limit_bytes: options.memory_limit_bytes.max(1),
             overload: options.overload,
             thread: OnceLock::new(),
             requests: Mutex::new(Vec::new()),
@@ -59,49 +79,7 @@ impl Signal {
         }
     }
 
-    /// Asks for memory for a record of `bytes`, waiting if the store was opened so. False: the
-    /// record is to be dropped, and is counted here.
-    pub(crate) fn reserve(&self, bytes: usize) -> bool {
-        let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // A record larger than the limit passes when it is alone, else it could never be stored.
-        if before == 0 || before + bytes <= self.memory_limit_bytes {
-            return !self.closed.load(Ordering::Relaxed) || self.give_back(bytes);
-        }
-        self.reserve_slowly(bytes)
-    }
-
-    #[cold]
-    fn reserve_slowly(&self, bytes: usize) -> bool {
-        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.wake(FULL);
-        while self.overload == Overload::Block
-            && !self.failing.load(Ordering::Acquire)
-            && !self.closed.load(Ordering::Acquire)
-        {
-            let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-            if before == 0 || before + bytes <= self.memory_limit_bytes {
-                return true;
-            }
-            self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            let lock = self
-                .room_lock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            // The time limit covers a wake-up between the look above and the wait.
-            drop(self.room.wait_timeout(lock, Duration::from_millis(20)));
-        }
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    #[cold]
-    fn give_back(&self, bytes: usize) -> bool {
-        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    /// Tells that a record for which memory was reserved can be taken.
+    /// Tells that a record can be taken.
     #[inline]
     pub(crate) fn appended(&self) {
         let wanted = if self.pending_bytes.load(Ordering::Relaxed) >= self.commit_bytes {
@@ -133,9 +111,33 @@ impl Signal {
         self.room.notify_all();
     }
 
-    /// Bytes of records that are in memory.
-    pub(crate) fn pending_bytes(&self) -> usize {
-        self.pending_bytes.load(Ordering::Relaxed)
+    /// Tells that a region of the journal is full and waits for its commit.
+    pub(crate) fn filled(&self, bytes: usize) {
+        self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.appended();
+    }
+
+    /// Tries to get room in the journal until it works, waiting in between if the store was opened
+    /// so. `None`: the record is to be dropped.
+    #[cold]
+    pub(crate) fn wait_for_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+        self.wake(FULL);
+        while self.overload == Overload::Block
+            && !self.failing.load(Ordering::Acquire)
+            && !self.closed.load(Ordering::Acquire)
+        {
+            if let Some(found) = attempt() {
+                return Some(found);
+            }
+            let lock = self
+                .room_lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // The time limit covers a wake-up between the attempt and the wait.
+            drop(self.room.wait_timeout(lock, Duration::from_millis(20)));
+            self.wake(FULL);
+        }
+        None
     }
 
     /// How many records were dropped for want of memory or after the close.
@@ -169,10 +171,11 @@ impl Signal {
         Ok(())
     }
 
-    /// Names the calling thread as the commit thread.
-    pub(super) fn attend(&self) {
-        // Set once, by the one commit thread.
-        drop(self.thread.set(std::thread::current()));
+    /// Names the commit thread. What was appended before wakes it.
+    pub(crate) fn attend(&self, thread: Thread) {
+        thread.unpark();
+        // Set once, by whoever started the one commit thread.
+        drop(self.thread.set(thread));
     }
 
     /// Sleeps until there is something to do; returns what was asked for.

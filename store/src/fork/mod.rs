@@ -5,6 +5,8 @@
 //! holds one sits in a [`PerProcess`]: after a fork the child sees an empty slot, fills it with
 //! handles of its own when it first needs them, and never touches or drops the inherited value.
 
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -110,6 +112,41 @@ impl<T> Drop for PerProcess<T> {
     }
 }
 
+/// A value that is leaked instead of dropped in a forked child.
+#[derive(Debug)]
+pub(crate) struct Owned<T> {
+    generation: u64,
+    value: ManuallyDrop<T>,
+}
+
+impl<T> Owned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        watch();
+        Self {
+            generation: generation(),
+            value: ManuallyDrop::new(value),
+        }
+    }
+}
+
+impl<T> Deref for Owned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    #[expect(unsafe_code, reason = "dropping by hand is unsafe")]
+    fn drop(&mut self) {
+        if self.generation == generation() {
+            // SAFETY: the value is not used again, because its owner is being dropped.
+            unsafe { ManuallyDrop::drop(&mut self.value) }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -141,5 +178,10 @@ mod tests {
             "the inherited value is leaked"
         );
         assert_eq!(Arc::strong_count(&own), 1, "the own value is dropped");
+        let mut owned = Owned::new(Arc::clone(&own));
+        drop(Owned::new(Arc::clone(&own)));
+        owned.generation = generation().wrapping_sub(1);
+        drop(owned);
+        assert_eq!(Arc::strong_count(&own), 2, "an inherited value is leaked");
     }
 }

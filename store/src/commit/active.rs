@@ -1,0 +1,182 @@
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redb::{ReadableTable as _, TransactionError, WriteTransaction};
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::error::StorageError;
+use crate::options::OpenOptions;
+use crate::segment::{self, JOURNALS, OpenSegment, SegmentName};
+
+/// How long a writer waits for a peer before it begins a segment of its own.
+const PEER_WAIT: Duration = Duration::from_secs(2);
+/// How often a segment that turns out to be unusable is left for another one.
+const MAX_MOVES: usize = 16;
+
+/// The segment that this process writes to; it may change with every transaction.
+#[derive(Debug)]
+pub(super) struct Active {
+    directory: Directory,
+    segment_bytes: u64,
+    segment_age_millis: u64,
+    open: Option<OpenSegment>,
+    /// A peer held the shared segment too long: from here on only own segments are used.
+    alone: bool,
+}
+
+impl Active {
+    pub(super) fn new(directory: Directory, options: &OpenOptions) -> Self {
+        Self {
+            directory,
+            segment_bytes: options.segment_bytes,
+            segment_age_millis: options.segment_age.as_millis() as u64,
+            open: None,
+            alone: false,
+        }
+    }
+
+    /// Drops the handle, which after a failed write can do nothing more.
+    pub(super) fn reset(&mut self) {
+        self.open = None;
+    }
+
+    /// Begins a transaction on a segment that may be written to.
+    pub(super) fn begin(&mut self) -> Result<(WriteTransaction, &OpenSegment), StorageError> {
+        for _ in 0..MAX_MOVES {
+            if self.open.is_none() {
+                self.open = Some(self.find()?);
+            }
+            let Some(segment) = self.open.take() else {
+                continue;
+            };
+            let Some(txn) = begin_within(&segment, PEER_WAIT)? else {
+                self.alone = true;
+                self.open = Some(segment::create(&self.directory)?);
+                continue;
+            };
+            if segment.is_sealed(&txn)? {
+                continue; // a peer rotated; the next turn finds its segment
+            }
+            if self.is_full(&segment) {
+                let next = segment::create(&self.directory)?;
+                rotate(&segment, &next, txn)?;
+                self.open = Some(next);
+                continue;
+            }
+            return Ok((txn, self.open.insert(segment)));
+        }
+        Err(StorageError::Busy {
+            path: self.directory.path().to_owned(),
+        })
+    }
+
+    fn is_full(&self, segment: &OpenSegment) -> bool {
+        let age = clock::unix_millis().saturating_sub(segment.name.start_millis());
+        // A segment without data is never too old: nothing would be gained by another one.
+        segment.disk_bytes() >= self.segment_bytes || age >= self.segment_age_millis
+    }
+
+    /// Opens the newest segment that is not sealed, or makes one.
+    fn find(&mut self) -> Result<OpenSegment, StorageError> {
+        if self.alone {
+            return segment::create(&self.directory);
+        }
+        // Sealed segments are noticed in the transaction; looking at the newest alone keeps this
+        // from opening every file of a large store.
+        let newest = self.directory.segments()?.pop();
+        let Some(name) = newest else {
+            return segment::create(&self.directory);
+        };
+        if is_empty_file(&self.directory, name) {
+            return segment::create(&self.directory);
+        }
+        match segment::open_for_writing(&self.directory, name) {
+            Ok(segment) if seen_sealed(&segment)? => segment::create(&self.directory),
+            Ok(segment) => Ok(segment),
+            Err(StorageError::Damaged { path, .. }) => {
+                self.directory.quarantine_file(&path)?;
+                segment::create(&self.directory)
+            }
+            Err(StorageError::LockProtocolMismatch { .. } | StorageError::Busy { .. }) => {
+                self.alone = true;
+                segment::create(&self.directory)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_empty_file(directory: &Directory, name: SegmentName) -> bool {
+    fs::metadata(directory.segment(&name)).is_ok_and(|metadata| metadata.len() == 0)
+}
+
+fn seen_sealed(segment: &OpenSegment) -> Result<bool, StorageError> {
+    match begin_within(segment, PEER_WAIT)? {
+        Some(txn) => segment.is_sealed(&txn),
+        None => Ok(false),
+    }
+}
+
+/// Begins a write transaction, waiting no longer than `limit` for a peer that is in one.
+fn begin_within(
+    segment: &OpenSegment,
+    limit: Duration,
+) -> Result<Option<WriteTransaction>, StorageError> {
+    let deadline = Instant::now() + limit;
+    let mut pause = Duration::from_micros(500);
+    loop {
+        match segment.database.try_begin_write() {
+            Ok(txn) => return Ok(Some(txn)),
+            Err(TransactionError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+            Err(TransactionError::WouldBlock) => return Ok(None),
+            Err(error) => return Err(StorageError::redb("write to", &segment.path, error)),
+        }
+    }
+}
+
+/// Seals a segment and carries the positions of the journals over to the next one.
+///
+/// The next segment is whole before the old one is sealed; after a kill in between there are two
+/// segments that can be written to, which does no harm.
+fn rotate(
+    old: &OpenSegment,
+    next: &OpenSegment,
+    txn: WriteTransaction,
+) -> Result<(), StorageError> {
+    copy_journals(old, next, &txn)?;
+    old.seal(&txn)?;
+    txn.commit()
+        .map_err(|error| StorageError::redb("write to", &old.path, error))
+}
+
+fn copy_journals(
+    old: &OpenSegment,
+    next: &OpenSegment,
+    txn: &WriteTransaction,
+) -> Result<(), StorageError> {
+    let read = |error: redb::Error| StorageError::redb("read", &old.path, error);
+    let write = |error: redb::Error| StorageError::redb("write to", &next.path, error);
+    let from = txn
+        .open_table(JOURNALS)
+        .map_err(|error| read(error.into()))?;
+    let target = next
+        .database
+        .begin_write()
+        .map_err(|error| write(error.into()))?;
+    {
+        let mut into = target
+            .open_table(JOURNALS)
+            .map_err(|error| write(error.into()))?;
+        for row in from.iter().map_err(|error| read(error.into()))? {
+            let (journal, positions) = row.map_err(|error| read(error.into()))?;
+            into.insert(journal.value(), positions.value())
+                .map_err(|error| write(error.into()))?;
+        }
+    }
+    target.commit().map_err(|error| write(error.into()))
+}

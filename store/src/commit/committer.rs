@@ -1,0 +1,260 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redb::{ReadableTable as _, WriteTransaction};
+use uuid::Uuid;
+
+use super::active::Active;
+use super::signal::{Request, Signal, StoreRequest};
+use crate::codec::{self, Place};
+use crate::directory::Directory;
+use crate::error::{FlushError, StorageError};
+use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
+use crate::options::OpenOptions;
+use crate::segment::hot::{self, EncodedBatch};
+use crate::segment::{JOURNALS, META_VERSION, OpenSegment, SegmentName};
+use crate::state::StateWriter;
+
+/// What the commit thread counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Commits that succeeded.
+    pub(crate) commits: AtomicU64,
+    /// Commits that failed; what they held was tried again.
+    pub(crate) failed_commits: AtomicU64,
+    /// Appended records that could not be read as records, and were left out.
+    pub(crate) refused: AtomicU64,
+}
+
+/// The commit thread's own things.
+pub(crate) struct Committer {
+    directory: Directory,
+    signal: Arc<Signal>,
+    journal: Arc<Journal>,
+    counters: Arc<Counters>,
+    interval: Duration,
+    /// The writer's own resource and scope, as bytes.
+    origin: Vec<u8>,
+    active: Active,
+    /// What was taken from the journal and is not stored yet.
+    waiting: Batch,
+    state: StateWriter,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        directory: Directory,
+        options: &OpenOptions,
+        origin: Vec<u8>,
+        signal: Arc<Signal>,
+        journal: Arc<Journal>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            active: Active::new(directory.clone(), options),
+            state: StateWriter::new(directory.state()),
+            interval: options.commit_interval,
+            waiting: Batch::default(),
+            directory,
+            signal,
+            journal,
+            counters,
+            origin,
+        }
+    }
+
+    /// Serves until it is asked to close.
+    pub(crate) fn run(mut self) {
+        if self.recover().is_err() {
+            // The journals stay where they are, and the next writer tries again.
+            self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
+            self.active.reset();
+        }
+        loop {
+            let requests = self.signal.wait(self.interval);
+            let outcome = self.commit();
+            for request in requests {
+                match request {
+                    Request::Flush(reply) => drop(reply.send(outcome.clone())),
+                    Request::Store(request) => self.store_apart(&request),
+                    Request::State(task) => task(&mut self.state),
+                    Request::Close(reply) => return self.close(&outcome, &reply),
+                }
+            }
+        }
+    }
+
+    fn close(
+        mut self,
+        outcome: &Result<(), FlushError>,
+        reply: &std::sync::mpsc::Sender<Result<(), FlushError>>,
+    ) {
+        for request in self.signal.close() {
+            match request {
+                Request::Store(request) => self.store_apart(&request),
+                Request::State(task) => task(&mut self.state),
+                Request::Flush(waiting) | Request::Close(waiting) => {
+                    drop(waiting.send(outcome.clone()));
+                }
+            }
+        }
+        // What was appended between the last commit and the close, and what did not end.
+        self.journal.end();
+        self.journal.take_open(&mut self.waiting);
+        let outcome = self.commit();
+        if outcome.is_ok() {
+            self.journal.close();
+        } else if self.journal.form() == JournalForm::Memory {
+            self.signal.count_dropped(self.waiting.count);
+        }
+        self.active.reset();
+        self.state.reset();
+        drop(reply.send(outcome));
+    }
+
+    /// Stores everything that was appended before the call.
+    fn commit(&mut self) -> Result<(), FlushError> {
+        self.signal.begin_take();
+        self.waiting.append(&mut self.journal.take());
+        if self.waiting.count == 0 {
+            return Ok(());
+        }
+        let result = self.store_waiting();
+        self.signal.set_outcome(result.as_ref().map(|&()| ()));
+        match result {
+            Ok(()) => {
+                let stored = std::mem::take(&mut self.waiting);
+                self.journal.release(&stored);
+                Ok(())
+            }
+            Err(source) => Err(FlushError::Failed {
+                records: self.waiting.count,
+                source: Arc::new(source),
+            }),
+        }
+    }
+
+    fn store_waiting(&mut self) -> Result<(), StorageError> {
+        let journal = self.journal.id();
+        let (batches, refused) = hot::encode(&self.waiting.records, &self.origin, journal);
+        let positions = std::mem::take(&mut self.waiting.positions);
+        let stored = self.store(&batches, Some((journal, &positions)));
+        self.waiting.positions = positions;
+        stored?;
+        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        self.signal.count_dropped(refused);
+        Ok(())
+    }
+
+    fn store_apart(&mut self, request: &StoreRequest) {
+        let (batches, refused) = hot::encode(&request.records, &request.origin, Uuid::nil());
+        let stored = self.store(&batches, None);
+        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        // The caller may have gone away; what it asked for is stored all the same.
+        drop(request.reply.send(stored));
+    }
+
+    /// Stores batches, and how far their journal is stored with them, in one transaction.
+    fn store(
+        &mut self,
+        batches: &[EncodedBatch],
+        journal: Option<(Uuid, &Positions)>,
+    ) -> Result<(), StorageError> {
+        let result = self.try_store(batches, journal);
+        let counter = if result.is_ok() {
+            &self.counters.commits
+        } else {
+            self.active.reset();
+            &self.counters.failed_commits
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+
+    fn try_store(
+        &mut self,
+        batches: &[EncodedBatch],
+        journal: Option<(Uuid, &Positions)>,
+    ) -> Result<(), StorageError> {
+        let (txn, segment) = self.active.begin()?;
+        for batch in batches {
+            let number = segment.next_batch(&txn)?;
+            batch.store(&txn, &segment.path, number)?;
+        }
+        if let Some((journal, positions)) = journal {
+            put_positions(&txn, segment, journal, positions)?;
+        }
+        txn.commit()
+            .map_err(|error| StorageError::redb("write to", &segment.path, error))
+    }
+
+    /// Stores what killed writers left in their journals.
+    fn recover(&mut self) -> Result<(), StorageError> {
+        journal::recover(&self.directory.journals(), self).map(|_replayed| ())
+    }
+}
+
+impl Replay for Committer {
+    fn stored(&mut self, journal: Uuid) -> Result<Positions, StorageError> {
+        let mut positions = Positions::default();
+        for name in self.directory.segments()? {
+            positions.merge(&stored_positions(&self.directory, name, journal)?);
+        }
+        Ok(positions)
+    }
+
+    fn store(&mut self, journal: Uuid, origin: &[u8], batch: Batch) -> Result<(), StorageError> {
+        let (batches, refused) = hot::encode(&batch.records, origin, journal);
+        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        Self::store(self, &batches, Some((journal, &batch.positions)))
+    }
+}
+
+/// How far a segment has a journal.
+fn stored_positions(
+    directory: &Directory,
+    name: SegmentName,
+    journal: Uuid,
+) -> Result<Positions, StorageError> {
+    use crate::options::Access;
+    use crate::segment::{open_for_reading, positions};
+    match open_for_reading(directory, name, Access::ReadWrite) {
+        Ok(reader) => {
+            let stored = positions(&reader.begin()?, reader.path())?;
+            Ok(stored.get(&journal).cloned().unwrap_or_default())
+        }
+        // Retention was faster, or the file is for a person to look at: neither knows more.
+        Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Positions::default())
+        }
+        Err(StorageError::Damaged { .. }) => Ok(Positions::default()),
+        Err(error) => Err(error),
+    }
+}
+
+fn put_positions(
+    txn: &WriteTransaction,
+    segment: &OpenSegment,
+    journal: Uuid,
+    positions: &Positions,
+) -> Result<(), StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", &segment.path, error);
+    let key = journal.as_bytes().as_slice();
+    let place = Place::new("journals", key);
+    let mut table = txn
+        .open_table(JOURNALS)
+        .map_err(|error| failed(error.into()))?;
+    let mut all = positions.clone();
+    if let Some(old) = table.get(key).map_err(|error| failed(error.into()))?
+        && let Ok(old) = codec::unseal(old.value(), place, META_VERSION)
+        && let Ok(old) = codec::from_bincode(&old)
+    {
+        all.merge(&old);
+    }
+    let value = codec::seal(META_VERSION, &codec::to_bincode(&all), place);
+    table
+        .insert(key, value.as_slice())
+        .map_err(|error| failed(error.into()))?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+use std::fs;
+use std::io;
+
+use uuid::Uuid;
+
+use crate::error::{ReadError, StorageError};
+use crate::journal::JournalForm;
+use crate::segment::disk_bytes;
+use crate::store::Store;
+
+/// What is known of a store without reading its traces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// The id that the store was given when it was made.
+    pub store_id: Uuid,
+    /// The version of its format.
+    pub format: u32,
+    /// Traces of which at least one span or change is stored.
+    pub traces: u64,
+    /// Records of spans. A span that is stored open first, and then ended, counts twice until
+    /// both are merged into a block.
+    pub spans: u64,
+    /// How much of the disk its files take.
+    pub bytes: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Files of killed writers that are not replayed yet.
+    pub dead_journals: u64,
+    /// Writers that run.
+    pub live_writers: u64,
+    /// Damaged files that were moved out of the way.
+    pub quarantined: u64,
+    /// Records that this process dropped: for want of memory, or because they were no records.
+    pub dropped: u64,
+    /// Bytes of records that this process has in memory.
+    pub pending_bytes: u64,
+    /// How this process keeps records until they are committed; nothing where it does not write.
+    pub journal: Option<JournalForm>,
+    /// Writes into this process's journal file that failed. What they held was safe from a kill
+    /// only after its commit.
+    pub journal_failures: u64,
+    /// Commits of this process that succeeded.
+    pub commits: u64,
+    /// Commits of this process that failed; what they held was tried again.
+    pub failed_commits: u64,
+    /// Things that could not be read because they are damaged; counts above are then too low.
+    pub damaged: u64,
+}
+
+impl Store {
+    /// What is known of the store without reading its traces.
+    pub fn info(&self) -> Result<StoreInfo, ReadError> {
+        let directory = self.directory();
+        let snapshot = self.snapshot()?;
+        let counts = self.counts();
+        let mut info = StoreInfo {
+            store_id: directory.store_id(),
+            format: crate::directory::FORMAT,
+            traces: snapshot.count_traces()? as u64,
+            spans: snapshot.count_spans()?,
+            bytes: 0,
+            segments: directory.segments()?.len() as u64,
+            dead_journals: 0,
+            live_writers: 0,
+            quarantined: 0,
+            dropped: counts.dropped,
+            pending_bytes: counts.pending_bytes,
+            journal: counts.journal,
+            journal_failures: counts.journal_failures,
+            commits: counts.commits,
+            failed_commits: counts.failed_commits,
+            damaged: 0,
+        };
+        for alive in snapshot.writers() {
+            if alive {
+                info.live_writers += 1;
+            } else {
+                info.dead_journals += 1;
+            }
+        }
+        info.damaged = snapshot.damage().len() as u64;
+        for folder in [directory.path(), &directory.journals()] {
+            info.bytes += folder_bytes(folder)?.1;
+        }
+        info.quarantined = folder_bytes(&directory.quarantine())?.0;
+        Ok(info)
+    }
+}
+
+/// How many files a folder holds and how much of the disk they take; nothing if it is not there.
+fn folder_bytes(folder: &std::path::Path) -> Result<(u64, u64), StorageError> {
+    let failed = |error| StorageError::io("list", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
+        Err(error) => return Err(failed(error)),
+    };
+    let (mut files, mut bytes) = (0, 0);
+    for entry in entries {
+        // Files come and go meanwhile.
+        if let Ok(metadata) = entry.map_err(failed)?.metadata()
+            && metadata.is_file()
+        {
+            files += 1;
+            bytes += disk_bytes(&metadata);
+        }
+    }
+    Ok((files, bytes))
+}

@@ -1,0 +1,95 @@
+//! Segments: redb files that hold the traces of one stretch of time.
+//!
+//! `store/DESIGN.md` lists the tables, keys and values.
+
+mod blob;
+mod create;
+pub(crate) mod hot;
+mod overlay;
+mod reader;
+
+use redb::TableDefinition;
+use uuid::Uuid;
+
+pub(crate) use create::{OpenSegment, builder, create, disk_bytes, guard, open_for_writing};
+pub(crate) use reader::{SegmentReader, open_for_reading, positions, table};
+
+/// Facts about the segment, by name; values are framed.
+pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+/// How far each journal is stored, by the 16 bytes of its id; values are framed.
+pub(crate) const JOURNALS: TableDefinition<'static, &[u8], &[u8]> =
+    TableDefinition::new("journals");
+/// Hot batches: `batch << 16 | piece`.
+pub(crate) const HOT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("hot");
+
+/// The version of the values in `meta` and `journals`.
+pub(crate) const META_VERSION: u8 = 1;
+/// Key in `meta`: when the segment was made, in Unix milliseconds.
+pub(crate) const CREATED: &str = "created";
+/// Key in `meta`: when the segment was sealed; nobody writes to it any more.
+pub(crate) const SEALED: &str = "sealed";
+/// Key in `meta`: the number of the next hot batch.
+pub(crate) const NEXT_BATCH: &str = "next_batch";
+
+/// The page cache of one redb handle. The default of redb is 1 GiB, and a larger cache did not
+/// change the speed of writing.
+pub(crate) const CACHE_BYTES: usize = 16 << 20;
+
+/// The name of a segment: when it was made, and a random part, so that no two processes ever make
+/// the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SegmentName {
+    start_millis: u64,
+    random: u64,
+}
+
+impl SegmentName {
+    pub(crate) fn new(start_millis: u64) -> Self {
+        Self {
+            start_millis,
+            random: Uuid::new_v4().as_u64_pair().1,
+        }
+    }
+
+    /// When the segment was made, in Unix milliseconds.
+    pub(crate) fn start_millis(self) -> u64 {
+        self.start_millis
+    }
+
+    pub(crate) fn file_name(self) -> String {
+        format!("seg-{:013}-{:016x}.redb", self.start_millis, self.random)
+    }
+
+    pub(crate) fn parse(file_name: &str) -> Option<Self> {
+        let (start, random) = file_name
+            .strip_prefix("seg-")?
+            .strip_suffix(".redb")?
+            .split_once('-')?;
+        let name = Self {
+            start_millis: start.parse().ok()?,
+            random: u64::from_str_radix(random, 16).ok()?,
+        };
+        (name.file_name() == file_name).then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_by_time_and_only_exact_ones_are_read() {
+        let early = SegmentName::new(999);
+        let late = SegmentName::new(1_700_000_000_000);
+        assert!(early.file_name() < late.file_name() && early < late);
+        assert_eq!(SegmentName::parse(&late.file_name()), Some(late));
+        for wrong in [
+            "seg-1-2.redb",
+            "seg-0000000000001-00.redb",
+            "state.redb",
+            "",
+        ] {
+            assert_eq!(SegmentName::parse(wrong), None, "{wrong}");
+        }
+    }
+}

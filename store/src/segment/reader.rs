@@ -1,0 +1,151 @@
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _,
+    ReadableTable as _, TableDefinition,
+};
+use uuid::Uuid;
+
+use super::create::{builder, guard};
+use super::overlay::Overlay;
+use super::{CACHE_BYTES, JOURNALS, META_VERSION, SegmentName};
+use crate::codec::{self, Place};
+use crate::directory::Directory;
+use crate::error::StorageError;
+use crate::journal::Positions;
+use crate::options::Access;
+
+/// A redb file that this process reads.
+#[derive(Debug)]
+pub(crate) struct SegmentReader {
+    path: PathBuf,
+    database: ReadDatabase,
+}
+
+enum ReadDatabase {
+    /// The file itself; it follows the commits of writers.
+    File(ReadOnlyDatabase),
+    /// The file as it would be after a repair that may not be written to it.
+    Overlay(Database),
+}
+
+impl std::fmt::Debug for ReadDatabase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File",
+            Self::Overlay(_) => "Overlay",
+        })
+    }
+}
+
+/// Opens a segment for reading.
+pub(crate) fn open_for_reading(
+    directory: &Directory,
+    name: SegmentName,
+    access: Access,
+) -> Result<SegmentReader, StorageError> {
+    SegmentReader::open(&directory.segment(&name), access)
+}
+
+impl SegmentReader {
+    /// Opens a redb file for reading.
+    ///
+    /// A file whose last writer was killed is repaired by opening it for writing once. Where that
+    /// is not allowed, it is read through an overlay.
+    pub(crate) fn open(path: &Path, access: Access) -> Result<Self, StorageError> {
+        let opened = match open_read_only(path) {
+            Err(StorageError::NeedsRepair { .. }) => repair(path, access),
+            other => other.map(ReadDatabase::File),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            database: opened?,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the reader sees the file through an overlay, and so does not follow later commits.
+    pub(crate) fn is_overlay(&self) -> bool {
+        matches!(self.database, ReadDatabase::Overlay(_))
+    }
+
+    /// Begins a transaction that sees everything that is committed at the call, in any process.
+    pub(crate) fn begin(&self) -> Result<ReadTransaction, StorageError> {
+        match &self.database {
+            ReadDatabase::File(database) => database.begin_read(),
+            ReadDatabase::Overlay(database) => database.begin_read(),
+        }
+        .map_err(|error| StorageError::redb("read", &self.path, error))
+    }
+}
+
+fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, StorageError> {
+    guard("open", path, || builder().open_read_only(path))
+}
+
+fn repair(path: &Path, access: Access) -> Result<ReadDatabase, StorageError> {
+    if access == Access::ReadWrite {
+        match guard("repair", path, || builder().open(path)) {
+            Ok(repaired) => {
+                drop(repaired);
+                match open_read_only(path) {
+                    // Another writer was killed in between.
+                    Err(StorageError::NeedsRepair { .. }) => {}
+                    other => return other.map(ReadDatabase::File),
+                }
+            }
+            Err(StorageError::NoPermission { .. } | StorageError::DiskFull { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let file = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
+    let overlay = Overlay::new(file).map_err(|error| StorageError::io("read", path, error))?;
+    guard("read", path, || {
+        Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(overlay)
+    })
+    .map(ReadDatabase::Overlay)
+}
+
+/// Opens a table of a read transaction; nothing if the file has none of that name.
+pub(crate) fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    txn: &ReadTransaction,
+    path: &Path,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<Option<redb::ReadOnlyTable<K, V>>, StorageError> {
+    match txn.open_table(definition) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(StorageError::redb("read", path, error)),
+    }
+}
+
+/// How far each journal is stored in a segment. A damaged row counts as nothing stored: replaying
+/// twice merges to the same traces, and not replaying loses them.
+pub(crate) fn positions(
+    txn: &ReadTransaction,
+    path: &Path,
+) -> Result<HashMap<Uuid, Positions>, StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let Some(table) = table(txn, path, JOURNALS)? else {
+        return Ok(HashMap::new());
+    };
+    let mut stored = HashMap::new();
+    for row in table.iter().map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        let place = Place::new("journals", key.value());
+        if let Ok(journal) = Uuid::from_slice(key.value())
+            && let Ok(body) = codec::unseal(value.value(), place, META_VERSION)
+            && let Ok(positions) = codec::from_bincode(&body)
+        {
+            stored.insert(journal, positions);
+        }
+    }
+    Ok(stored)
+}

@@ -1,0 +1,291 @@
+//! What a store held at one moment.
+
+mod assembly;
+mod damage;
+mod index;
+mod segment;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redb::ReadTransaction;
+use spanlite_model::{Span, Trace, TraceId, TraceUpdate};
+
+use crate::directory::Directory;
+use crate::error::{ReadError, StorageError};
+use crate::fork::Owned;
+use crate::journal::JournalView;
+use crate::readers::Readers;
+use crate::record::{RecordRef, decode_record};
+use crate::segment::{SegmentReader, hot};
+use crate::state::notes_of;
+use assembly::Assembly;
+pub use damage::Damage;
+use index::Index;
+use segment::SegmentView;
+
+/// A stretch of time, in Unix nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first nanosecond that belongs to it.
+    pub start_unix_nano: u64,
+    /// The first nanosecond that does not.
+    pub end_unix_nano: u64,
+}
+
+impl Default for TimeRange {
+    /// All time.
+    fn default() -> Self {
+        Self {
+            start_unix_nano: 0,
+            end_unix_nano: u64::MAX,
+        }
+    }
+}
+
+impl TimeRange {
+    /// Returns whether a moment lies in the range. The last nanosecond that can be written belongs
+    /// to all time.
+    pub fn contains(&self, unix_nano: u64) -> bool {
+        self.start_unix_nano <= unix_nano
+            && (unix_nano < self.end_unix_nano || self.end_unix_nano == u64::MAX)
+    }
+}
+
+/// What a store held at one moment, in every process; later commits do not show.
+///
+/// While a snapshot lives, the pages it may read are kept, so files that are written to grow.
+/// Damaged values are skipped and reported by [`Snapshot::damage`].
+#[derive(Debug)]
+pub struct Snapshot {
+    parts: Owned<Parts>,
+    damage: Mutex<Vec<Damage>>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    segments: Vec<SegmentView>,
+    journals: Vec<JournalView>,
+    state: Option<StateView>,
+    index: std::sync::OnceLock<Index>,
+}
+
+struct StateView {
+    txn: ReadTransaction,
+    path: PathBuf,
+    _reader: Arc<SegmentReader>,
+}
+
+impl std::fmt::Debug for StateView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateView").finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// Takes a snapshot. `journals` were looked at before the call: what they hold that is stored
+    /// by now is left out here, and nothing can be missed in between.
+    pub(crate) fn take(
+        directory: &Directory,
+        readers: &Readers,
+        mut journals: Vec<JournalView>,
+    ) -> Result<Self, ReadError> {
+        let mut damage = Vec::new();
+        let mut segments = Vec::new();
+        for name in directory.segments()? {
+            let path = directory.segment(&name);
+            match readers.get(&path).and_then(|reader| {
+                reader.map_or(Ok(None), |reader| SegmentView::begin(reader).map(Some))
+            }) {
+                Ok(view) => segments.extend(view),
+                Err(error @ StorageError::Damaged { .. }) => damage.push(Damage::file(path, error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for journal in &mut journals {
+            let mut stored = crate::journal::Positions::default();
+            for segment in &segments {
+                if let Some(positions) = segment.positions().get(&journal.id) {
+                    stored.merge(positions);
+                }
+            }
+            journal
+                .records
+                .retain(|waiting| waiting.reached > stored.get(waiting.region));
+        }
+        let path = directory.state();
+        let state = match readers.get(&path).and_then(|reader| {
+            let view = |reader: Arc<SegmentReader>| {
+                reader.begin().map(|txn| StateView {
+                    txn,
+                    path: path.clone(),
+                    _reader: reader,
+                })
+            };
+            reader.map(view).transpose()
+        }) {
+            Ok(state) => state,
+            Err(error @ StorageError::Damaged { .. }) => {
+                damage.push(Damage::file(path, error));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self {
+            parts: Owned::new(Parts {
+                segments,
+                journals,
+                state,
+                index: std::sync::OnceLock::new(),
+            }),
+            damage: Mutex::new(damage),
+        })
+    }
+
+    /// What was skipped because it is damaged, as far as the snapshot was read; results are then
+    /// incomplete.
+    pub fn damage(&self) -> Vec<Damage> {
+        self.damage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn report(&self, damage: Damage) {
+        let mut all = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.iter().any(|known| known.is_same(&damage)) {
+            all.push(damage);
+        }
+    }
+
+    /// The trace with an id: everything that was stored of it, merged.
+    ///
+    /// Its state is [`Interrupted`](spanlite_model::TraceState::Interrupted) when a span is open
+    /// whose writer is gone, and no other state was set.
+    pub fn trace(&self, trace_id: TraceId) -> Result<Option<Trace>, ReadError> {
+        let assembly = self.assemble(trace_id)?;
+        Ok(assembly.map(|assembly| {
+            assembly.finish(|writer| {
+                let journals = &self.parts.journals;
+                journals
+                    .iter()
+                    .any(|journal| journal.alive && journal.id == writer)
+            })
+        }))
+    }
+
+    /// The spans and changes of a trace as they were stored.
+    pub(crate) fn stored(
+        &self,
+        trace_id: TraceId,
+    ) -> Result<(Vec<Span>, Vec<TraceUpdate>), ReadError> {
+        let assembly = self.assemble(trace_id)?;
+        Ok(assembly.map(Assembly::into_stored).unwrap_or_default())
+    }
+
+    fn assemble(&self, trace_id: TraceId) -> Result<Option<Assembly>, ReadError> {
+        let mut assembly = Assembly::new(trace_id);
+        for segment in &self.parts.segments {
+            segment.collect(trace_id, &mut assembly, &|damage| self.report(damage))?;
+        }
+        for journal in &self.parts.journals {
+            let Ok(origin) = hot::origin_from_bytes(&journal.defaults) else {
+                continue;
+            };
+            for bytes in journal.all_records() {
+                if RecordRef::parse(bytes).is_ok_and(|record| record.trace_id() == trace_id)
+                    && let Ok(Some(record)) = decode_record(bytes, &origin)
+                {
+                    assembly.add(record, Some(journal.id));
+                }
+            }
+        }
+        if assembly.is_empty() {
+            return Ok(None);
+        }
+        if let Some(state) = &self.parts.state {
+            let notes = notes_of(&state.txn, &state.path, trace_id, |source| {
+                self.report(Damage::value(
+                    &state.path,
+                    "notes",
+                    trace_id.as_bytes(),
+                    source,
+                ));
+            })?;
+            assembly.add_updates(notes);
+        }
+        Ok(Some(assembly))
+    }
+
+    /// The traces that begin in a range of time, newest first.
+    pub fn traces(&self, range: TimeRange) -> impl Iterator<Item = Result<Trace, ReadError>> + '_ {
+        let (ids, failure) = match self.index() {
+            Ok(index) => (index.newest_first(range), None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        let traces = ids
+            .into_iter()
+            .filter_map(|trace_id| self.trace(trace_id).transpose());
+        failure.into_iter().chain(traces)
+    }
+
+    /// The ids that begin with some hex digits, with or without `tr-`, in order.
+    pub fn find_prefix(&self, prefix: &str) -> Result<Vec<TraceId>, ReadError> {
+        let digits = prefix.strip_prefix("tr-").unwrap_or(prefix);
+        if digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ReadError::Prefix {
+                prefix: prefix.chars().take(80).collect(),
+            });
+        }
+        Ok(self.index()?.with_prefix(&digits.to_ascii_lowercase()))
+    }
+
+    /// How many traces there are.
+    pub fn count_traces(&self) -> Result<usize, ReadError> {
+        Ok(self.index()?.len())
+    }
+
+    /// How many records of spans there are.
+    pub(crate) fn count_spans(&self) -> Result<u64, ReadError> {
+        let mut spans = 0;
+        for segment in &self.parts.segments {
+            spans += segment.count_spans(&|damage| self.report(damage))?;
+        }
+        for journal in &self.parts.journals {
+            spans += journal
+                .all_records()
+                .filter(|bytes| matches!(RecordRef::parse(bytes), Ok(RecordRef::Span(_))))
+                .count() as u64;
+        }
+        Ok(spans)
+    }
+
+    /// For each journal file whether its writer runs.
+    pub(crate) fn writers(&self) -> impl Iterator<Item = bool> + '_ {
+        self.parts.journals.iter().map(|journal| journal.alive)
+    }
+
+    /// Reads every hot batch, also those whose directory and body do not agree.
+    pub(crate) fn check_values(&self) -> Result<(), ReadError> {
+        for segment in &self.parts.segments {
+            segment.check_values(&|damage| self.report(damage))?;
+        }
+        Ok(())
+    }
+
+    fn index(&self) -> Result<&Index, ReadError> {
+        if let Some(index) = self.parts.index.get() {
+            return Ok(index);
+        }
+        let mut index = Index::default();
+        for segment in &self.parts.segments {
+            segment.enumerate(&mut index, &|damage| self.report(damage))?;
+        }
+        for journal in &self.parts.journals {
+            for bytes in journal.all_records() {
+                index.add_record(bytes);
+            }
+        }
+        Ok(self.parts.index.get_or_init(|| index))
+    }
+}

@@ -1,0 +1,19 @@
+//! `state.redb`: later changes of stored traces, and keyed values for exporter jobs, saved
+//! queries and the like.
+
+mod change;
+mod notes;
+mod writer;
+
+pub use change::{State, StateChange, StateError, Versioned};
+pub(crate) use notes::notes_of;
+pub(crate) use writer::StateWriter;
+
+use redb::TableDefinition;
+
+/// Changes of traces: trace id (16 bytes), time (8, big-endian), checksum of the change (8).
+const NOTES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("notes");
+/// Values of others: name of the space, a zero byte, key.
+const VALUES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("values");
+/// The version of the values in both tables.
+const VERSION: u8 = 1;

@@ -1,0 +1,83 @@
+use std::path::Path;
+
+use redb::{ReadTransaction, WriteTransaction};
+use spanlite_model::{TraceId, TraceUpdate};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{NOTES, VERSION};
+use crate::codec::{self, Place, ValueError};
+use crate::error::StorageError;
+use crate::record::{Origin, Record, decode_record, encode_record};
+use crate::segment::table;
+
+const TRACE_ID_BYTES: usize = 16;
+
+/// Stores changes. One that is there already is stored once.
+pub(super) fn put(
+    txn: &WriteTransaction,
+    path: &Path,
+    updates: &[TraceUpdate],
+) -> Result<(), StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    let mut notes = txn
+        .open_table(NOTES)
+        .map_err(|error| failed(error.into()))?;
+    for update in updates {
+        let mut body = Vec::new();
+        encode_record(
+            &Record::Update(update.clone()),
+            &Origin::default(),
+            &mut body,
+        );
+        let key = key(update, &body);
+        let value = codec::seal(VERSION, &body, Place::new("notes", &key));
+        notes
+            .insert(key.as_slice(), value.as_slice())
+            .map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
+}
+
+fn key(update: &TraceUpdate, body: &[u8]) -> Vec<u8> {
+    let mut key = update.trace_id.to_bytes().to_vec();
+    key.extend_from_slice(&update.time_unix_nano.to_be_bytes());
+    key.extend_from_slice(&xxh3_64(body).to_be_bytes());
+    key
+}
+
+/// The changes of one trace, oldest first. Damaged ones go to `damaged`.
+pub(crate) fn notes_of(
+    txn: &ReadTransaction,
+    path: &Path,
+    trace_id: TraceId,
+    mut damaged: impl FnMut(ValueError),
+) -> Result<Vec<TraceUpdate>, StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let Some(notes) = table(txn, path, NOTES)? else {
+        return Ok(Vec::new());
+    };
+    let first = trace_id.as_bytes().as_slice();
+    let mut updates = Vec::new();
+    for row in notes.range::<&[u8]>(first..).map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        if key.value().get(..TRACE_ID_BYTES) != Some(first) {
+            break;
+        }
+        match decode(key.value(), value.value()) {
+            Ok(update) => updates.extend(update),
+            Err(error) => damaged(error),
+        }
+    }
+    Ok(updates)
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Result<Option<TraceUpdate>, ValueError> {
+    let body = codec::unseal(value, Place::new("notes", key), VERSION)?;
+    match decode_record(&body, &Origin::default()) {
+        Ok(Some(Record::Update(update))) => Ok(Some(update)),
+        Ok(_) => Ok(None),
+        Err(_) => Err(ValueError::Body {
+            reason: "a change of a trace does not decode",
+        }),
+    }
+}

@@ -1,0 +1,127 @@
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableTable as _, WriteTransaction};
+use spanlite_model::TraceUpdate;
+
+use super::change::{Operation, StateError, decode_value, encode_value, value_key};
+use super::{VALUES, notes};
+use crate::error::StorageError;
+use crate::segment::{builder, guard};
+
+/// The version counter, under a key that no space can have: spaces are not empty.
+const COUNTER: &[u8] = b"\0version";
+
+/// The commit thread's handle on `state.redb`, opened when it is first needed.
+pub(crate) struct StateWriter {
+    path: PathBuf,
+    database: Option<Database>,
+}
+
+impl StateWriter {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            database: None,
+        }
+    }
+
+    /// Drops the handle.
+    pub(crate) fn reset(&mut self) {
+        self.database = None;
+    }
+
+    /// Stores changes of traces; durable on return.
+    pub(crate) fn put_notes(&mut self, updates: &[TraceUpdate]) -> Result<(), StorageError> {
+        self.transaction(|txn, path| notes::put(txn, path, updates))
+    }
+
+    /// Carries out operations on values, all or none; durable on return.
+    pub(crate) fn change_values(&mut self, operations: &[Operation]) -> Result<(), StateError> {
+        self.transaction(|txn, path| change_values(txn, path, operations))
+    }
+
+    fn transaction<T, E: From<StorageError>>(
+        &mut self,
+        work: impl FnOnce(&WriteTransaction, &Path) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => guard("open", &self.path, || builder().create(&self.path))?,
+        };
+        let path = &self.path;
+        let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+        let txn = database
+            .begin_write()
+            .map_err(|error| failed(error.into()))?;
+        let done = match work(&txn, path) {
+            Ok(done) => done,
+            Err(error) => {
+                // Dropping the transaction rolls it back; the handle goes too, as it may be the
+                // reason, and is opened again next time.
+                drop(txn);
+                return Err(error);
+            }
+        };
+        txn.commit().map_err(|error| failed(error.into()))?;
+        self.database = Some(database);
+        Ok(done)
+    }
+}
+
+fn change_values(
+    txn: &WriteTransaction,
+    path: &Path,
+    operations: &[Operation],
+) -> Result<(), StateError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    let damaged = |source| StorageError::DamagedValue {
+        path: path.to_owned(),
+        table: "values",
+        source,
+    };
+    let mut table = txn
+        .open_table(VALUES)
+        .map_err(|error| failed(error.into()))?;
+    let counter = table
+        .get(COUNTER)
+        .map_err(|error| failed(error.into()))?
+        .map(|value| decode_value(COUNTER, value.value()))
+        .transpose()
+        .map_err(damaged)?;
+    let version = counter.map_or(0, |counter| counter.version) + 1;
+    for operation in operations {
+        let key = value_key(&operation.space, &operation.key);
+        let present = table
+            .get(key.as_slice())
+            .map_err(|error| failed(error.into()))?
+            .map(|value| decode_value(&key, value.value()))
+            .transpose()
+            .map_err(damaged)?;
+        let found = present.map(|present| present.version);
+        if !operation.expected.is_met(found) {
+            return Err(StateError::Conflict {
+                space: operation.space.clone(),
+                key: operation.key.clone(),
+                found,
+            });
+        }
+        match &operation.bytes {
+            Some(bytes) => {
+                let value = encode_value(&key, version, bytes);
+                table
+                    .insert(key.as_slice(), value.as_slice())
+                    .map_err(|error| failed(error.into()))?;
+            }
+            None => {
+                table
+                    .remove(key.as_slice())
+                    .map_err(|error| failed(error.into()))?;
+            }
+        }
+    }
+    let value = encode_value(COUNTER, version, &[]);
+    table
+        .insert(COUNTER, value.as_slice())
+        .map_err(|error| failed(error.into()))?;
+    Ok(())
+}

@@ -1,0 +1,378 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
+use std::thread::{self, JoinHandle};
+
+use redb::ReadTransaction;
+use spanlite_model::TraceUpdate;
+
+use crate::commit::{Committer, Counters, Request, Signal, StoreRequest};
+use crate::directory::Directory;
+use crate::error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
+use crate::fork::PerProcess;
+use crate::journal::{self, Journal, JournalForm, Lane};
+use crate::options::{Access, OpenOptions};
+use crate::readers::Readers;
+use crate::record::Origin;
+use crate::segment::hot;
+use crate::snapshot::Snapshot;
+use crate::state::{State, StateWriter};
+
+/// A trace store that is open in this process.
+///
+/// Clones are the same store. Opening a path that is open already gives the same store too, with
+/// the options of the first. When the last clone is dropped, what was appended is committed, as
+/// [`Store::close`] does it, but without telling whether it worked.
+///
+/// A forked child may go on using a store that its parent opened: it gets a writer and readers of
+/// its own when it first needs them. What the parent's threads had appended is the parent's.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    directory: Directory,
+    options: OpenOptions,
+    live: PerProcess<Live>,
+}
+
+/// What one process has open.
+#[derive(Debug)]
+struct Live {
+    readers: Readers,
+    writer: Option<OnceLock<Result<Writer, Arc<StorageError>>>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    journal: Arc<Journal>,
+    signal: Arc<Signal>,
+    counters: Arc<Counters>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why the commit thread does nothing for a caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refused {
+    ReadOnly,
+    Closed,
+}
+
+type Registry = Mutex<HashMap<(PathBuf, Access), Weak<Inner>>>;
+
+/// The stores that are open in this process.
+fn registry() -> &'static PerProcess<Registry> {
+    static REGISTRY: OnceLock<PerProcess<Registry>> = OnceLock::new();
+    REGISTRY.get_or_init(PerProcess::new)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The store that is open under a key already, else this one.
+fn only_one(key: (PathBuf, Access), new: Arc<Inner>) -> Arc<Inner> {
+    let Some(registry) = registry().get_or_init(Registry::default) else {
+        return new;
+    };
+    let mut open = lock(registry);
+    open.retain(|_, inner| inner.strong_count() > 0);
+    if let Some(known) = open.get(&key).and_then(Weak::upgrade)
+        && !known.is_closed()
+    {
+        return known;
+    }
+    open.insert(key, Arc::downgrade(&new));
+    new
+}
+
+impl Store {
+    /// Opens a store.
+    pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, OpenError> {
+        let create = options.create && options.access == Access::ReadWrite;
+        let directory = Directory::open(path.as_ref(), create)?;
+        let canonical = directory
+            .path()
+            .canonicalize()
+            .map_err(|error| StorageError::io("open", directory.path(), error))?;
+        let access = options.access;
+        let inner = Arc::new(Inner {
+            live: PerProcess::new(),
+            options,
+            directory,
+        });
+        let store = Self {
+            inner: only_one((canonical, access), inner),
+        };
+        if access == Access::ReadWrite {
+            // Begins recovery of killed writers, and shows early what would fail later.
+            store.writer_or_why().map_err(|error| match error {
+                Unavailable::Refused(_) => OpenError::NoStore {
+                    path: path.as_ref().to_owned(),
+                },
+                Unavailable::Failed(error) => OpenError::Writer(error),
+            })?;
+        }
+        Ok(store)
+    }
+
+    /// The folder of the store.
+    pub fn path(&self) -> &Path {
+        self.inner.directory.path()
+    }
+
+    /// A lane for the calling thread to append its records to.
+    pub fn lane(&self) -> Result<Lane, FlushError> {
+        Ok(self.writer()?.journal.lane())
+    }
+
+    /// Waits until everything that was appended before, on any thread of this process, is on disk.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        self.writer()?.signal.flush()
+    }
+
+    /// Stores later changes of traces: tags, feedback, pins. Durable on return.
+    ///
+    /// A change of a trace that is not stored is kept, and shows once the trace is.
+    pub fn update(&self, updates: &[TraceUpdate]) -> Result<(), WriteError> {
+        let updates = updates.to_vec();
+        let done = self.on_commit_thread(move |state| state.put_notes(&updates));
+        match done {
+            Ok(result) => Ok(result?),
+            Err(Refused::ReadOnly) => Err(WriteError::ReadOnly),
+            Err(Refused::Closed) => Err(WriteError::Closed),
+        }
+    }
+
+    /// What the store holds at this moment, from every process.
+    pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        // The own journal is looked at in memory: not all of it may be in its file.
+        let own = match self.inner.live.get().and_then(Live::existing) {
+            Some(Ok(writer)) => Some(writer.journal.view()),
+            _ => None,
+        };
+        let own_id = own.as_ref().map(|view| view.id);
+        let mut journals = journal::peek(&self.inner.directory.journals(), own_id)?;
+        journals.extend(own);
+        Snapshot::take(&self.inner.directory, &self.live()?.readers, journals)
+    }
+
+    /// Keyed values that others keep in the store.
+    pub fn state(&self) -> State {
+        State::new(self.clone())
+    }
+
+    /// Commits what was appended and ends the background thread. Later calls through any clone
+    /// find the store closed for writing.
+    pub fn close(&self) -> Result<(), CloseError> {
+        let Some(live) = self.inner.live.get() else {
+            return Ok(());
+        };
+        Ok(live.close()?)
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.inner.directory
+    }
+
+    /// What this process's writer counted; zeros where there is none.
+    pub(crate) fn counts(&self) -> Counts {
+        let Some(Some(Ok(writer))) = self.inner.live.get().map(Live::existing) else {
+            return Counts::default();
+        };
+        Counts {
+            dropped: writer.signal.dropped(),
+            pending_bytes: writer.journal.pending_bytes() as u64,
+            journal: Some(writer.journal.form()),
+            journal_failures: writer.journal.failures(),
+            commits: writer.counters.commits.load(Ordering::Relaxed),
+            failed_commits: writer.counters.failed_commits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Fails where nothing can be written.
+    pub(crate) fn check_writable(&self) -> Result<(), WriteError> {
+        Ok(self.writer().map(|_writer| ())?)
+    }
+
+    /// Stores records apart from those of the journal; durable on return.
+    pub(crate) fn store_records(
+        &self,
+        records: Vec<u8>,
+        origin: Vec<u8>,
+    ) -> Result<(), WriteError> {
+        let writer = self.writer()?;
+        let (reply, answer) = mpsc::channel();
+        let request = StoreRequest {
+            records,
+            origin,
+            reply,
+        };
+        let asked = writer.signal.request(Request::Store(request));
+        asked.map_err(|_closed| WriteError::Closed)?;
+        answer
+            .recv()
+            .map_err(|_gone| WriteError::Closed)?
+            .map_err(Into::into)
+    }
+
+    /// Runs work on the state file on the commit thread and waits for it.
+    pub(crate) fn on_commit_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut StateWriter) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let writer = self.writer().map_err(|error| match error {
+            FlushError::ReadOnly => Refused::ReadOnly,
+            _ => Refused::Closed,
+        })?;
+        let (reply, answer) = mpsc::channel();
+        let task = Box::new(move |state: &mut StateWriter| drop(reply.send(work(state))));
+        let asked = writer.signal.request(Request::State(task));
+        asked.map_err(|_closed| Refused::Closed)?;
+        answer.recv().map_err(|_gone| Refused::Closed)
+    }
+
+    /// Reads the state file as it is.
+    pub(crate) fn read_state<T: Default>(
+        &self,
+        read: impl FnOnce(&ReadTransaction, &Path) -> Result<T, StorageError>,
+    ) -> Result<T, ReadError> {
+        let path = self.inner.directory.state();
+        match self.live()?.readers.get(&path)? {
+            Some(reader) => Ok(read(&reader.begin()?, &path)?),
+            None => Ok(T::default()),
+        }
+    }
+
+    fn live(&self) -> Result<&Live, StorageError> {
+        let access = self.inner.options.access;
+        let live = self.inner.live.get_or_init(|| Live {
+            readers: Readers::new(access),
+            writer: (access == Access::ReadWrite).then(OnceLock::new),
+        });
+        // The slot is emptied only while the store is dropped, when nobody can call this.
+        live.ok_or_else(|| StorageError::Busy {
+            path: self.inner.directory.path().to_owned(),
+        })
+    }
+
+    fn writer(&self) -> Result<&Writer, FlushError> {
+        self.writer_or_why().map_err(|error| match error {
+            Unavailable::Refused(Refused::ReadOnly) => FlushError::ReadOnly,
+            Unavailable::Refused(Refused::Closed) => FlushError::Closed,
+            Unavailable::Failed(source) => FlushError::Failed { records: 0, source },
+        })
+    }
+
+    fn writer_or_why(&self) -> Result<&Writer, Unavailable> {
+        let live = self
+            .live()
+            .map_err(|error| Unavailable::Failed(Arc::new(error)))?;
+        let slot = live
+            .writer
+            .as_ref()
+            .ok_or(Unavailable::Refused(Refused::ReadOnly))?;
+        let started = slot.get_or_init(|| {
+            Writer::start(&self.inner.directory, &self.inner.options).map_err(Arc::new)
+        });
+        started
+            .as_ref()
+            .map_err(|error| Unavailable::Failed(Arc::clone(error)))
+    }
+}
+
+enum Unavailable {
+    Refused(Refused),
+    Failed(Arc<StorageError>),
+}
+
+/// What the writer of this process counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) dropped: u64,
+    pub(crate) pending_bytes: u64,
+    pub(crate) journal: Option<JournalForm>,
+    pub(crate) journal_failures: u64,
+    pub(crate) commits: u64,
+    pub(crate) failed_commits: u64,
+}
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        self.live.get().is_some_and(
+            |live| matches!(live.existing(), Some(Ok(writer)) if lock(&writer.thread).is_none()),
+        )
+    }
+}
+
+impl Live {
+    /// The writer, if it was started.
+    fn existing(&self) -> Option<&Result<Writer, Arc<StorageError>>> {
+        self.writer.as_ref().and_then(OnceLock::get)
+    }
+
+    fn close(&self) -> Result<(), FlushError> {
+        match self.existing() {
+            Some(Ok(writer)) => writer.close(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Whoever wants to know how the last commit went calls `Store::close`.
+        drop(self.close());
+    }
+}
+
+impl Writer {
+    fn start(directory: &Directory, options: &OpenOptions) -> Result<Self, StorageError> {
+        let origin = hot::origin_to_bytes(&Origin {
+            resource: Arc::new(options.resource.clone()),
+            scope: Arc::new(options.scope.clone()),
+        });
+        let signal = Arc::new(Signal::new(options));
+        let counters = Arc::new(Counters::default());
+        let journal = Arc::new(Journal::create(
+            &directory.journals(),
+            options,
+            &origin,
+            Arc::clone(&signal),
+        )?);
+        let committer = Committer::new(
+            directory.clone(),
+            options,
+            origin,
+            Arc::clone(&signal),
+            Arc::clone(&journal),
+            Arc::clone(&counters),
+        );
+        let thread = thread::Builder::new()
+            .name("spanlite-commit".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|error| StorageError::io("start a thread for", directory.path(), error))?;
+        signal.attend(thread.thread().clone());
+        Ok(Self {
+            journal,
+            signal,
+            counters,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn close(&self) -> Result<(), FlushError> {
+        let Some(thread) = lock(&self.thread).take() else {
+            return Ok(());
+        };
+        let (reply, answer) = mpsc::channel();
+        let asked = self.signal.request(Request::Close(reply));
+        let outcome = asked.and_then(|()| answer.recv().map_err(|_gone| FlushError::Closed)?);
+        // A panic of the thread would show as `Closed` above.
+        drop(thread.join());
+        outcome
+    }
+}

@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use spanlite_model::{Resource, Span, SpanId, Status, Trace, TraceId};
+use spanlite_store::record::{Origin, Record, encode_record};
+use spanlite_store::{Appended, Lane, OpenOptions, Store, TimeRange};
+
+/// Options under which nothing is committed before it is asked for.
+pub(crate) fn patient() -> OpenOptions {
+    OpenOptions {
+        commit_interval: Duration::from_secs(3600),
+        ..OpenOptions::default()
+    }
+}
+
+pub(crate) fn trace_id(number: u64) -> TraceId {
+    TraceId::from_bytes((0xabcd_u128 << 112 | u128::from(number)).to_be_bytes())
+}
+
+pub(crate) fn span_id(number: u64) -> SpanId {
+    SpanId::from_bytes(number.to_be_bytes())
+}
+
+/// An ended span of trace `trace`; number 1 is the root, the others hang from it.
+pub(crate) fn span(trace: u64, number: u64) -> Span {
+    let mut span = Span::new(trace_id(trace), span_id(number), format!("span {number}"));
+    span.parent_span_id = (number > 1).then(|| span_id(1));
+    span.start_time_unix_nano = 1_000_000 * trace + number;
+    span.end_time_unix_nano = Some(1_000_000 * trace + number + 500);
+    span.attributes.set("number", number as i64);
+    if number == 3 {
+        span.status = Status::error("three");
+    }
+    span
+}
+
+pub(crate) fn trace(number: u64, spans: u64) -> Trace {
+    let spans = (1..=spans).map(|one| span(number, one)).collect();
+    Trace::new(trace_id(number), spans)
+}
+
+pub(crate) fn encoded(record: &Record) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_record(record, &Origin::default(), &mut bytes);
+    bytes
+}
+
+pub(crate) fn encoded_span(span: &Span) -> Vec<u8> {
+    encoded(&Record::Span(Box::new(span.clone())))
+}
+
+pub(crate) fn append(lane: &Lane, span: &Span) {
+    assert_eq!(lane.append(&encoded_span(span)), Appended::Stored);
+}
+
+pub(crate) fn service(name: &str) -> Arc<Resource> {
+    let mut resource = Resource::default();
+    resource.attributes.set("service.name", name);
+    Arc::new(resource)
+}
+
+/// Every trace of the store, newest first.
+pub(crate) fn all(store: &Store) -> Vec<Trace> {
+    let snapshot = store.snapshot().unwrap();
+    let traces: Result<Vec<Trace>, _> = snapshot.traces(TimeRange::default()).collect();
+    let traces = traces.unwrap();
+    assert_eq!(snapshot.damage().len(), 0, "{:?}", snapshot.damage());
+    traces
+}
