@@ -42,6 +42,7 @@ mod verify;
 
 pub use codec::ValueError;
 pub use error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
+pub use fork::generation as fork_generation;
 pub use import::WriteReport;
 pub use info::StoreInfo;
 pub use journal::{Appended, JournalForm, Lane, OPEN_RECORD_BYTES, OpenSpan};
