@@ -17,7 +17,7 @@ use crate::fork::Owned;
 use crate::journal::JournalView;
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
-use crate::segment::{SegmentReader, hot, protected};
+use crate::segment::{SegmentReader, hot};
 use crate::state::notes_of;
 use assembly::Assembly;
 pub use damage::Damage;
@@ -98,9 +98,7 @@ impl Snapshot {
                 reader.map_or(Ok(None), |reader| SegmentView::begin(reader).map(Some))
             }) {
                 Ok(view) => segments.extend(view),
-                Err(error @ (StorageError::Damaged { .. } | StorageError::DamagedValue { .. })) => {
-                    damage.push(Damage::file(path, error));
-                }
+                Err(error @ StorageError::Damaged { .. }) => damage.push(Damage::file(path, error)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -113,7 +111,7 @@ impl Snapshot {
             }
             journal
                 .records
-                .retain(|waiting| waiting.reached > stored.get(waiting.region));
+                .retain(|(region, position, _)| *position > stored.get(*region));
         }
         let path = directory.state();
         let state = match readers.get(&path).and_then(|reader| {
@@ -160,23 +158,6 @@ impl Snapshot {
         }
     }
 
-    /// Reads something of every segment. What is damaged beyond reading is reported and left out.
-    fn each_segment(
-        &self,
-        mut read: impl FnMut(&SegmentView, &dyn Fn(Damage)) -> Result<(), StorageError>,
-    ) -> Result<(), ReadError> {
-        for segment in &self.parts.segments {
-            let report = |damage| self.report(damage);
-            match protected(segment.path(), || read(segment, &report)) {
-                Err(error @ StorageError::Damaged { .. }) => {
-                    self.report(Damage::file(segment.path().to_owned(), error));
-                }
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-
     /// The trace with an id: everything that was stored of it, merged.
     ///
     /// Its state is [`Interrupted`](spanlite_model::TraceState::Interrupted) when a span is open
@@ -204,12 +185,14 @@ impl Snapshot {
 
     fn assemble(&self, trace_id: TraceId) -> Result<Option<Assembly>, ReadError> {
         let mut assembly = Assembly::new(trace_id);
-        self.each_segment(|segment, report| segment.collect(trace_id, &mut assembly, report))?;
+        for segment in &self.parts.segments {
+            segment.collect(trace_id, &mut assembly, &|damage| self.report(damage))?;
+        }
         for journal in &self.parts.journals {
             let Ok(origin) = hot::origin_from_bytes(&journal.defaults) else {
                 continue;
             };
-            for bytes in journal.all_records() {
+            for (_, _, bytes) in &journal.records {
                 if RecordRef::parse(bytes).is_ok_and(|record| record.trace_id() == trace_id)
                     && let Ok(Some(record)) = decode_record(bytes, &origin)
                 {
@@ -263,18 +246,18 @@ impl Snapshot {
     }
 
     /// How many records of spans there are.
-    pub(crate) fn count_spans(&self) -> u64 {
+    pub(crate) fn count_spans(&self) -> Result<u64, ReadError> {
         let mut spans = 0;
         for segment in &self.parts.segments {
-            spans += segment.count_spans();
+            spans += segment.count_spans(&|damage| self.report(damage))?;
         }
         for journal in &self.parts.journals {
-            spans += journal
-                .all_records()
-                .filter(|bytes| matches!(RecordRef::parse(bytes), Ok(RecordRef::Span(_))))
+            let records = journal.records.iter();
+            spans += records
+                .filter(|(_, _, bytes)| matches!(RecordRef::parse(bytes), Ok(RecordRef::Span(_))))
                 .count() as u64;
         }
-        spans
+        Ok(spans)
     }
 
     /// For each journal file whether its writer runs.
@@ -284,7 +267,10 @@ impl Snapshot {
 
     /// Reads every hot batch, also those whose directory and body do not agree.
     pub(crate) fn check_values(&self) -> Result<(), ReadError> {
-        self.each_segment(SegmentView::check_values)
+        for segment in &self.parts.segments {
+            segment.check_values(&|damage| self.report(damage))?;
+        }
+        Ok(())
     }
 
     fn index(&self) -> Result<&Index, ReadError> {
@@ -292,9 +278,11 @@ impl Snapshot {
             return Ok(index);
         }
         let mut index = Index::default();
-        self.each_segment(|segment, report| segment.enumerate(&mut index, report))?;
+        for segment in &self.parts.segments {
+            segment.enumerate(&mut index, &|damage| self.report(damage))?;
+        }
         for journal in &self.parts.journals {
-            for bytes in journal.all_records() {
+            for (_, _, bytes) in &journal.records {
                 index.add_record(bytes);
             }
         }

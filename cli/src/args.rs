@@ -1,0 +1,249 @@
+//! The arguments as they are typed. Nothing here reads the environment or applies a default that
+//! depends on it: `settings.rs` does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spanlite",
+    version,
+    about = "Query, show, move and care for traces of LLM applications, offline",
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Try `spanlite demo` for a store to play with, `spanlite help query` for the \
+                  query language."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Folder of the store [default: `$SPANLITE_STORE`, else `./traces.spans`]
+    #[arg(long, short = 's', global = true, value_name = "PATH")]
+    pub(crate) store: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, short = 'f', global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Short for --format json
+    #[arg(long, global = true, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub(crate) color: Option<ColorChoice>,
+    /// Draw with ASCII only
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+    /// Columns to draw in [default: those of the terminal, else COLUMNS, else 100]
+    #[arg(long, global = true, value_name = "COLUMNS")]
+    pub(crate) width: Option<usize>,
+    /// Show times in UTC instead of local time
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
+    /// Never start a pager
+    #[arg(long, global = true)]
+    pub(crate) no_pager: bool,
+    /// Change nothing in the store, not even to repair it after a kill
+    #[arg(long, global = true)]
+    pub(crate) read_only: bool,
+    /// Say nothing on stderr but errors
+    #[arg(long, short = 'q', global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// A form of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns
+    Table,
+    /// Tree beside a waterfall
+    Tree,
+    /// One JSON document
+    Json,
+    /// One JSON object a line
+    Ndjson,
+    /// Comma-separated values
+    Csv,
+    /// Markdown
+    Md,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On terminals that have them
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List traces, newest first
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+    /// Show a trace as a tree beside a waterfall
+    Show(ShowArgs),
+    /// Show everything of one span
+    Span(SpanArgs),
+    /// Read trace files into the store
+    Import(ImportArgs),
+    /// Write traces to files
+    Export(ExportArgs),
+    /// Say what the store holds and how it is
+    Info,
+    /// Show the settings and where each came from
+    Config,
+    /// Check every byte of the store; exits with 5 when something is damaged
+    Verify,
+    /// Print help: of spanlite, of a command, or of the query language (`help query`)
+    Help(HelpArgs),
+    /// Print the version
+    Version,
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, of spanlite or of a command
+    Man(ManArgs),
+}
+
+/// Which traces.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SelectArgs {
+    /// Only traces that began in the last TIME, such as 30m, 2h, 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_age)]
+    pub(crate) since: Option<u64>,
+    /// At most this many traces; 0 for all
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A trace id or the beginning of one; `@` is the newest trace, `@-1` the one before
+    #[arg(value_name = "TRACE", default_value = "@", allow_hyphen_values = true)]
+    pub(crate) trace: String,
+    /// Fold nothing
+    #[arg(long, short = 'a')]
+    pub(crate) all: bool,
+    /// Show this many levels of the tree
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) depth: Option<u32>,
+    /// Number repeated names: `name_1`, `name_2`
+    #[arg(long)]
+    pub(crate) number_repeats: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SpanArgs {
+    /// A span, as TRACE/SPAN with ids or their beginnings; SPAN may be a name
+    #[arg(value_name = "TRACE/SPAN", allow_hyphen_values = true)]
+    pub(crate) span: String,
+    /// Show payloads whole
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Files or folders; `-` is stdin
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The format to write
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) to: ExportFormat,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// The file to write; `-` is stdout
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+}
+
+/// A format to export to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// OTLP/JSON, one document
+    OtlpJson,
+    /// MLflow's trace JSON: one document, or a list of them for several traces
+    MlflowJson,
+    /// Spanlite's own lines, without loss
+    Jsonl,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HelpArgs {
+    /// A command, or `query`
+    pub(crate) topic: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// A command
+    pub(crate) command: Option<String>,
+}
+
+/// A text that is no length of time.
+#[derive(Debug, thiserror::Error)]
+#[error("a number with a unit was expected, such as 90s, 30m, 2h, 7d")]
+pub(crate) struct AgeError;
+
+/// Reads `90s`, `30m`, `2h`, `7d`, `1w` as nanoseconds.
+fn parse_age(text: &str) -> Result<u64, AgeError> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or(AgeError)?;
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_out_of_range| AgeError)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err(AgeError),
+    };
+    number.checked_mul(seconds * 1_000_000_000).ok_or(AgeError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ages_have_units() {
+        assert_eq!(parse_age("2h").unwrap(), 7_200_000_000_000);
+        for wrong in ["", "h", "2", "2y", "-1h", "99999999999999w", "1.5h"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+    }
+}

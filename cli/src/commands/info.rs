@@ -1,0 +1,89 @@
+use crate::args::Format;
+use crate::error::{CliError, Outcome};
+use crate::render::{Line, Role, Sheet, json, object, units};
+use crate::session::Session;
+
+/// Says what the store holds and how it is. Looks without writing, so that the writers counted
+/// are those of others.
+pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store_to_look()?;
+    let info = store.info()?;
+    let path = store.path().display().to_string();
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let item = object([
+            ("path", path.into()),
+            ("store_id", info.store_id.to_string().into()),
+            ("format", u64::from(info.format).into()),
+            ("traces", info.traces.into()),
+            ("spans", info.spans.into()),
+            ("bytes", info.bytes.into()),
+            ("segments", info.segments.into()),
+            ("live_writers", info.live_writers.into()),
+            ("dead_journals", info.dead_journals.into()),
+            ("quarantined", info.quarantined.into()),
+            ("damaged", info.damaged.into()),
+            ("dropped", info.dropped.into()),
+        ]);
+        let style = session.out.json_style();
+        json::write(session.out.data(), &item, style)?;
+        return Ok(Outcome::Done);
+    }
+    let mut sheet = session.out.sheet();
+    let mut line = Line::of(Role::Strong, &path);
+    line.text(
+        Role::Dim,
+        &format!("  format {}  {}", info.format, info.store_id),
+    );
+    sheet.line(&line)?;
+    let mut line = Line::new();
+    line.pad(2)
+        .text(Role::Plain, &units::plural(info.traces, "trace"));
+    line.pad(2)
+        .text(Role::Plain, &units::plural(info.spans, "span"));
+    line.pad(2).text(Role::Plain, &units::bytes(info.bytes));
+    line.text(
+        Role::Plain,
+        &format!(" in {}", units::plural(info.segments, "segment")),
+    );
+    sheet.line(&line)?;
+    fact(&mut sheet, Role::Running, info.live_writers, |count| {
+        format!("{} writing at this moment", units::plural(count, "program"))
+    })?;
+    fact(&mut sheet, Role::Interrupted, info.dead_journals, |count| {
+        let journals = units::plural(count, "journal");
+        format!(
+            "{journals} of killed writers, read where they are until the next writer stores them"
+        )
+    })?;
+    fact(&mut sheet, Role::Error, info.dropped, |count| {
+        format!("{} dropped", units::plural(count, "record"))
+    })?;
+    fact(&mut sheet, Role::Error, info.quarantined, |count| {
+        format!(
+            "{} moved to quarantine/",
+            units::plural(count, "damaged file")
+        )
+    })?;
+    fact(&mut sheet, Role::Error, info.damaged, |count| {
+        format!(
+            "{}; spanlite verify says where",
+            units::plural(count, "damaged place")
+        )
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// A line that is left out when its count is 0.
+fn fact(
+    sheet: &mut Sheet<'_>,
+    role: Role,
+    count: u64,
+    text: impl FnOnce(u64) -> String,
+) -> Result<(), CliError> {
+    if count > 0 {
+        let mut line = Line::new();
+        line.pad(2).text(role, &text(count));
+        sheet.line(&line)?;
+    }
+    Ok(())
+}

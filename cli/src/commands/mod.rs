@@ -1,0 +1,33 @@
+//! One module per command, each a function of settled values.
+
+mod config;
+mod export;
+mod help;
+mod import;
+mod info;
+mod list;
+mod show;
+mod span;
+mod verify;
+
+use crate::args::Command;
+use crate::error::{CliError, Outcome};
+use crate::session::Session;
+
+/// Does what a command says.
+pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    match command {
+        Command::List(args) => list::run(args, session),
+        Command::Show(args) => show::run(args, session),
+        Command::Span(args) => span::run(args, session),
+        Command::Import(args) => import::run(args, session),
+        Command::Export(args) => export::run(args, session),
+        Command::Info => info::run(session),
+        Command::Config => config::run(session),
+        Command::Verify => verify::run(session),
+        Command::Help(args) => help::help(args, session),
+        Command::Version => help::version(session),
+        Command::Completions(args) => help::completions(args, session),
+        Command::Man(args) => help::man(args, session),
+    }
+}

@@ -1,0 +1,48 @@
+use crate::args::{Format, ShowArgs};
+use crate::error::{CliError, Outcome};
+use crate::render::{Fold, ShowOptions, json, show};
+use crate::session::{Session, find_trace, id_digits};
+
+/// Shows one trace.
+pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let snapshot = store.snapshot()?;
+    let trace = find_trace(&snapshot, &args.trace)?;
+    session.warn_of_damage(&snapshot);
+    match session.settings.format.unwrap_or(Format::Tree) {
+        Format::Tree | Format::Table => {}
+        Format::Json | Format::Ndjson => {
+            let document = spanlite_formats::mlflow_json(&trace)?;
+            let style = session.out.json_style();
+            json::write(session.out.data(), &document, style)?;
+            return Ok(Outcome::Done);
+        }
+        format => {
+            return Err(CliError::NoSuchForm {
+                command: "show",
+                format,
+                forms: "tree, json and ndjson",
+            });
+        }
+    }
+    let id_digits = id_digits(&snapshot, trace.trace_id)?;
+    let options = ShowOptions {
+        fold: Fold {
+            fold: !args.all,
+            depth: args.depth,
+            number_repeats: args.number_repeats,
+        },
+        now_unix_nano: session.settings.now_unix_nano,
+        id_digits,
+    };
+    show(&mut session.out.sheet(), &trace, options)?;
+    let id: String = trace.trace_id.to_hex().chars().take(id_digits).collect();
+    let failed = trace.spans.iter().find(|span| span.is_error());
+    if let Some(span) = failed.or_else(|| trace.spans.first()) {
+        session.out.hint(&format!(
+            "--all to unfold · spanlite span {id}/{} for one span",
+            span.span_id
+        ));
+    }
+    Ok(Outcome::Done)
+}

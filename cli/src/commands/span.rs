@@ -1,0 +1,80 @@
+use spanlite_model::{Span, Trace};
+
+use crate::args::{Format, SpanArgs};
+use crate::error::{CliError, Outcome};
+use crate::render::{JsonFold, json, span_item, span_page};
+use crate::session::{Session, find_trace};
+
+/// Shows everything of one span.
+pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let snapshot = store.snapshot()?;
+    let (trace_reference, span_reference) = args
+        .span
+        .split_once('/')
+        .unwrap_or((args.span.as_str(), ""));
+    let trace = find_trace(&snapshot, trace_reference)?;
+    session.warn_of_damage(&snapshot);
+    let span = find_span(&trace, span_reference)?;
+    match session.settings.format.unwrap_or(Format::Tree) {
+        Format::Json | Format::Ndjson => {
+            let style = session.out.json_style();
+            json::write(session.out.data(), &span_item(span), style)?;
+        }
+        Format::Tree | Format::Table => {
+            let fold = if args.full {
+                JsonFold::FULL
+            } else {
+                JsonFold::SHORT
+            };
+            span_page(&mut session.out.sheet(), &trace, span, fold)?;
+        }
+        format => {
+            return Err(CliError::NoSuchForm {
+                command: "span",
+                format,
+                forms: "tree, json and ndjson",
+            });
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// The span that a reference names: an id, the beginning of one, a name that comes once, or
+/// nothing for the root.
+fn find_span<'t>(trace: &'t Trace, reference: &str) -> Result<&'t Span, CliError> {
+    let missing = || CliError::NoSpan {
+        reference: reference.chars().take(80).collect(),
+    };
+    if reference.is_empty() {
+        return trace.root().ok_or_else(missing);
+    }
+    let lower = reference.to_ascii_lowercase();
+    let mut found: Vec<&Span> = trace
+        .spans
+        .iter()
+        .filter(|span| span.span_id.to_string().starts_with(&lower))
+        .collect();
+    if found.is_empty() {
+        found = trace
+            .spans
+            .iter()
+            .filter(|span| span.name == reference)
+            .collect();
+    }
+    match found.as_slice() {
+        [] => Err(missing()),
+        [one] => Ok(one),
+        many => Err(CliError::AmbiguousSpan {
+            reference: reference.chars().take(80).collect(),
+            candidates: many
+                .iter()
+                .take(8)
+                .map(|span| {
+                    let name: String = span.name.chars().take(60).collect();
+                    format!("{} {name}", span.span_id)
+                })
+                .collect(),
+        }),
+    }
+}

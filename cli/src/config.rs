@@ -1,0 +1,104 @@
+//! Configuration files: the nearest `.spanlite.toml`, then the user's own.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::args::ColorChoice;
+use crate::error::CliError;
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfigFile {
+    pub(crate) path: PathBuf,
+    pub(crate) values: Values,
+}
+
+/// What a file may say. An unknown key is an error, so that a slip is not silently without
+/// effect.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Values {
+    /// The folder of the store, meant from where the file stands.
+    pub(crate) store: Option<PathBuf>,
+    pub(crate) color: Option<Color>,
+    pub(crate) utc: Option<bool>,
+    /// The pager command; empty for none.
+    pub(crate) pager: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+/// Reads the files that are there, nearest first.
+pub(crate) fn load(
+    current_dir: &Path,
+    config_home: Option<&Path>,
+) -> Result<Vec<ConfigFile>, CliError> {
+    let near = current_dir
+        .ancestors()
+        .map(|folder| folder.join(".spanlite.toml"));
+    let own = config_home.map(|home| home.join("spanlite/config.toml"));
+    let mut files = Vec::new();
+    for path in near {
+        if let Some(file) = read(path)? {
+            files.push(file);
+            break;
+        }
+    }
+    if let Some(path) = own {
+        files.extend(read(path)?);
+    }
+    Ok(files)
+}
+
+fn read(path: PathBuf) -> Result<Option<ConfigFile>, CliError> {
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(CliError::Input { path, source }),
+    };
+    match toml::from_str(&text) {
+        Ok(values) => Ok(Some(ConfigFile { path, values })),
+        Err(source) => Err(CliError::Config {
+            path,
+            source: Box::new(source),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_file_comes_first() {
+        let root = tempfile::tempdir().unwrap();
+        let below = root.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::create_dir_all(root.path().join("home/spanlite")).unwrap();
+        std::fs::write(root.path().join("a/.spanlite.toml"), "store = \"s.spans\"").unwrap();
+        std::fs::write(root.path().join("home/spanlite/config.toml"), "utc = true").unwrap();
+        let files = load(&below, Some(&root.path().join("home"))).unwrap();
+        assert_eq!(files[0].values.store, Some("s.spans".into()));
+        assert_eq!(files[1].values.utc, Some(true));
+        std::fs::write(root.path().join("a/.spanlite.toml"), "stor = \"x\"").unwrap();
+        let error = load(&below, None).unwrap_err();
+        assert!(matches!(error, CliError::Config { .. }));
+    }
+}

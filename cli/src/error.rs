@@ -1,0 +1,258 @@
+use std::error::Error as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use spanlite_store::{CloseError, OpenError, ReadError, StateError, StorageError, WriteError};
+
+use crate::args::Format;
+use crate::render::{Line, Look, Role, Sheet, Zone};
+
+/// How a command that did its work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As it should.
+    Done,
+    /// Something in the store is damaged.
+    DamageFound,
+    /// Something that was named could not be used; the rest was done.
+    Refused,
+    /// Not everything was done; asking again is safe.
+    PartlyDone,
+}
+
+/// The exit codes. They are part of the interface and never change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failure = 1,
+    /// Wrong usage, or a query that is none.
+    Usage = 2,
+    /// A store, trace or span that was named is not there.
+    NotFound = 3,
+    /// The store is locked, too new, or not readable.
+    Unreadable = 4,
+    /// Damage was found.
+    Damage = 5,
+    /// An export or import was done in part; asking again is safe.
+    PartlyDone = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::DamageFound => Self::Damage,
+            Outcome::Refused => Self::Failure,
+            Outcome::PartlyDone => Self::PartlyDone,
+        }
+    }
+}
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("no store at {}", path.display())]
+    NoStore {
+        path: PathBuf,
+        looked_at: Vec<String>,
+    },
+    #[error("the store did not open")]
+    Open(#[from] OpenError),
+    #[error("the store cannot be read")]
+    Read(#[from] ReadError),
+    #[error("nothing was written")]
+    Write(#[from] WriteError),
+    #[error("the store did not close well")]
+    Close(#[from] CloseError),
+    #[error("the change was not stored")]
+    State(#[from] StateError),
+    #[error("no trace begins with `{prefix}`")]
+    NoTrace { prefix: String },
+    #[error("the store holds {count} traces, `{reference}` is further back")]
+    NoSuchAge { reference: String, count: usize },
+    #[error("`{reference}` names no trace: {why}")]
+    Reference {
+        reference: String,
+        why: &'static str,
+    },
+    #[error("prefix {prefix} is not unique")]
+    AmbiguousTrace {
+        prefix: String,
+        /// Ids and names, the first few.
+        candidates: Vec<String>,
+    },
+    #[error("no span of the trace begins with, or is named, `{reference}`")]
+    NoSpan { reference: String },
+    #[error("`{reference}` is not one span")]
+    AmbiguousSpan {
+        reference: String,
+        /// Ids and names, the first few.
+        candidates: Vec<String>,
+    },
+    #[error("`{command}` has no form {}", form(*format))]
+    NoSuchForm {
+        command: &'static str,
+        format: Format,
+        forms: &'static str,
+    },
+    #[error("{name} is none of its values")]
+    Variable {
+        name: &'static str,
+        expected: &'static str,
+    },
+    #[error("{} is no configuration", path.display())]
+    Config {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    #[error("{} cannot be read", path.display())]
+    Input {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} cannot be written", path.display())]
+    Destination {
+        path: PathBuf,
+        #[source]
+        source: spanlite_formats::WriteError,
+    },
+    #[error("the trace cannot be written")]
+    Document(#[from] spanlite_formats::WriteError),
+    #[error("no such help: `{topic}`")]
+    NoSuchHelp { topic: String },
+    #[error("the output cannot be written")]
+    Output(#[from] io::Error),
+}
+
+fn form(format: Format) -> String {
+    use clap::ValueEnum as _;
+    let name = format.to_possible_value();
+    name.map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+impl CliError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::NoStore { .. }
+            | Self::NoTrace { .. }
+            | Self::NoSuchAge { .. }
+            | Self::AmbiguousTrace { .. }
+            | Self::NoSpan { .. }
+            | Self::AmbiguousSpan { .. }
+            | Self::Open(OpenError::NoStore { .. }) => Exit::NotFound,
+            Self::Reference { .. }
+            | Self::NoSuchForm { .. }
+            | Self::Variable { .. }
+            | Self::Config { .. }
+            | Self::NoSuchHelp { .. } => Exit::Usage,
+            Self::Open(OpenError::Storage(error)) | Self::Read(ReadError::Storage(error)) => {
+                storage_exit(error)
+            }
+            Self::Open(_) => Exit::Unreadable,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// Why, in lines of their own; the chain of causes where nothing says it better.
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons = match self {
+            Self::NoStore { looked_at, .. } => vec![format!("looked at {}", looked_at.join(", "))],
+            Self::AmbiguousTrace { candidates, .. } | Self::AmbiguousSpan { candidates, .. } => {
+                candidates.clone()
+            }
+            Self::Variable { expected, .. } => vec![format!("it may be {expected}")],
+            Self::NoSuchForm { forms, .. } => vec![format!("it has {forms}")],
+            _ => Vec::new(),
+        };
+        let mut source = self.source();
+        while let Some(error) = source {
+            reasons.extend(error.to_string().lines().map(ToOwned::to_owned));
+            source = error.source();
+        }
+        reasons
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoStore { .. } => Some(
+                "your program has not written yet, or pass --store PATH; \
+                 `spanlite demo` makes a store to play with",
+            ),
+            Self::Open(OpenError::NewerFormat { .. }) => {
+                Some("upgrade spanlite (no change was made to the store)")
+            }
+            Self::Open(OpenError::NotAStore { .. }) => {
+                Some("a store is a folder with a file STORE; `spanlite import` reads trace files")
+            }
+            Self::NoTrace { .. } => Some("`spanlite list` shows the ids"),
+            Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
+                Some("give more digits of the id")
+            }
+            Self::NoSpan { .. } => Some("`spanlite show TRACE --format json` has the ids"),
+            Self::Reference { .. } => {
+                Some("a trace is named by its id, the beginning of it, `@` or `@-1`")
+            }
+            Self::Read(ReadError::Storage(StorageError::Damaged { .. })) => {
+                Some("spanlite verify says what is damaged")
+            }
+            Self::NoSuchHelp { .. } => Some("`spanlite help` lists the commands"),
+            _ => None,
+        }
+    }
+
+    /// Says it on stderr: what, why, what to do. A closed pipe says nothing.
+    pub(crate) fn print(&self, color: bool) {
+        if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return;
+        }
+        let look = Look {
+            width: 200,
+            color,
+            ascii: false,
+            zone: Zone::Utc,
+        };
+        let mut stderr = io::stderr().lock();
+        let mut sheet = Sheet::new(&mut stderr, &look);
+        let mut line = Line::of(Role::Error, "error: ");
+        line.text(Role::Plain, &self.to_string());
+        let mut lines = vec![line];
+        lines.extend(self.reasons().iter().map(|reason| {
+            let mut line = Line::new();
+            line.pad(2).text(Role::Plain, reason);
+            line
+        }));
+        if let Some(hint) = self.hint() {
+            let mut line = Line::new();
+            line.pad(2)
+                .text(Role::Key, "hint: ")
+                .text(Role::Plain, hint);
+            lines.push(line);
+        }
+        for line in &lines {
+            // Nobody is left to be told that stderr is closed.
+            if sheet.line(line).is_err() {
+                return;
+            }
+        }
+        drop(stderr.flush());
+    }
+}
+
+fn storage_exit(error: &StorageError) -> Exit {
+    match error {
+        StorageError::Damaged { .. } | StorageError::DamagedValue { .. } => Exit::Damage,
+        StorageError::DiskFull { .. } => Exit::Failure,
+        _ => Exit::Unreadable,
+    }
+}

@@ -1,0 +1,144 @@
+use std::io::{self, BufWriter, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::args::Format;
+use crate::error::CliError;
+use crate::render::json::JsonStyle;
+use crate::render::{Line, Listing, Look, Role, Sheet};
+use crate::settings::Settings;
+
+/// Where a command writes: data to stdout, by a pager where people read it; everything else to
+/// stderr.
+pub(crate) struct Output<'s> {
+    settings: &'s Settings,
+    sink: Option<Sink>,
+    /// What is said on stderr once the data is out.
+    remarks: Vec<Line>,
+}
+
+enum Sink {
+    Stdout(BufWriter<io::StdoutLock<'static>>),
+    Pager(Child, BufWriter<ChildStdin>),
+}
+
+impl Sink {
+    fn stdout() -> Self {
+        Self::Stdout(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+    }
+
+    /// Starts the pager; stdout where it does not start.
+    fn pager(settings: &Settings) -> Self {
+        let mut words = settings.pager.value.split_whitespace();
+        let Some(program) = words.next().filter(|_| settings.stdout_is_terminal) else {
+            return Self::stdout();
+        };
+        let started = Command::new(program)
+            .args(words)
+            .stdin(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = started else {
+            return Self::stdout();
+        };
+        match child.stdin.take() {
+            Some(stdin) => Self::Pager(child, BufWriter::with_capacity(1 << 16, stdin)),
+            None => Self::stdout(),
+        }
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
+        match self {
+            Self::Stdout(out) => out,
+            Self::Pager(_, out) => out,
+        }
+    }
+}
+
+impl<'s> Output<'s> {
+    pub(crate) fn new(settings: &'s Settings) -> Self {
+        Self {
+            settings,
+            sink: None,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// How output for people looks.
+    pub(crate) fn look(&self) -> &'s Look {
+        &self.settings.look
+    }
+
+    /// Where data for machines goes.
+    pub(crate) fn data(&mut self) -> &mut dyn Write {
+        self.sink.get_or_insert_with(Sink::stdout).writer()
+    }
+
+    /// Where pages for people go.
+    pub(crate) fn sheet(&mut self) -> Sheet<'_> {
+        let settings = self.settings;
+        let sink = self.sink.get_or_insert_with(|| Sink::pager(settings));
+        Sheet::new(sink.writer(), &settings.look)
+    }
+
+    /// How JSON is written: laid out and escaped for a terminal, as it is for a pipe.
+    pub(crate) fn json_style(&self) -> JsonStyle {
+        JsonStyle {
+            pretty: self.settings.stdout_is_terminal,
+            escape: self.settings.stdout_is_terminal,
+        }
+    }
+
+    /// Writes a list in the form that was asked for, as a table if none was.
+    pub(crate) fn list(&mut self, listing: &Listing) -> Result<(), CliError> {
+        let style = self.json_style();
+        match self.settings.format.unwrap_or(Format::Table) {
+            Format::Table | Format::Tree => listing.write_table(&mut self.sheet())?,
+            Format::Json => listing.write_json(self.data(), style)?,
+            Format::Ndjson => listing.write_ndjson(self.data(), style.escape)?,
+            Format::Csv => listing.write_csv(self.data(), style.escape)?,
+            Format::Md => listing.write_md(self.data())?,
+        }
+        Ok(())
+    }
+
+    /// Says something on stderr once the data is out: a sum, a hint.
+    pub(crate) fn remark(&mut self, line: Line) {
+        if !self.settings.quiet {
+            self.remarks.push(line);
+        }
+    }
+
+    /// Gives a hint on stderr once the data is out.
+    pub(crate) fn hint(&mut self, text: &str) {
+        self.remark(Line::of(Role::Dim, text));
+    }
+
+    /// Warns on stderr once the data is out, even when told to be quiet.
+    pub(crate) fn warn(&mut self, text: &str) {
+        let mut line = Line::of(Role::Warning, "warning: ");
+        line.text(Role::Plain, text);
+        self.remarks.push(line);
+    }
+
+    /// Sends everything out, waits for the pager, and says the remarks.
+    pub(crate) fn finish(mut self) -> Result<(), CliError> {
+        match self.sink.take() {
+            None => {}
+            Some(Sink::Stdout(mut out)) => out.flush()?,
+            Some(Sink::Pager(mut child, mut out)) => {
+                out.flush()?;
+                drop(out);
+                child.wait()?;
+            }
+        }
+        let look = Look {
+            color: self.settings.stderr_color,
+            ..self.settings.look.clone()
+        };
+        let mut stderr = io::stderr().lock();
+        let mut sheet = Sheet::new(&mut stderr, &look);
+        for line in &self.remarks {
+            sheet.line(line)?;
+        }
+        Ok(())
+    }
+}

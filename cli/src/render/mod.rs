@@ -1,0 +1,32 @@
+//! What people and machines see: a library over [`std::io::Write`].
+//!
+//! Text of others (names, payloads, messages) reaches a terminal through [`Line`] alone, which
+//! escapes it, or through [`json`], whose writer escapes the same characters inside strings.
+
+mod bars;
+mod critical;
+pub(crate) mod json;
+mod json_view;
+mod line;
+mod listing;
+mod look;
+mod node;
+mod outline;
+#[cfg(test)]
+mod samples;
+mod show;
+mod span;
+mod summary;
+mod text;
+mod trace_row;
+pub(crate) mod units;
+
+pub(crate) use json_view::JsonFold;
+pub(crate) use line::{Line, Sheet};
+pub(crate) use listing::{Column, Listing};
+pub(crate) use look::{Look, Role, Zone};
+pub(crate) use node::{Node, object};
+pub(crate) use outline::Fold;
+pub(crate) use show::{ShowOptions, show};
+pub(crate) use span::{span_item, span_page};
+pub(crate) use trace_row::trace_list;

@@ -1,0 +1,685 @@
+use std::io;
+
+use spanlite_model::{Span, SpanType, TokenUsage, Trace, TraceState};
+
+use super::bars::{Scale, Stretch};
+use super::critical::critical_path;
+use super::line::{Align, Line, Sheet};
+use super::look::{Look, Role, state_sign, state_word};
+use super::outline::{Fold, Guides, Outline, Row, RowKind};
+use super::summary::TraceSummary;
+use super::text::fit;
+use super::units;
+
+/// How a trace is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ShowOptions {
+    /// What of the tree is folded.
+    pub(crate) fold: Fold,
+    /// The present in Unix nanoseconds, up to which the bars of a running trace reach.
+    pub(crate) now_unix_nano: u64,
+    /// Hex digits of a trace id that tell it from the others.
+    pub(crate) id_digits: usize,
+}
+
+/// Steps of the critical path that are named, at most.
+const PATH_STEPS: usize = 6;
+/// Failed spans that are listed below the tree, at most.
+const LISTED_ERRORS: usize = 8;
+/// Columns that span types are padded to.
+const TYPE_COLUMNS: usize = 5;
+
+/// Writes a trace for people: what is said of the whole, the tree beside the waterfall, the
+/// errors once more.
+pub(crate) fn show(sheet: &mut Sheet<'_>, trace: &Trace, options: ShowOptions) -> io::Result<()> {
+    let outline = Outline::of(trace, options.fold);
+    let summary = TraceSummary::of(trace);
+    head(sheet, trace, &summary)?;
+    path(sheet, &outline, &summary)?;
+    sheet.blank()?;
+    let layout = Layout::of(&outline, sheet.look, options.now_unix_nano);
+    layout.header(sheet)?;
+    for row in &outline.rows {
+        let line = layout.row(&outline, row);
+        sheet.line(&line)?;
+    }
+    errors(sheet, &outline, &summary, options.id_digits)
+}
+
+/// Adds parts to lines, separated, and begins another line where one is full.
+struct Facts<'s, 'o> {
+    sheet: &'s mut Sheet<'o>,
+    line: Line,
+}
+
+impl Facts<'_, '_> {
+    fn add(&mut self, part: Line) -> io::Result<()> {
+        if self.line.width() > 0 && self.line.width() + 3 + part.width() > self.sheet.look.width {
+            self.end()?;
+        }
+        if self.line.width() > 0 {
+            self.line.sign(Role::Dim, " · ");
+        }
+        self.line.append(part);
+        Ok(())
+    }
+
+    fn plain(&mut self, text: &str) -> io::Result<()> {
+        self.add(Line::of(Role::Plain, text))
+    }
+
+    fn named(&mut self, name: &str, value: &str) -> io::Result<()> {
+        let mut part = Line::of(Role::Dim, name);
+        part.pad(1).fitted(Role::Plain, value, 60);
+        self.add(part)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if self.line.width() == 0 {
+            return Ok(());
+        }
+        self.sheet.line(&std::mem::take(&mut self.line))
+    }
+}
+
+fn head(sheet: &mut Sheet<'_>, trace: &Trace, summary: &TraceSummary) -> io::Result<()> {
+    let width = sheet.look.width;
+    let state = trace.state();
+    let mut title = Line::new();
+    let name = trace.name().unwrap_or("(no name)");
+    title.fitted(Role::Strong, name, width.saturating_sub(60).max(20));
+    title.pad(2).text(Role::Id, &trace.trace_id.to_string());
+    title.pad(2).sign(Role::of_state(state), state_sign(state));
+    title.pad(1).text(Role::of_state(state), state_word(state));
+    let start = trace.start_time_unix_nano().unwrap_or(0);
+    let date = sheet.look.date_time(start);
+    if title.width() + 2 + date.len() <= width {
+        title.pad(2).text(Role::Dim, &date);
+    }
+    sheet.line(&title)?;
+
+    let mut facts = Facts {
+        sheet,
+        line: Line::new(),
+    };
+    let plus = if state == TraceState::InProgress {
+        "+"
+    } else {
+        ""
+    };
+    facts.plain(&format!(
+        "{}{plus}",
+        units::duration(trace.duration_nanos())
+    ))?;
+    facts.plain(&units::plural(summary.n_spans, "span"))?;
+    if summary.n_errors > 0 {
+        let text = units::plural(summary.n_errors, "error");
+        facts.add(Line::of(Role::Error, &text))?;
+    }
+    if summary.n_model_calls > 0 {
+        facts.plain(&units::plural(summary.n_model_calls, "LLM call"))?;
+    }
+    if let Some(tokens) = tokens(summary.usage, units::count) {
+        facts.plain(&format!("{tokens} tokens"))?;
+    }
+    if let Some(cost) = summary.cost.total_cost {
+        facts.plain(&units::dollars(cost))?;
+    }
+    if !summary.services.is_empty() {
+        facts.named("service", &summary.services.join(", "))?;
+    }
+    let info = &trace.info;
+    for (name, value) in [
+        ("session", &info.session),
+        ("user", &info.user),
+        ("request", &info.client_request_id),
+    ] {
+        if let Some(value) = value {
+            facts.named(name, value)?;
+        }
+    }
+    if info.pinned {
+        facts.plain("pinned")?;
+    }
+    facts.end()?;
+    for (key, value) in &info.tags {
+        if !key.starts_with("mlflow.") {
+            facts.named(key, value)?;
+        }
+    }
+    for assessment in info.assessments.iter().filter(|one| one.valid) {
+        facts.add(super::span::assessment_line(assessment, width))?;
+    }
+    facts.end()
+}
+
+/// `input→output`, what is unknown left out.
+pub(crate) fn tokens(usage: TokenUsage, number: fn(u64) -> String) -> Option<String> {
+    match (usage.input_tokens, usage.output_tokens) {
+        (None, None) => usage.total_tokens.map(number),
+        (input, output) => {
+            let side = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), number);
+            Some(format!("{}→{}", side(input), side(output)))
+        }
+    }
+}
+
+/// The steps of the critical path that matter, as many as fit, and where the time went.
+fn path(sheet: &mut Sheet<'_>, outline: &Outline<'_>, summary: &TraceSummary) -> io::Result<()> {
+    let steps = named_steps(outline);
+    if steps.is_empty() || outline.forest.len() < 2 {
+        return Ok(());
+    }
+    let width = sheet.look.width;
+    let mut line = path_line(&steps, PATH_STEPS);
+    for count in (1..PATH_STEPS).rev() {
+        if line.width() <= width {
+            break;
+        }
+        line = path_line(&steps, count);
+    }
+    let mut parts = Vec::new();
+    for (name, nanos) in [("LLM", summary.model_nanos), ("tools", summary.tool_nanos)] {
+        if nanos > 0 {
+            parts.push(format!("{name} {}", units::duration(nanos)));
+        }
+    }
+    let sums = parts.join(" · ");
+    if line.width() + 4 + sums.chars().count() <= width {
+        line.pad(4).text(Role::Dim, &sums);
+    }
+    sheet.line(&line)
+}
+
+/// Neighbours of one name on the critical path.
+struct PathStep<'t> {
+    name: &'t str,
+    times: usize,
+    nanos: u64,
+}
+
+fn named_steps<'t>(outline: &Outline<'t>) -> Vec<PathStep<'t>> {
+    let mut merged: Vec<PathStep<'t>> = Vec::new();
+    let mut last_number = None;
+    let steps = critical_path(outline.trace, &outline.forest);
+    let total: u64 = steps.iter().map(|step| step.nanos).sum();
+    // What takes less than a thousandth is no step, and does not part its neighbours.
+    for step in steps.iter().filter(|step| step.nanos > total / 1_000) {
+        let name = outline.span(step.number as u32).name.as_str();
+        match merged.last_mut() {
+            Some(last) if last.name == name => {
+                last.nanos += step.nanos;
+                last.times += usize::from(last_number != Some(step.number));
+            }
+            _ => merged.push(PathStep {
+                name,
+                times: 1,
+                nanos: step.nanos,
+            }),
+        }
+        last_number = Some(step.number);
+    }
+    merged
+}
+
+/// The longest `count` steps in order of time.
+fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
+    let mut by_length: Vec<usize> = (0..steps.len()).collect();
+    by_length.sort_by_key(|&index| std::cmp::Reverse(steps[index].nanos));
+    by_length.truncate(count);
+    by_length.sort_unstable();
+    let mut line = Line::of(Role::Dim, "critical path:");
+    let mut next = 0;
+    for &index in &by_length {
+        if index > next {
+            line.sign(Role::Dim, " …");
+        }
+        if index > 0 {
+            line.sign(Role::Dim, " →");
+        }
+        next = index + 1;
+        let step = &steps[index];
+        line.pad(1).fitted(Role::Plain, step.name, 28);
+        if step.times > 1 {
+            line.text(Role::Dim, &format!(" ×{}", step.times));
+        }
+        line.pad(1).text(Role::Number, &units::duration(step.nanos));
+    }
+    if next < steps.len() {
+        line.sign(Role::Dim, " …");
+    }
+    line
+}
+
+/// The columns of the tree.
+struct Layout {
+    width: usize,
+    name: usize,
+    tokens: usize,
+    cost: usize,
+    scale: Scale,
+}
+
+const DURATION_COLUMNS: usize = 8;
+
+impl Layout {
+    fn of(outline: &Outline<'_>, look: &Look, now_unix_nano: u64) -> Self {
+        let trace = outline.trace;
+        let width = look.width;
+        let any = |is: fn(&Span) -> bool| trace.spans.iter().any(is);
+        let has_tokens = any(|span| !TokenUsage::of(span).is_empty());
+        let has_cost = any(|span| !spanlite_model::Cost::of(span).is_empty());
+        let tokens = if has_tokens && width >= 72 { 12 } else { 0 };
+        let cost = if has_cost && width >= 96 { 9 } else { 0 };
+        let most = (width * 9 / 20).min(76);
+        let needed = outline
+            .rows
+            .iter()
+            .map(|row| name_width(outline, row, most));
+        let name = needed.max().unwrap_or(0).clamp(most.min(20), most);
+        let rest = width.saturating_sub(name + 1 + DURATION_COLUMNS + tokens + cost + 2);
+        let start = trace.start_time_unix_nano().unwrap_or(0);
+        let last_start = trace
+            .spans
+            .iter()
+            .map(|span| span.start_time_unix_nano)
+            .max();
+        let mut end = trace
+            .end_time_unix_nano()
+            .unwrap_or(0)
+            .max(last_start.unwrap_or(0));
+        if trace.state() == TraceState::InProgress {
+            end = end.max(now_unix_nano);
+        }
+        Self {
+            width,
+            name,
+            tokens,
+            cost,
+            scale: Scale {
+                start_time_unix_nano: start,
+                nanos: end.saturating_sub(start),
+                columns: if rest < 10 { 0 } else { rest.min(96) },
+            },
+        }
+    }
+
+    fn header(&self, sheet: &mut Sheet<'_>) -> io::Result<()> {
+        let mut line = Line::new();
+        line.cell(Role::Heading, "NAME", self.name + 1, Align::Left)
+            .cell(Role::Heading, "DUR", DURATION_COLUMNS - 1, Align::Right);
+        if self.tokens > 0 {
+            line.cell(Role::Heading, "IN→OUT", self.tokens, Align::Right);
+        }
+        if self.cost > 0 {
+            line.cell(Role::Heading, "COST", self.cost, Align::Right);
+        }
+        if self.scale.columns > 0 {
+            let left = line.width() + 2;
+            for (column, label) in self.scale.ticks() {
+                let at = left + column;
+                if at >= line.width() && at + label.chars().count() <= self.width {
+                    line.pad_to(at).text(Role::Dim, &label);
+                }
+            }
+        }
+        sheet.line(&line)
+    }
+
+    fn row(&self, outline: &Outline<'_>, row: &Row) -> Line {
+        let mut line = guides(row.guides, self.name);
+        match &row.kind {
+            RowKind::Span {
+                number,
+                hidden,
+                below,
+            } => {
+                let span = outline.span(*number);
+                let suffix = outline.suffix(*number);
+                let after = [
+                    suffix.map(|suffix| format!("_{suffix}")),
+                    (*hidden > 0).then(|| format!(" ({hidden} hidden)")),
+                    (*below > 0).then(|| format!(" (+{below} below)")),
+                ];
+                let after: String = after.into_iter().flatten().collect();
+                self.name(&mut line, span, &after);
+                self.numbers(&mut line, span.duration_nanos(), &[span]);
+                self.bar(&mut line, &[span]);
+            }
+            RowKind::Repeat { numbers } => {
+                let spans: Vec<&Span> = numbers.iter().map(|one| outline.span(*one)).collect();
+                self.name(&mut line, spans[0], &format!(" ×{}", spans.len()));
+                let durations = spans.iter().filter_map(|span| span.duration_nanos());
+                self.numbers(
+                    &mut line,
+                    Some(durations.fold(0, u64::saturating_add)),
+                    &spans,
+                );
+                self.bar(&mut line, &spans);
+            }
+            RowKind::Message { number } => {
+                let message = error_text(outline.span(*number));
+                line.text(Role::Error, "! ");
+                let rest = self.width.saturating_sub(line.width());
+                line.fitted(Role::Error, message.as_ref(), rest);
+            }
+            RowKind::Idle {
+                start_time_unix_nano,
+                nanos,
+            } => {
+                line.text(Role::Dim, &format!("idle {}", units::duration(*nanos)));
+                self.idle_bar(&mut line, *start_time_unix_nano, *nanos);
+            }
+            RowKind::MissingParent { span_id, cycle } => {
+                let what = if *cycle {
+                    "is below its own child"
+                } else {
+                    "not received"
+                };
+                let id: String = span_id.to_string();
+                line.text(Role::Warning, &format!("(parent {id} {what})"));
+            }
+        }
+        line
+    }
+
+    fn name(&self, line: &mut Line, span: &Span, after: &str) {
+        if span.span_type != SpanType::Unknown {
+            let label = span.span_type.as_str();
+            let rest = self.name.saturating_sub(line.width());
+            let label = fit(label, rest.min(12));
+            line.text(Role::of_type(&span.span_type), &label.text);
+            line.pad(TYPE_COLUMNS.saturating_sub(label.width) + 1);
+        }
+        let role = if span.is_error() {
+            Role::Error
+        } else {
+            Role::Plain
+        };
+        let rest = self.name.saturating_sub(line.width());
+        let for_name = rest.saturating_sub(after.chars().count()).max(rest.min(4));
+        line.fitted(role, &span.name, for_name);
+        let rest = self.name.saturating_sub(line.width());
+        line.fitted(Role::Dim, after, rest);
+        line.pad_to(self.name + 1);
+    }
+
+    fn numbers(&self, line: &mut Line, nanos: Option<u64>, spans: &[&Span]) {
+        let duration = match nanos {
+            Some(nanos) => units::duration(nanos),
+            None => "…+".to_owned(),
+        };
+        line.cell(Role::Plain, &duration, DURATION_COLUMNS - 1, Align::Right);
+        if self.tokens > 0 {
+            let usage = spans.iter().map(|span| TokenUsage::of(span));
+            let usage = usage.fold(TokenUsage::default(), TokenUsage::plus);
+            let text = tokens(usage, units::short_count).unwrap_or_default();
+            line.cell(Role::Plain, &text, self.tokens, Align::Right);
+        }
+        if self.cost > 0 {
+            let cost = spans
+                .iter()
+                .filter_map(|span| spanlite_model::Cost::of(span).total_cost);
+            let text = cost
+                .reduce(|a, b| a + b)
+                .map(units::dollars)
+                .unwrap_or_default();
+            line.cell(Role::Plain, &text, self.cost, Align::Right);
+        }
+    }
+
+    fn bar(&self, line: &mut Line, spans: &[&Span]) {
+        if self.scale.columns == 0 {
+            return;
+        }
+        let failed = spans.iter().any(|span| span.is_error());
+        let role = match spans.first() {
+            Some(span) if !failed => Role::of_type(&span.span_type),
+            _ => Role::Error,
+        };
+        let bar = self.scale.bar(spans.iter().map(|span| Stretch {
+            start_time_unix_nano: span.start_time_unix_nano,
+            end_time_unix_nano: span.end_time_unix_nano,
+        }));
+        line.pad(1)
+            .sign(Role::Dim, "│")
+            .sign(role, &bar)
+            .sign(Role::Dim, "│");
+    }
+
+    fn idle_bar(&self, line: &mut Line, start: u64, nanos: u64) {
+        if self.scale.columns == 0 {
+            return;
+        }
+        let bar = self.scale.bar([Stretch {
+            start_time_unix_nano: start,
+            end_time_unix_nano: Some(start.saturating_add(nanos)),
+        }]);
+        let dots: String = bar
+            .chars()
+            .map(|c| if c == ' ' { ' ' } else { '·' })
+            .collect();
+        line.pad_to(self.name + 1 + DURATION_COLUMNS - 1 + self.tokens + self.cost);
+        line.pad(1)
+            .sign(Role::Dim, "│")
+            .sign(Role::Dim, &dots)
+            .sign(Role::Dim, "│");
+    }
+}
+
+/// The lines in front of a row. Of a deep tree only the lowest levels are drawn, behind the depth
+/// as a number, so that they take at most half of the name's column.
+fn guides(guides: Guides, columns: usize) -> Line {
+    let mut line = Line::new();
+    let shown = (columns / 4).max(4) as u32;
+    let mut levels = guides.depth;
+    if levels > shown {
+        let label = format!("{}… ", guides.depth);
+        levels = shown - (label.chars().count() as u32).div_ceil(2);
+        line.text(Role::Dim, &label);
+    }
+    for level in (1..levels).rev() {
+        let more = level < 64 && guides.more >> level & 1 == 1;
+        line.sign(Role::Dim, if more { "│ " } else { "  " });
+    }
+    if guides.depth > 0 {
+        let sign = match (guides.branch, guides.more & 1 == 1) {
+            (true, true) => "├─",
+            (true, false) => "└─",
+            (false, true) => "│ ",
+            (false, false) => "  ",
+        };
+        line.sign(Role::Dim, sign);
+    }
+    line
+}
+
+/// How wide the name's column would have to be for a row.
+fn name_width(outline: &Outline<'_>, row: &Row, most: usize) -> usize {
+    let indent = 2 * row.guides.depth as usize;
+    let span = match &row.kind {
+        RowKind::Span { number, .. } => outline.span(*number),
+        RowKind::Repeat { numbers } => outline.span(numbers[0]),
+        _ => return 0,
+    };
+    let label = match &span.span_type {
+        SpanType::Unknown => 0,
+        other => fit(other.as_str(), 12).width.max(TYPE_COLUMNS) + 1,
+    };
+    let after = match &row.kind {
+        RowKind::Span { hidden, below, .. } => {
+            usize::from(*hidden > 0) * 11 + usize::from(*below > 0) * 11
+        }
+        _ => 5,
+    };
+    (indent + label + fit(&span.name, most).width + after).min(most)
+}
+
+/// Why a span failed, in one line.
+pub(crate) fn error_text(span: &Span) -> String {
+    let message = span.error_message().unwrap_or_default();
+    let message = message.trim();
+    let first = message.lines().next().unwrap_or_default();
+    let more = if first.len() < message.len() {
+        " …"
+    } else {
+        ""
+    };
+    match span.error_type() {
+        Some(kind) if first.is_empty() => kind.to_owned(),
+        Some(kind) if !first.contains(kind) => format!("{kind}: {first}{more}"),
+        _ if first.is_empty() => "failed, without a message".to_owned(),
+        _ => format!("{first}{more}"),
+    }
+}
+
+/// The failed spans once more, so that they are found at the end of a long tree. A span that
+/// only passes on the error of a child is left out.
+fn errors(
+    sheet: &mut Sheet<'_>,
+    outline: &Outline<'_>,
+    summary: &TraceSummary,
+    id_digits: usize,
+) -> io::Result<()> {
+    if summary.n_errors == 0 || outline.rows.len() < 12 {
+        return Ok(());
+    }
+    let forest = &outline.forest;
+    let mut has_failed_child = vec![false; forest.len()];
+    for number in 0..forest.len() {
+        if outline.span(number as u32).is_error()
+            && let Some(parent) = forest.node(number).parent
+        {
+            has_failed_child[parent as usize] = true;
+        }
+    }
+    let origins: Vec<&Span> = (0..forest.len())
+        .filter(|&number| !has_failed_child[number])
+        .map(|number| outline.span(number as u32))
+        .filter(|span| span.is_error())
+        .collect();
+    sheet.blank()?;
+    let digits: String = outline
+        .trace
+        .trace_id
+        .to_hex()
+        .chars()
+        .take(id_digits)
+        .collect();
+    for span in origins.iter().take(LISTED_ERRORS) {
+        let mut line = Line::new();
+        line.sign(Role::Error, "✗ ");
+        line.fitted(Role::Strong, &span.name, 32);
+        line.pad(2)
+            .text(Role::Id, &format!("{digits}/{}", span.span_id));
+        line.pad(2);
+        let rest = sheet.look.width.saturating_sub(line.width());
+        line.fitted(Role::Plain, &error_text(span), rest);
+        sheet.line(&line)?;
+    }
+    if origins.len() > LISTED_ERRORS {
+        let more = origins.len() - LISTED_ERRORS;
+        sheet.text(Role::Dim, &format!("and {more} more failed spans"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    fn shown(trace: &Trace, width: usize, ascii: bool, color: bool, fold: Fold) -> String {
+        let options = ShowOptions {
+            fold,
+            now_unix_nano: samples::START + 2_000_000_000,
+            id_digits: 8,
+        };
+        samples::drawn(width, ascii, color, |sheet| show(sheet, trace, options))
+    }
+
+    #[test]
+    fn an_agent_run_at_every_width() {
+        for width in [60, 80, 120, 200] {
+            let shown = shown(&samples::agent(), width, false, false, Fold::default());
+            let widest = shown
+                .lines()
+                .map(unicode_width::UnicodeWidthStr::width)
+                .max();
+            assert!(widest <= Some(width), "{shown}");
+            insta::assert_snapshot!(format!("agent_{width}"), shown);
+        }
+    }
+
+    #[test]
+    fn an_agent_run_in_ascii_and_colour() {
+        let ascii = shown(&samples::agent(), 100, true, false, Fold::default());
+        assert!(ascii.is_ascii());
+        insta::assert_snapshot!("agent_ascii", ascii);
+        let color = shown(&samples::agent(), 100, false, true, Fold::default());
+        insta::assert_snapshot!("agent_color", color.replace('\x1b', "␛"));
+    }
+
+    #[test]
+    fn folding_can_be_turned_off() {
+        let fold = Fold {
+            fold: false,
+            number_repeats: true,
+            depth: None,
+        };
+        insta::assert_snapshot!(
+            "agent_all",
+            shown(&samples::agent(), 80, false, false, fold)
+        );
+        let fold = Fold {
+            depth: Some(2),
+            ..Fold::default()
+        };
+        insta::assert_snapshot!(
+            "agent_depth",
+            shown(&samples::agent(), 80, false, false, fold)
+        );
+    }
+
+    #[test]
+    fn hostile_names_stay_in_their_columns() {
+        let shown = shown(&samples::hostile(), 80, false, false, Fold::default());
+        assert!(!shown.contains(|c: char| c != '\n' && c.is_control()));
+        insta::assert_snapshot!("hostile", shown);
+    }
+
+    #[test]
+    fn a_deep_and_wide_trace_is_drawn_at_once() {
+        let mut trace = samples::agent();
+        let first = trace.spans[0].clone();
+        for number in 0..45_000_u64 {
+            let mut span = first.clone();
+            span.span_id = spanlite_model::SpanId::from_bytes((number + 1000).to_be_bytes());
+            let parent = if number < 5_000 {
+                number + 999
+            } else {
+                1_000 + number % 5_000
+            };
+            span.parent_span_id = Some(spanlite_model::SpanId::from_bytes(parent.to_be_bytes()));
+            trace.spans.push(span);
+        }
+        let shown = shown(
+            &trace,
+            80,
+            false,
+            false,
+            Fold {
+                fold: false,
+                ..Fold::default()
+            },
+        );
+        let rows: Vec<&str> = shown.lines().collect();
+        assert!(rows.len() > 45_000);
+        let widest = rows
+            .iter()
+            .map(|row| unicode_width::UnicodeWidthStr::width(*row))
+            .max();
+        assert!(widest <= Some(80));
+        assert!(shown.contains("4999… "));
+    }
+}

@@ -1,0 +1,210 @@
+use spanlite_model::{Trace, TraceId};
+use spanlite_store::{Access, OpenError, OpenOptions, Snapshot, StorageError, Store, TimeRange};
+
+use crate::args::SelectArgs;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::settings::Settings;
+
+/// Traces a list shows when nobody says how many.
+const DEFAULT_LIMIT: usize = 50;
+/// Digits of a trace id that people see, at least.
+const MIN_DIGITS: usize = 8;
+
+/// One run of the command: its settings, its output, its store.
+pub(crate) struct Session<'s> {
+    pub(crate) settings: &'s Settings,
+    pub(crate) out: Output<'s>,
+}
+
+impl<'s> Session<'s> {
+    pub(crate) fn new(settings: &'s Settings) -> Self {
+        Self {
+            settings,
+            out: Output::new(settings),
+        }
+    }
+
+    /// Opens the store to read it. What a killed writer left is replayed on the way, unless that
+    /// is forbidden; then it is read where it is.
+    pub(crate) fn store(&self) -> Result<Store, CliError> {
+        let options = OpenOptions {
+            create: false,
+            ..OpenOptions::default()
+        };
+        if self.settings.read_only {
+            return self.open(OpenOptions::read_only());
+        }
+        match self.open(options) {
+            Err(CliError::Open(OpenError::Storage(StorageError::NoPermission { .. }))) => {
+                self.open(OpenOptions::read_only())
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens the store without a writer of our own.
+    pub(crate) fn store_to_look(&self) -> Result<Store, CliError> {
+        self.open(OpenOptions::read_only())
+    }
+
+    /// Opens the store to write to it, and makes it if `create` says so.
+    pub(crate) fn store_to_write(&self, create: bool) -> Result<Store, CliError> {
+        let options = OpenOptions {
+            create,
+            access: if self.settings.read_only {
+                Access::ReadOnly
+            } else {
+                Access::ReadWrite
+            },
+            ..OpenOptions::default()
+        };
+        self.open(options)
+    }
+
+    fn open(&self, options: OpenOptions) -> Result<Store, CliError> {
+        let path = &self.settings.store.value;
+        Store::open(path, options).map_err(|error| match error {
+            OpenError::NoStore { path } => CliError::NoStore {
+                path,
+                looked_at: self.settings.looked_at.clone(),
+            },
+            error => CliError::Open(error),
+        })
+    }
+
+    /// The times that `--since` asks for.
+    pub(crate) fn range(&self, select: &SelectArgs) -> TimeRange {
+        let mut range = TimeRange::default();
+        if let Some(age) = select.since {
+            range.start_unix_nano = self.settings.now_unix_nano.saturating_sub(age);
+        }
+        range
+    }
+
+    /// Warns when something was skipped because it is damaged. Returns whether all was read.
+    pub(crate) fn warn_of_damage(&mut self, snapshot: &Snapshot) -> bool {
+        let damage = snapshot.damage();
+        let Some(first) = damage.first() else {
+            return true;
+        };
+        let more = match damage.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        self.out.warn(&format!(
+            "damaged data was skipped, results are incomplete: {first}{more}"
+        ));
+        self.out.hint("  hint: spanlite verify");
+        false
+    }
+}
+
+/// How many traces are shown.
+pub(crate) fn limit(select: &SelectArgs) -> usize {
+    match select.limit {
+        None => DEFAULT_LIMIT,
+        Some(0) => usize::MAX,
+        Some(limit) => limit,
+    }
+}
+
+/// How many traces are taken: all, when nobody says.
+pub(crate) fn limit_or_all(select: &SelectArgs) -> usize {
+    match select.limit {
+        None | Some(0) => usize::MAX,
+        Some(limit) => limit,
+    }
+}
+
+/// The hex digits of a trace id that tell it from all others of the store; at least 8.
+pub(crate) fn id_digits(snapshot: &Snapshot, trace_id: TraceId) -> Result<usize, CliError> {
+    let hex = trace_id.to_hex();
+    let prefix = hex.get(..MIN_DIGITS).unwrap_or(&hex);
+    let others = snapshot.find_prefix(prefix)?;
+    let common = others
+        .iter()
+        .filter(|other| **other != trace_id)
+        .map(|other| {
+            let other = other.to_hex();
+            hex.bytes()
+                .zip(other.bytes())
+                .take_while(|(a, b)| a == b)
+                .count()
+        });
+    Ok(common
+        .max()
+        .map_or(MIN_DIGITS, |common| (common + 1).max(MIN_DIGITS)))
+}
+
+/// The trace that a reference of the command line names: an id, the beginning of one, `@` for
+/// the newest, `@-1` for the one before it.
+pub(crate) fn find_trace(snapshot: &Snapshot, reference: &str) -> Result<Trace, CliError> {
+    if let Some(age) = reference.strip_prefix('@') {
+        return find_by_age(snapshot, reference, age);
+    }
+    let digits = reference
+        .strip_prefix("tr-")
+        .unwrap_or(reference)
+        .to_ascii_lowercase();
+    let wrong = |why| CliError::Reference {
+        reference: reference.chars().take(80).collect(),
+        why,
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong("an id has the digits 0-9 and a-f"));
+    }
+    if digits.len() > 32 {
+        return Err(wrong("an id has 32 digits"));
+    }
+    let found = snapshot.find_prefix(&digits)?;
+    match found.as_slice() {
+        [] => Err(CliError::NoTrace { prefix: digits }),
+        [one] => snapshot
+            .trace(*one)?
+            .ok_or(CliError::NoTrace { prefix: digits }),
+        many => Err(CliError::AmbiguousTrace {
+            prefix: digits,
+            candidates: candidates(snapshot, many)?,
+        }),
+    }
+}
+
+fn candidates(snapshot: &Snapshot, ids: &[TraceId]) -> Result<Vec<String>, CliError> {
+    const SHOWN: usize = 5;
+    let mut candidates = Vec::new();
+    for id in ids.iter().take(SHOWN) {
+        let trace = snapshot.trace(*id)?;
+        let name = trace.as_ref().and_then(Trace::name).unwrap_or_default();
+        let hex = id.to_hex();
+        let digits = id_digits(snapshot, *id)?;
+        let shown = hex.get(..digits).unwrap_or(&hex);
+        let name: String = name.chars().take(60).collect();
+        candidates.push(format!("{shown} {name}"));
+    }
+    if ids.len() > SHOWN {
+        candidates.push(format!("and {} more", ids.len() - SHOWN));
+    }
+    Ok(candidates)
+}
+
+fn find_by_age(snapshot: &Snapshot, reference: &str, age: &str) -> Result<Trace, CliError> {
+    let age = match age.strip_prefix('-') {
+        _ if age.is_empty() => Some(0),
+        Some(number) => number.parse().ok(),
+        None => None,
+    };
+    let Some(age) = age else {
+        return Err(CliError::Reference {
+            reference: reference.chars().take(80).collect(),
+            why: "`@` is followed by nothing or by -N",
+        });
+    };
+    match snapshot.traces(TimeRange::default()).nth(age) {
+        Some(trace) => Ok(trace?),
+        None => Err(CliError::NoSuchAge {
+            reference: reference.to_owned(),
+            count: snapshot.count_traces()?,
+        }),
+    }
+}

@@ -1,0 +1,400 @@
+//! The arguments as they are meant: after the environment, the configuration files and the
+//! terminal were asked. The only place that reads any of them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::args::{ColorChoice, Format, GlobalArgs};
+use crate::config::{self, ConfigFile};
+use crate::error::CliError;
+use crate::render::{Look, Zone};
+
+/// Columns where nothing tells how many there are.
+const DEFAULT_WIDTH: usize = 100;
+/// Narrower is not drawn.
+const MIN_WIDTH: usize = 40;
+const DEFAULT_PAGER: &str = "less -FRX";
+
+/// What the process is surrounded by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    vars: BTreeMap<&'static str, OsString>,
+    current_dir: PathBuf,
+    stdout_terminal_width: Option<usize>,
+    stderr_is_terminal: bool,
+    now_unix_nano: u64,
+}
+
+/// The variables that mean something.
+const VARS: [&str; 15] = [
+    "SPANLITE_STORE",
+    "SPANLITE_COLOR",
+    "SPANLITE_PAGER",
+    "SPANLITE_UTC",
+    "PAGER",
+    "NO_COLOR",
+    "CLICOLOR_FORCE",
+    "TERM",
+    "COLUMNS",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LANG",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+];
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn of_process() -> Self {
+        let vars = VARS
+            .into_iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?)))
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let stdout_is_terminal = std::io::stdout().is_terminal();
+        let size = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            vars,
+            current_dir: std::env::current_dir().unwrap_or_default(),
+            stdout_terminal_width: stdout_is_terminal.then(|| size.unwrap_or(DEFAULT_WIDTH)),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            now_unix_nano: now.map_or(0, |since| since.as_nanos() as u64),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.vars.get(name)?.to_str()
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.vars.get(name).map(PathBuf::from)
+    }
+
+    /// A folder of the XDG specification, or its default below the home directory.
+    fn xdg(&self, name: &str, below_home: &str) -> Option<PathBuf> {
+        let set = self.path(name).filter(|path| path.is_absolute());
+        set.or_else(|| Some(self.path("HOME")?.join(below_home)))
+    }
+}
+
+/// Where the value of a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A flag of the command line.
+    Flag,
+    /// A variable of the environment.
+    Variable(&'static str),
+    /// A configuration file.
+    File(PathBuf),
+    /// Nobody said.
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag => f.write_str("command line"),
+            Self::Variable(name) => write!(f, "environment, {name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting<T> {
+    pub(crate) value: T,
+    pub(crate) origin: Origin,
+}
+
+impl<T> Setting<T> {
+    fn new(value: T, origin: Origin) -> Self {
+        Self { value, origin }
+    }
+}
+
+/// Everything settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The folder of the store.
+    pub(crate) store: Setting<PathBuf>,
+    /// Where a store was looked for, for the message when there is none.
+    pub(crate) looked_at: Vec<String>,
+    /// The form of output that was asked for.
+    pub(crate) format: Option<Format>,
+    pub(crate) color: Setting<ColorChoice>,
+    pub(crate) utc: Setting<bool>,
+    /// The pager command; empty for none.
+    pub(crate) pager: Setting<String>,
+    /// How output for people looks.
+    pub(crate) look: Look,
+    /// Whether colours are used on stderr.
+    pub(crate) stderr_color: bool,
+    pub(crate) stdout_is_terminal: bool,
+    pub(crate) stderr_is_terminal: bool,
+    pub(crate) read_only: bool,
+    pub(crate) quiet: bool,
+    /// When the command began.
+    pub(crate) now_unix_nano: u64,
+}
+
+impl Settings {
+    /// Applies flags over environment over files over defaults.
+    pub(crate) fn settle(args: &GlobalArgs, environment: &Environment) -> Result<Self, CliError> {
+        let config_home = environment.xdg("XDG_CONFIG_HOME", ".config");
+        let files = config::load(&environment.current_dir, config_home.as_deref())?;
+        let (store, looked_at) = store(args, environment, &files)?;
+        let color = match (args.color, environment.text("SPANLITE_COLOR")) {
+            (Some(choice), _) => Setting::new(choice, Origin::Flag),
+            (None, Some(text)) => Setting::new(
+                color_choice("SPANLITE_COLOR", text)?,
+                Origin::Variable("SPANLITE_COLOR"),
+            ),
+            (None, None) => match first(&files, |file| file.color) {
+                Some((choice, origin)) => Setting::new(choice.into(), origin),
+                None => Setting::new(ColorChoice::Auto, Origin::Default),
+            },
+        };
+        let utc = match environment.text("SPANLITE_UTC") {
+            _ if args.utc => Setting::new(true, Origin::Flag),
+            Some(text) => Setting::new(text != "0", Origin::Variable("SPANLITE_UTC")),
+            None => match first(&files, |file| file.utc) {
+                Some((utc, origin)) => Setting::new(utc, origin),
+                None => Setting::new(false, Origin::Default),
+            },
+        };
+        let stdout_is_terminal = environment.stdout_terminal_width.is_some();
+        let width = args
+            .width
+            .or(environment.stdout_terminal_width)
+            .or_else(|| environment.text("COLUMNS")?.parse().ok())
+            .unwrap_or(DEFAULT_WIDTH);
+        let look = Look {
+            width: width.max(MIN_WIDTH),
+            color: uses_color(color.value, stdout_is_terminal, environment),
+            ascii: args.ascii || !locale_is_utf8(environment),
+            zone: if utc.value { Zone::Utc } else { Zone::Local },
+        };
+        Ok(Self {
+            store,
+            looked_at,
+            format: if args.json {
+                Some(Format::Json)
+            } else {
+                args.format
+            },
+            pager: pager(args, environment, &files),
+            look,
+            stderr_color: uses_color(color.value, environment.stderr_is_terminal, environment),
+            color,
+            utc,
+            stdout_is_terminal,
+            stderr_is_terminal: environment.stderr_is_terminal,
+            read_only: args.read_only,
+            quiet: args.quiet,
+            now_unix_nano: environment.now_unix_nano,
+        })
+    }
+}
+
+/// The value of the nearest file that has one.
+fn first<T>(
+    files: &[ConfigFile],
+    value: impl Fn(&config::Values) -> Option<T>,
+) -> Option<(T, Origin)> {
+    files.iter().find_map(|file| {
+        let value = value(&file.values)?;
+        Some((value, Origin::File(file.path.clone())))
+    })
+}
+
+fn store(
+    args: &GlobalArgs,
+    environment: &Environment,
+    files: &[ConfigFile],
+) -> Result<(Setting<PathBuf>, Vec<String>), CliError> {
+    if let Some(path) = &args.store {
+        return Ok((
+            Setting::new(path.clone(), Origin::Flag),
+            vec!["--store".to_owned()],
+        ));
+    }
+    if let Some(path) = environment.path("SPANLITE_STORE") {
+        let setting = Setting::new(path, Origin::Variable("SPANLITE_STORE"));
+        return Ok((setting, vec!["SPANLITE_STORE".to_owned()]));
+    }
+    let in_file = files.iter().find_map(|file| {
+        let path = file.values.store.as_ref()?;
+        // A path in a file is meant from where the file stands.
+        let path = file
+            .path
+            .parent()
+            .map_or_else(|| path.clone(), |parent| parent.join(path));
+        Some(Setting::new(path, Origin::File(file.path.clone())))
+    });
+    if let Some(setting) = in_file {
+        let looked_at = vec![setting.origin.to_string()];
+        return Ok((setting, looked_at));
+    }
+    let near = PathBuf::from("traces.spans");
+    let home = environment
+        .xdg("XDG_DATA_HOME", ".local/share")
+        .map(|data| data.join("spanlite/default.spans"));
+    let mut looked_at = vec![
+        "--store".to_owned(),
+        "SPANLITE_STORE".to_owned(),
+        "./traces.spans".to_owned(),
+    ];
+    looked_at.extend(home.iter().map(|path| path.display().to_string()));
+    let is_there = |path: &Path| {
+        path.try_exists().map_err(|source| CliError::Input {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let chosen = match home {
+        Some(home) if !is_there(&environment.current_dir.join(&near))? && is_there(&home)? => home,
+        _ => near,
+    };
+    Ok((Setting::new(chosen, Origin::Default), looked_at))
+}
+
+fn color_choice(name: &'static str, text: &str) -> Result<ColorChoice, CliError> {
+    match text {
+        "auto" => Ok(ColorChoice::Auto),
+        "always" => Ok(ColorChoice::Always),
+        "never" => Ok(ColorChoice::Never),
+        _ => Err(CliError::Variable {
+            name,
+            expected: "auto, always or never",
+        }),
+    }
+}
+
+fn uses_color(choice: ColorChoice, is_terminal: bool, environment: &Environment) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            let forced = environment
+                .text("CLICOLOR_FORCE")
+                .is_some_and(|text| text != "0");
+            let refused = environment.vars.contains_key("NO_COLOR")
+                || environment.text("TERM") == Some("dumb");
+            !refused && (forced || is_terminal)
+        }
+    }
+}
+
+/// Whether the locale writes UTF-8. A machine that names no locale is taken to.
+fn locale_is_utf8(environment: &Environment) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| environment.text(name));
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+fn pager(args: &GlobalArgs, environment: &Environment, files: &[ConfigFile]) -> Setting<String> {
+    if args.no_pager {
+        return Setting::new(String::new(), Origin::Flag);
+    }
+    for name in ["SPANLITE_PAGER", "PAGER"] {
+        if let Some(command) = environment.text(name) {
+            return Setting::new(command.to_owned(), Origin::Variable(name));
+        }
+    }
+    match first(files, |file| file.pager.clone()) {
+        Some((pager, origin)) => Setting::new(pager, origin),
+        None => Setting::new(DEFAULT_PAGER.to_owned(), Origin::Default),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(vars: &[(&'static str, &str)]) -> Environment {
+        Environment {
+            vars: vars
+                .iter()
+                .map(|(name, value)| (*name, (*value).into()))
+                .collect(),
+            current_dir: PathBuf::from("/nowhere"),
+            ..Environment::default()
+        }
+    }
+
+    fn settled(args: &GlobalArgs, vars: &[(&'static str, &str)]) -> Settings {
+        Settings::settle(args, &environment(vars)).unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_the_environment() {
+        let args = GlobalArgs {
+            store: Some("flag.spans".into()),
+            color: Some(ColorChoice::Never),
+            ..GlobalArgs::default()
+        };
+        let vars = [("SPANLITE_STORE", "env.spans"), ("CLICOLOR_FORCE", "1")];
+        let settings = settled(&args, &vars);
+        assert_eq!(
+            settings.store,
+            Setting::new("flag.spans".into(), Origin::Flag)
+        );
+        assert!(!settings.look.color);
+        let settings = settled(&GlobalArgs::default(), &vars);
+        assert_eq!(settings.store.value, PathBuf::from("env.spans"));
+        assert!(settings.look.color);
+    }
+
+    #[test]
+    fn colours_follow_the_conventions() {
+        let color = |vars: &[_], terminal: bool| {
+            let mut environment = environment(vars);
+            environment.stdout_terminal_width = terminal.then_some(80);
+            let settings = Settings::settle(&GlobalArgs::default(), &environment);
+            settings.unwrap().look.color
+        };
+        assert!(color(&[], true));
+        assert!(!color(&[], false));
+        assert!(!color(&[("NO_COLOR", "1")], true));
+        assert!(!color(&[("TERM", "dumb")], true));
+        assert!(color(&[("CLICOLOR_FORCE", "1")], false));
+        assert!(!color(&[("CLICOLOR_FORCE", "0")], false));
+        assert!(color(
+            &[("SPANLITE_COLOR", "always"), ("NO_COLOR", "1")],
+            false
+        ));
+    }
+
+    #[test]
+    fn width_and_signs_follow_the_terminal() {
+        let settings = settled(&GlobalArgs::default(), &[("COLUMNS", "72"), ("LANG", "C")]);
+        assert_eq!(settings.look.width, 72);
+        assert!(settings.look.ascii);
+        let settings = settled(
+            &GlobalArgs::default(),
+            &[("LC_ALL", "de_DE.UTF-8"), ("LANG", "C")],
+        );
+        assert_eq!(settings.look.width, 100);
+        assert!(!settings.look.ascii);
+    }
+
+    #[test]
+    fn without_a_word_the_store_is_near() {
+        let settings = settled(&GlobalArgs::default(), &[("HOME", "/home/u")]);
+        assert_eq!(settings.store.value, PathBuf::from("traces.spans"));
+        let looked_at = "--store, SPANLITE_STORE, ./traces.spans, \
+                         /home/u/.local/share/spanlite/default.spans";
+        assert_eq!(settings.looked_at.join(", "), looked_at);
+    }
+}
