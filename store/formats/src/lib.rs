@@ -29,6 +29,7 @@ mod read;
 mod source;
 
 pub use detect::{Format, detect};
+pub use dialect::derive_fields;
 pub use error::{JsonFailure, ReadError, ReadFailure, WriteError};
 pub use lift::{from_attribute, to_attribute};
 pub use lines::write_json_lines;

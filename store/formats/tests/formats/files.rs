@@ -13,7 +13,6 @@ use spanlite_model::Trace;
 use crate::canonical;
 
 /// The folder of trace files: `SPANLITE_TRACES`, else beside the repository.
-#[expect(clippy::disallowed_methods, reason = "a test's setting")]
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("SPANLITE_TRACES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traces"),

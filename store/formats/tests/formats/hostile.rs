@@ -84,7 +84,7 @@ fn a_bad_line_is_skipped_and_its_neighbours_are_read() {
     assert_eq!(parsed.traces[0].spans.len(), 3);
     let lines: Vec<_> = parsed.skipped.iter().map(|error| error.line).collect();
     assert_eq!(lines, [Some(2), Some(5)]);
-    let first_cut = format!("{}\n{good}\n", &good[..50]);
+    let first_cut = format!("{}\n{good}\n", good.split_at(50).0);
     let parsed = read(first_cut.as_bytes(), "f").unwrap();
     assert_eq!((parsed.traces.len(), parsed.skipped.len()), (1, 1));
 }
@@ -186,7 +186,7 @@ fn names_with_control_characters_and_invalid_utf8() {
         ReadFailure::Utf8(_)
     ));
     let message = encode_otlp(&[Trace::new(span.trace_id, vec![span])]);
-    let mut broken = message.clone();
+    let mut broken = message;
     let place = broken.windows(2).position(|pair| pair == b"a\0").unwrap();
     broken[place] = 0xff;
     assert!(matches!(

@@ -1,6 +1,10 @@
 //! What goes in comes out: real files, made-up traces, and hostile input.
 
+#[cfg(test)]
 mod canonical;
+#[cfg(test)]
 mod files;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod properties;
