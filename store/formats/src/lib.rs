@@ -21,6 +21,8 @@
 mod detect;
 mod dialect;
 mod error;
+mod foreign;
+mod group;
 mod lift;
 mod lines;
 mod mlflow;

@@ -134,5 +134,6 @@ fn read_document(document: &Document) -> Result<Vec<Trace>, ReadFailure> {
         Format::MlflowJson => mlflow::read_json(text),
         Format::JsonLines => lines::read_line(text),
         Format::OtlpProtobuf => otlp::read_otlp_protobuf(&document.bytes),
+        foreign => crate::foreign::read_json(foreign, text),
     }
 }

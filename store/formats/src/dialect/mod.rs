@@ -10,6 +10,9 @@ mod nested;
 mod source;
 mod types;
 
+pub(crate) use source::BODY;
+pub(crate) use types::langfuse as langfuse_type;
+
 use spanlite_model::{Span, SpanType, Trace, TraceInfo, keys};
 
 /// Attribute keys of the session, the first that is there wins.
@@ -79,7 +82,7 @@ fn speaks_a_dialect(span: &Span) -> bool {
         || span.events.iter().any(|event| {
             event.name.starts_with("gen_ai.")
                 || event.name.starts_with("data.")
-                || event.attributes.get(source::BODY).is_some()
+                || event.attributes.get(BODY).is_some()
         })
 }
 

@@ -26,7 +26,7 @@ enum Name<'a> {
 #[derive(Default)]
 struct Node<'a> {
     value: Option<&'a Value>,
-    below: BTreeMap<Name<'a>, Node<'a>>,
+    below: BTreeMap<Name<'a>, Self>,
 }
 
 /// Puts together what stands under keys that begin with `prefix`.

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::Message as _;
@@ -10,6 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::{TRACE_INFO, wire};
 use crate::error::{ReadFailure, shown};
+use crate::group::by_trace;
 use crate::lift::lift;
 use crate::lines::InfoDocument;
 
@@ -51,22 +51,17 @@ pub(crate) fn bare_spans(text: &str) -> Result<Vec<Trace>, ReadFailure> {
 }
 
 fn traces(request: wire::ExportTraceServiceRequest) -> Result<Vec<Trace>, ReadFailure> {
-    let mut traces: Vec<Trace> = Vec::new();
-    let mut places: HashMap<TraceId, usize> = HashMap::new();
+    let mut spans = Vec::new();
     for of_resource in request.resource_spans {
         let resource = Arc::new(resource(of_resource.resource, of_resource.schema_url));
         for of_scope in of_resource.scope_spans {
             let scope = Arc::new(scope(of_scope.scope, of_scope.schema_url));
             for span in of_scope.spans {
-                let span = self::span(span, &resource, &scope)?;
-                let place = *places.entry(span.trace_id).or_insert_with(|| {
-                    traces.push(Trace::new(span.trace_id, Vec::new()));
-                    traces.len() - 1
-                });
-                traces[place].spans.push(span);
+                spans.push(self::span(span, &resource, &scope)?);
             }
         }
     }
+    let mut traces = by_trace(spans);
     for trace in &mut traces {
         if let Some(info) = take_info(&mut trace.spans) {
             trace.info = info;

@@ -13,7 +13,7 @@ use spanlite_model::Trace;
 use crate::canonical;
 
 /// The folder of trace files: `SPANLITE_TRACES`, else beside the repository.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("SPANLITE_TRACES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/traces"),
         PathBuf::from,
@@ -36,7 +36,7 @@ fn files(kind: &str) -> Vec<PathBuf> {
     files
 }
 
-fn traces(file: &Path) -> Vec<Trace> {
+pub(crate) fn traces(file: &Path) -> Vec<Trace> {
     let source = fs::File::open(file).unwrap();
     let parsed = read(source, &file.display().to_string()).unwrap();
     assert!(parsed.skipped.is_empty(), "{:?}", parsed.skipped);
@@ -156,4 +156,79 @@ fn mlflow_json_comes_out_as_it_went_in() {
         assert_eq!(traces[0].info.extra.get("mlflow.spans"), None);
         through_every_format(&traces);
     }
+}
+
+/// What is expected of each kind of file: how many are read as what, or why none is.
+enum Verdict {
+    Read(Format),
+    Refused(&'static str),
+}
+
+fn verdict(kind: &str, name: &str) -> Verdict {
+    match kind {
+        "otlp_json" | "otlp_genai_wrapped" => Verdict::Read(Format::OtlpJson),
+        "otlp_genai_span_objects" => Verdict::Read(Format::OtlpSpan),
+        "mlflow_trace_json" => Verdict::Read(Format::MlflowJson),
+        "jaeger_json" => Verdict::Read(Format::Jaeger),
+        "zipkin_json" => Verdict::Read(Format::Zipkin),
+        "langfuse_trace_json" => Verdict::Read(Format::Langfuse),
+        "otel_sdk_console_json_monocle" => Verdict::Read(Format::OtelConsole),
+        "otel_spans_strands_evals" => Verdict::Read(Format::StrandsSpans),
+        "otel_spans_vercel_ai_sdk" => Verdict::Read(Format::VercelAi),
+        "aws_agentcore_raw_otel" if name.ends_with("_logs.json") => {
+            Verdict::Refused("AgentCore's log records without their spans")
+        }
+        "aws_agentcore_raw_otel" => Verdict::Read(Format::AgentCore),
+        "agent_runs_claude_code" => Verdict::Refused("a session log of Claude Code"),
+        "agent_runs_inspect_ai" => Verdict::Refused("an evaluation log of Inspect"),
+        "agent_runs_invariant" => Verdict::Refused("a list of chat messages"),
+        "agent_runs_swe_agent" => Verdict::Refused("a trajectory of SWE-agent"),
+        "agent_runs_tau_bench" => Verdict::Refused("a tau-bench result"),
+        other => panic!("no verdict is written down for {other}"),
+    }
+}
+
+#[test]
+fn every_file_is_read_or_refused_by_name() {
+    let Some(folder) = folder() else { return };
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let kind = entry.unwrap();
+        let name = kind.file_name().into_string().unwrap();
+        if name == "LICENSES" || !kind.file_type().unwrap().is_dir() {
+            continue;
+        }
+        for file in files(&name) {
+            seen += 1;
+            let bytes = fs::read(&file).unwrap();
+            let shown = file.display().to_string();
+            match verdict(&name, &shown) {
+                Verdict::Read(format) => {
+                    assert_eq!(detect(&bytes).unwrap(), format, "{shown}");
+                    let read = traces(&file);
+                    assert!(read.iter().all(|trace| !trace.spans.is_empty()), "{shown}");
+                    assert_eq!(traces(&file), read, "{shown}: twice the same");
+                    through_every_format(&read);
+                }
+                Verdict::Refused(what) => {
+                    let reasons: Vec<String> = match read(&bytes[..], &shown) {
+                        Ok(parsed) => {
+                            assert!(parsed.traces.is_empty(), "{shown}");
+                            parsed
+                                .skipped
+                                .iter()
+                                .map(|e| e.reason.to_string())
+                                .collect()
+                        }
+                        Err(error) => vec![error.reason.to_string()],
+                    };
+                    assert!(!reasons.is_empty(), "{shown}");
+                    for reason in reasons {
+                        assert!(reason.contains(what), "{shown}: {reason}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 80, "only {seen} files");
 }

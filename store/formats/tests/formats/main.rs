@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod canonical;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod files;
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
