@@ -4,6 +4,8 @@
 //! figures move with the machine; read the ratios to the first contender, and CPU time before
 //! wall time.
 
+pub mod workload;
+
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
