@@ -112,6 +112,17 @@ impl StorageError {
     pub(crate) fn redb(action: &'static str, path: &Path, source: impl Into<redb::Error>) -> Self {
         let owned = path.to_owned();
         match source.into() {
+            redb::Error::Io(source)
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Self::Damaged {
+                    path: owned,
+                    source: source.into(),
+                }
+            }
             redb::Error::Io(source) => Self::io(action, path, source),
             redb::Error::LockProtocolMismatch => Self::LockProtocolMismatch { path: owned },
             redb::Error::DatabaseAlreadyOpen => Self::Busy { path: owned },

@@ -4,6 +4,7 @@ use std::io;
 use uuid::Uuid;
 
 use crate::error::{ReadError, StorageError};
+use crate::journal::JournalForm;
 use crate::segment::disk_bytes;
 use crate::store::Store;
 
@@ -33,6 +34,11 @@ pub struct StoreInfo {
     pub dropped: u64,
     /// Bytes of records that this process has in memory.
     pub pending_bytes: u64,
+    /// How this process keeps records until they are committed; nothing where it does not write.
+    pub journal: Option<JournalForm>,
+    /// Writes into this process's journal file that failed. What they held was safe from a kill
+    /// only after its commit.
+    pub journal_failures: u64,
     /// Commits of this process that succeeded.
     pub commits: u64,
     /// Commits of this process that failed; what they held was tried again.
@@ -51,7 +57,7 @@ impl Store {
             store_id: directory.store_id(),
             format: crate::directory::FORMAT,
             traces: snapshot.count_traces()? as u64,
-            spans: snapshot.count_spans()?,
+            spans: snapshot.count_spans(),
             bytes: 0,
             segments: directory.segments()?.len() as u64,
             dead_journals: 0,
@@ -59,6 +65,8 @@ impl Store {
             quarantined: 0,
             dropped: counts.dropped,
             pending_bytes: counts.pending_bytes,
+            journal: counts.journal,
+            journal_failures: counts.journal_failures,
             commits: counts.commits,
             failed_commits: counts.failed_commits,
             damaged: 0,

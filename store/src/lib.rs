@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod block;
 mod clock;
 mod codec;
 mod commit;
@@ -41,9 +42,10 @@ mod verify;
 
 pub use codec::ValueError;
 pub use error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
+pub use fork::generation as fork_generation;
 pub use import::WriteReport;
 pub use info::StoreInfo;
-pub use journal::{Appended, Lane};
+pub use journal::{Appended, JournalForm, Lane, OPEN_RECORD_BYTES, OpenSpan};
 pub use options::{Access, Durability, OpenOptions, Overload};
 pub use snapshot::{Damage, Snapshot, TimeRange};
 pub use state::{State, StateChange, StateError, Versioned};

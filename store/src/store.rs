@@ -11,7 +11,7 @@ use crate::commit::{Committer, Counters, Request, Signal, StoreRequest};
 use crate::directory::Directory;
 use crate::error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
 use crate::fork::PerProcess;
-use crate::journal::{self, Journal, Lane};
+use crate::journal::{self, Journal, JournalForm, Lane};
 use crate::options::{Access, OpenOptions};
 use crate::readers::Readers;
 use crate::record::Origin;
@@ -149,7 +149,14 @@ impl Store {
 
     /// What the store holds at this moment, from every process.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
-        let journals = journal::peek(&self.inner.directory.journals())?;
+        // The own journal is looked at in memory: not all of it may be in its file.
+        let own = match self.inner.live.get().and_then(Live::existing) {
+            Some(Ok(writer)) => Some(writer.journal.view()),
+            _ => None,
+        };
+        let own_id = own.as_ref().map(|view| view.id);
+        let mut journals = journal::peek(&self.inner.directory.journals(), own_id)?;
+        journals.extend(own);
         Snapshot::take(&self.inner.directory, &self.live()?.readers, journals)
     }
 
@@ -178,7 +185,9 @@ impl Store {
         };
         Counts {
             dropped: writer.signal.dropped(),
-            pending_bytes: writer.signal.pending_bytes() as u64,
+            pending_bytes: writer.journal.pending_bytes() as u64,
+            journal: Some(writer.journal.form()),
+            journal_failures: writer.journal.failures(),
             commits: writer.counters.commits.load(Ordering::Relaxed),
             failed_commits: writer.counters.failed_commits.load(Ordering::Relaxed),
         }
@@ -285,6 +294,8 @@ enum Unavailable {
 pub(crate) struct Counts {
     pub(crate) dropped: u64,
     pub(crate) pending_bytes: u64,
+    pub(crate) journal: Option<JournalForm>,
+    pub(crate) journal_failures: u64,
     pub(crate) commits: u64,
     pub(crate) failed_commits: u64,
 }

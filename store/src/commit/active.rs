@@ -42,6 +42,12 @@ impl Active {
         self.open = None;
     }
 
+    /// Leaves the segment for one of this process's own.
+    pub(super) fn leave(&mut self) {
+        self.open = None;
+        self.alone = true;
+    }
+
     /// Begins a transaction on a segment that may be written to.
     pub(super) fn begin(&mut self) -> Result<(WriteTransaction, &OpenSegment), StorageError> {
         for _ in 0..MAX_MOVES {

@@ -10,10 +10,12 @@ use super::signal::{Request, Signal, StoreRequest};
 use crate::codec::{self, Place};
 use crate::directory::Directory;
 use crate::error::{FlushError, StorageError};
-use crate::journal::{self, Batch, Journal, Positions, Replay};
-use crate::options::OpenOptions;
+use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
+use crate::options::{Access, OpenOptions};
 use crate::segment::hot::{self, EncodedBatch};
-use crate::segment::{JOURNALS, META_VERSION, OpenSegment, SegmentName};
+use crate::segment::{
+    JOURNALS, META_VERSION, OpenSegment, SegmentName, open_for_reading, positions, protected,
+};
 use crate::state::StateWriter;
 
 /// What the commit thread counts.
@@ -99,12 +101,14 @@ impl Committer {
                 }
             }
         }
-        // What was appended between the last commit and the close.
+        // What was appended between the last commit and the close, and what did not end.
+        self.journal.end();
+        self.journal.take_open(&mut self.waiting);
         let outcome = self.commit();
-        if outcome.is_err() {
-            self.signal.count_dropped(self.waiting.count);
-        } else {
+        if outcome.is_ok() {
             self.journal.close();
+        } else if self.journal.form() == JournalForm::Memory {
+            self.signal.count_dropped(self.waiting.count);
         }
         self.active.reset();
         self.state.reset();
@@ -159,7 +163,12 @@ impl Committer {
         batches: &[EncodedBatch],
         journal: Option<(Uuid, &Positions)>,
     ) -> Result<(), StorageError> {
-        let result = self.try_store(batches, journal);
+        let mut result = self.try_store(batches, journal);
+        if let Err(StorageError::Damaged { .. } | StorageError::DamagedValue { .. }) = result {
+            // What can be read of the segment is read; new traces go elsewhere.
+            self.active.leave();
+            result = self.try_store(batches, journal);
+        }
         let counter = if result.is_ok() {
             &self.counters.commits
         } else {
@@ -175,11 +184,25 @@ impl Committer {
         batches: &[EncodedBatch],
         journal: Option<(Uuid, &Positions)>,
     ) -> Result<(), StorageError> {
+        let folder = self.directory.path().to_owned();
+        protected(&folder, || self.store_in_active(batches, journal))
+    }
+
+    fn store_in_active(
+        &mut self,
+        batches: &[EncodedBatch],
+        journal: Option<(Uuid, &Positions)>,
+    ) -> Result<(), StorageError> {
         let (txn, segment) = self.active.begin()?;
+        let mut counts = segment.counts(&txn)?;
         for batch in batches {
-            let number = segment.next_batch(&txn)?;
-            batch.store(&txn, &segment.path, number)?;
+            batch.store(&txn, &segment.path, counts.next_batch)?;
+            counts.next_batch += 1;
+            counts.hot_batches += 1;
+            counts.hot_spans += batch.n_spans();
+            counts.hot_bytes += batch.bytes();
         }
+        segment.put_counts(&txn, &counts)?;
         if let Some((journal, positions)) = journal {
             put_positions(&txn, segment, journal, positions)?;
         }
@@ -215,8 +238,6 @@ fn stored_positions(
     name: SegmentName,
     journal: Uuid,
 ) -> Result<Positions, StorageError> {
-    use crate::options::Access;
-    use crate::segment::{open_for_reading, positions};
     match open_for_reading(directory, name, Access::ReadWrite) {
         Ok(reader) => {
             let stored = positions(&reader.begin()?, reader.path())?;

@@ -39,16 +39,16 @@ pub(crate) enum Request {
 
 /// What appending threads and the commit thread tell each other.
 ///
-/// Appending costs two atomic operations here and no system call, except for the first record
-/// after an idle time and the one that fills a commit: these wake the commit thread.
+/// Appending costs two loads here and no system call, except for the first record after an idle
+/// time and the one that fills a commit: these wake the commit thread.
 pub(crate) struct Signal {
     state: AtomicU8,
+    /// Bytes in regions of the journal that are full and not stored.
     pending_bytes: AtomicUsize,
     dropped: AtomicU64,
     failing: AtomicBool,
     closed: AtomicBool,
     commit_bytes: usize,
-    memory_limit_bytes: usize,
     overload: Overload,
     thread: OnceLock<Thread>,
     requests: Mutex<Vec<Request>>,
@@ -71,7 +71,6 @@ impl Signal {
             failing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             commit_bytes: options.commit_bytes.max(1),
-            memory_limit_bytes: options.memory_limit_bytes.max(1),
             overload: options.overload,
             thread: OnceLock::new(),
             requests: Mutex::new(Vec::new()),
@@ -80,49 +79,7 @@ impl Signal {
         }
     }
 
-    /// Asks for memory for a record of `bytes`, waiting if the store was opened so. False: the
-    /// record is to be dropped, and is counted here.
-    pub(crate) fn reserve(&self, bytes: usize) -> bool {
-        let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // A record larger than the limit passes when it is alone, else it could never be stored.
-        if before == 0 || before + bytes <= self.memory_limit_bytes {
-            return !self.closed.load(Ordering::Relaxed) || self.give_back(bytes);
-        }
-        self.reserve_slowly(bytes)
-    }
-
-    #[cold]
-    fn reserve_slowly(&self, bytes: usize) -> bool {
-        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.wake(FULL);
-        while self.overload == Overload::Block
-            && !self.failing.load(Ordering::Acquire)
-            && !self.closed.load(Ordering::Acquire)
-        {
-            let before = self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-            if before == 0 || before + bytes <= self.memory_limit_bytes {
-                return true;
-            }
-            self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            let lock = self
-                .room_lock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            // The time limit covers a wake-up between the look above and the wait.
-            drop(self.room.wait_timeout(lock, Duration::from_millis(20)));
-        }
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    #[cold]
-    fn give_back(&self, bytes: usize) -> bool {
-        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    /// Tells that a record for which memory was reserved can be taken.
+    /// Tells that a record can be taken.
     #[inline]
     pub(crate) fn appended(&self) {
         let wanted = if self.pending_bytes.load(Ordering::Relaxed) >= self.commit_bytes {
@@ -154,9 +111,33 @@ impl Signal {
         self.room.notify_all();
     }
 
-    /// Bytes of records that are in memory.
-    pub(crate) fn pending_bytes(&self) -> usize {
-        self.pending_bytes.load(Ordering::Relaxed)
+    /// Tells that a region of the journal is full and waits for its commit.
+    pub(crate) fn filled(&self, bytes: usize) {
+        self.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.appended();
+    }
+
+    /// Tries to get room in the journal until it works, waiting in between if the store was opened
+    /// so. `None`: the record is to be dropped.
+    #[cold]
+    pub(crate) fn wait_for_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+        self.wake(FULL);
+        while self.overload == Overload::Block
+            && !self.failing.load(Ordering::Acquire)
+            && !self.closed.load(Ordering::Acquire)
+        {
+            if let Some(found) = attempt() {
+                return Some(found);
+            }
+            let lock = self
+                .room_lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            // The time limit covers a wake-up between the attempt and the wait.
+            drop(self.room.wait_timeout(lock, Duration::from_millis(20)));
+            self.wake(FULL);
+        }
+        None
     }
 
     /// How many records were dropped for want of memory or after the close.

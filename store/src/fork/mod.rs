@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Counts the forks between the first process that used the store and this one.
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// A number that differs between a process and its forked children. One load.
+/// How often the line of processes forked since the first store was opened in it: a number that
+/// differs between a process and its forked children. Costs one load.
 #[inline]
-pub(crate) fn generation() -> u64 {
+pub fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
@@ -147,8 +148,11 @@ impl<T> Drop for Owned<T> {
     }
 }
 
+#[cfg(all(test, unix))]
+mod tests;
+
 #[cfg(test)]
-mod tests {
+mod slots {
     use std::sync::Arc;
 
     use super::*;

@@ -1,165 +1,85 @@
-//! Where records wait between the program's threads and the commit thread.
+//! Where records wait between the program's threads and the commit thread, safe from a kill.
 //!
 //! This is the seam between the threads that append and the commit thread:
 //!
-//! * A thread appends to its [`Lane`]. It asks `Signal::reserve` for memory first (which may block
-//!   or drop, as the options say) and calls `Signal::appended` afterwards.
+//! * A thread appends to its [`Lane`]. `Signal` wakes the commit thread and, when the ring is full,
+//!   makes the thread wait or drop, as the options say.
 //! * The commit thread calls [`Journal::take`]: everything that was appended before, with the
 //!   [`Positions`] that are reached when it is stored. It writes the batch and the positions in
 //!   one redb transaction, and then calls [`Journal::release`] with the same batch.
 //! * A batch that could not be stored stays with the commit thread, which tries it again; it is
 //!   never given back.
+//! * [`Journal::end`], a last `take` with [`Journal::take_open`], and [`Journal::close`] end it.
 //! * [`peek`] shows what live and dead journals of a directory hold, for a snapshot. The caller
-//!   drops what lies below the positions that its segments have stored.
+//!   drops what lies at or below the positions that its segments have stored.
 //! * [`recover`] replays the journals whose writers are gone, each once, and removes them.
 //!
-//! Positions only grow. Each region counts on its own, so that threads need not agree on an order.
+//! A journal is a ring of regions, each filled by one lane at a time. Three forms differ only in
+//! what the regions are made of ([`JournalForm`]). The file's bytes are in `store/DESIGN.md`.
 
-#![expect(
-    dead_code,
-    clippy::unnecessary_wraps,
-    clippy::unused_self,
-    clippy::no_effect_underscore_binding,
-    reason = "the lanes are plain memory until journal files are written"
-)]
+mod batch;
+mod file;
+mod frame;
+mod lane;
+mod layout;
+mod map;
+mod recover;
+mod region;
+mod ring;
+mod scan;
+mod slots;
+mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use uuid::Uuid;
 
+pub(crate) use batch::{Batch, Positions};
+pub use file::JournalForm;
+pub use lane::{Appended, Lane};
+pub(crate) use recover::{Replay, recover};
+pub(crate) use scan::{JournalView, peek};
+pub use slots::{OPEN_RECORD_BYTES, OpenSpan};
+
 use crate::commit::Signal;
 use crate::error::StorageError;
-use crate::fork;
 use crate::options::{Durability, OpenOptions};
+use file::{JournalFile, write_at};
+use layout::{BITMAPS_BYTES, Header, REGION_BYTES, SHARDS};
+use map::Piece;
+use ring::Ring;
+use slots::Slots;
+use sync::GroupSync;
 
-/// The number of bytes that frame a record inside a [`Batch`].
-pub(crate) const LENGTH_BYTES: usize = 4;
-
-/// What became of an appended record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Appended {
-    /// It will be stored by the next commit; with [`Durability::EverySpan`] it is stored.
-    Stored,
-    /// There was no memory for it, the store is closed, or (with [`Durability::EverySpan`]) the
-    /// commit failed. It is counted.
-    Dropped,
-    /// The process was forked since the lane was made. Nothing was done: ask the store for a lane
-    /// of this process.
-    Forked,
-}
-
-/// One thread's batch of records that wait for the next commit.
-///
-/// Appending never waits for the disk or for other threads, except as
-/// [`Overload::Block`](crate::Overload::Block) and [`Durability::EverySpan`] say.
-#[derive(Debug)]
-pub struct Lane {
-    buffer: Arc<Buffer>,
-    journal: Arc<Shared>,
-    generation: u64,
-}
-
-/// How far each region of one journal is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
-pub(crate) struct Positions(Vec<(u32, u64)>);
-
-impl Positions {
-    /// The position of a region; 0 if nothing of it is stored.
-    pub(crate) fn get(&self, region: u32) -> u64 {
-        let found = self.0.iter().find(|(number, _)| *number == region);
-        found.map_or(0, |(_, position)| *position)
-    }
-
-    /// Moves a region forward; a position behind the present one changes nothing.
-    pub(crate) fn advance(&mut self, region: u32, position: u64) {
-        match self.0.iter_mut().find(|(number, _)| *number == region) {
-            Some((_, old)) => *old = position.max(*old),
-            None => self.0.push((region, position)),
-        }
-    }
-
-    /// Moves every region forward to where `other` has it.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        for (region, position) in &other.0 {
-            self.advance(*region, *position);
-        }
-    }
-}
-
-/// Records that the commit thread stores together.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// Records one after another, each behind its length as a little-endian `u32`.
-    pub(crate) records: Vec<u8>,
-    /// How many there are.
-    pub(crate) count: u64,
-    /// How many bytes were reserved for them.
-    pub(crate) reserved_bytes: usize,
-    /// How far the journal is stored once they are.
-    pub(crate) positions: Positions,
-}
-
-impl Batch {
-    /// Adds one record.
-    pub(crate) fn push(&mut self, record: &[u8]) {
-        self.records
-            .extend_from_slice(&(record.len() as u32).to_le_bytes());
-        self.records.extend_from_slice(record);
-        self.count += 1;
-    }
-
-    /// Adds another batch behind this one.
-    pub(crate) fn append(&mut self, other: &mut Self) {
-        if self.records.is_empty() {
-            std::mem::swap(&mut self.records, &mut other.records);
-        } else {
-            self.records.append(&mut other.records);
-        }
-        self.count += other.count;
-        self.reserved_bytes += other.reserved_bytes;
-        self.positions.merge(&other.positions);
-    }
-}
-
-/// What a journal of the directory holds.
-#[derive(Debug)]
-pub(crate) struct JournalView {
-    /// The id of the journal, which is its writer's.
-    pub(crate) id: Uuid,
-    /// Whether the writer lives.
-    pub(crate) alive: bool,
-    /// The resource and scope of records that name none, as the writer's options had them.
-    pub(crate) defaults: Vec<u8>,
-    /// For each record its region, the position behind it, and its bytes; of one region in order.
-    pub(crate) records: Vec<(u32, u64, Vec<u8>)>,
-}
-
-/// The journal of this process: the lanes of its threads.
-#[derive(Debug)]
+/// The journal of this process: the lanes of its threads, and the regions they fill.
 pub(crate) struct Journal {
     shared: Arc<Shared>,
     id: Uuid,
 }
 
+/// What the journal shares with its lanes.
 struct Shared {
+    ring: Ring,
+    slots: Arc<Slots>,
+    /// Slots get into the file by writing, at each `take`.
+    slots_are_written: bool,
     signal: Arc<Signal>,
-    lanes: Mutex<Vec<Weak<Buffer>>>,
-    /// What lanes held whose threads ended.
-    orphans: Mutex<Batch>,
+    lanes: Mutex<Vec<Weak<lane::Inner>>>,
+    file: Arc<JournalFile>,
     every_span: bool,
+    group: GroupSync,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("Journal")
+            .field("id", &self.id)
+            .field("form", &self.form())
+            .finish_non_exhaustive()
     }
-}
-
-#[derive(Debug, Default)]
-struct Buffer {
-    batch: Mutex<Batch>,
 }
 
 impl Journal {
@@ -171,15 +91,81 @@ impl Journal {
         defaults: &[u8],
         signal: Arc<Signal>,
     ) -> Result<Self, StorageError> {
-        let _plain_memory_needs_neither = (directory, defaults);
-        Ok(Self {
-            shared: Arc::new(Shared {
-                signal,
-                lanes: Mutex::default(),
-                orphans: Mutex::default(),
-                every_span: options.durability == Durability::EverySpan,
-            }),
-            id: Uuid::new_v4(),
+        let wanted = match options.durability {
+            Durability::Memory => JournalForm::Memory,
+            Durability::Journal | Durability::EverySpan => JournalForm::Mapped,
+        };
+        Self::create_as(wanted, directory, options, defaults, signal)
+    }
+
+    /// As [`Journal::create`], but in the written form even where mapping is possible.
+    fn create_as(
+        wanted: JournalForm,
+        directory: &Path,
+        options: &OpenOptions,
+        defaults: &[u8],
+        signal: Arc<Signal>,
+    ) -> Result<Self, StorageError> {
+        let id = Uuid::new_v4();
+        let header = Header::new(id, options.memory_limit_bytes, defaults);
+        let file = Arc::new(JournalFile::create(directory, id)?);
+        let begun = Self::begin(wanted, header, Arc::clone(&file), options, signal);
+        if begun.is_err() {
+            // The error says more than a failure to tidy up.
+            drop(file.remove());
+        }
+        let shared = Arc::new(begun?);
+        if shared.every_span {
+            file.sync_with_name(directory)?;
+        }
+        Ok(Self { shared, id })
+    }
+
+    fn begin(
+        wanted: JournalForm,
+        header: Header,
+        file: Arc<JournalFile>,
+        options: &OpenOptions,
+        signal: Arc<Signal>,
+    ) -> Result<Shared, StorageError> {
+        let failed = |error| StorageError::io("begin", file.path(), error);
+        file.file().set_len(header.ring_end()).map_err(failed)?;
+        let mapped = (wanted == JournalForm::Mapped && file.can_be_mapped())
+            .then(|| Control::mapped(&file, &header).ok())
+            .flatten();
+        // The header makes it a journal: recovery removes a file without one.
+        write_at(file.file(), &header.encode(), 0).map_err(failed)?;
+        let (form, control) = match (mapped, wanted) {
+            (Some(control), _) => (JournalForm::Mapped, control),
+            (None, JournalForm::Memory) => (wanted, Control::plain(&header).map_err(failed)?),
+            (None, _) => (
+                JournalForm::Written,
+                Control::plain(&header).map_err(failed)?,
+            ),
+        };
+        let slots_are_written = form != JournalForm::Mapped;
+        let slots_file = slots_are_written.then(|| Arc::clone(&file));
+        Ok(Shared {
+            slots: Arc::new(Slots::new(
+                &header,
+                control.bitmaps,
+                control.shards,
+                slots_file,
+            )),
+            ring: Ring::new(
+                header,
+                form,
+                Arc::clone(&file),
+                control.directory,
+                Arc::clone(&signal),
+                options.memory_limit_bytes,
+            ),
+            slots_are_written,
+            signal,
+            lanes: Mutex::default(),
+            file,
+            every_span: options.durability == Durability::EverySpan,
+            group: GroupSync::default(),
         })
     }
 
@@ -188,99 +174,130 @@ impl Journal {
         self.id
     }
 
+    /// How records are kept until they are committed.
+    pub(crate) fn form(&self) -> JournalForm {
+        self.shared.ring.form()
+    }
+
+    /// How many writes into the journal's file have failed. What they held is safe only after its
+    /// commit.
+    pub(crate) fn failures(&self) -> u64 {
+        self.shared.ring.failures() + self.shared.slots.failures()
+    }
+
     /// A lane for the calling thread.
     pub(crate) fn lane(&self) -> Lane {
-        let buffer = Arc::new(Buffer::default());
-        let mut lanes = lock(&self.shared.lanes);
-        lanes.push(Arc::downgrade(&buffer));
-        Lane {
-            buffer,
-            journal: Arc::clone(&self.shared),
-            generation: fork::generation(),
-        }
+        let lane = Lane::new(Arc::clone(&self.shared));
+        let mut lanes = self.shared.lock_lanes();
+        lanes.push(Arc::downgrade(lane.inner()));
+        lane
     }
 
     /// Takes everything that was appended before the call. Only the commit thread calls it.
     pub(crate) fn take(&self) -> Batch {
-        let mut taken = Batch::default();
-        lock(&self.shared.lanes).retain(|lane| {
-            let Some(buffer) = lane.upgrade() else {
-                return false;
-            };
-            taken.append(&mut std::mem::take(&mut *lock(&buffer.batch)));
-            true
-        });
-        // After the lanes: a lane that ends meanwhile empties itself under this lock.
-        taken.append(&mut std::mem::take(&mut *lock(&self.shared.orphans)));
-        taken
+        let shared = &self.shared;
+        let taken = shared.ring.taken();
+        for lane in shared.live_lanes() {
+            lane.leave_if_idle(&taken);
+        }
+        let batch = shared.ring.take();
+        shared.slots.write_through();
+        shared.ring.make_ready();
+        batch
     }
 
-    /// Tells that a batch is stored together with its positions: its memory and its place in the
-    /// journal are free.
+    /// Tells that a batch is stored together with its positions: its place in the journal is free.
     pub(crate) fn release(&self, batch: &Batch) {
-        self.shared.signal.release(batch.reserved_bytes);
+        self.shared.ring.release(&batch.positions);
     }
 
-    /// Ends the journal. If nothing is left in it, its file is removed.
-    pub(crate) fn close(&self) {}
-}
-
-/// Shows every journal of a directory, for a snapshot.
-pub(crate) fn peek(directory: &Path) -> Result<Vec<JournalView>, StorageError> {
-    let _no_files_yet = directory;
-    Ok(Vec::new())
-}
-
-/// Where recovery puts what dead journals hold.
-pub(crate) trait Replay {
-    /// How far the segments of the store have the journal.
-    fn stored(&mut self, journal: Uuid) -> Result<Positions, StorageError>;
-
-    /// Stores what lies above, with its positions, in one transaction. `defaults` are those that
-    /// the journal was created with.
-    fn store(&mut self, journal: Uuid, defaults: &[u8], batch: Batch) -> Result<(), StorageError>;
-}
-
-/// Replays every journal whose writer is gone, and removes its file when that is stored. Returns
-/// how many were removed.
-pub(crate) fn recover(directory: &Path, replay: &mut dyn Replay) -> Result<usize, StorageError> {
-    let _no_files_yet = (directory, replay);
-    Ok(0)
-}
-
-impl Lane {
-    /// Appends one encoded record: a span that ended, a span that began, or a change of a trace.
-    pub fn append(&self, record: &[u8]) -> Appended {
-        if self.generation != fork::generation() {
-            return Appended::Forked;
+    /// What is appended and not stored, and the records of open spans, for a snapshot of this
+    /// process.
+    pub(crate) fn view(&self) -> JournalView {
+        let ring = &self.shared.ring;
+        // Open spans first: one that ends meanwhile is then also among the records, which win.
+        let open = self.shared.slots.view();
+        JournalView {
+            id: self.id,
+            alive: !ring.is_closed(),
+            defaults: ring.header().defaults.clone(),
+            records: ring.view(),
+            open,
+            damaged: 0,
         }
-        let signal = &self.journal.signal;
-        let bytes = record.len() + LENGTH_BYTES;
-        if u32::try_from(record.len()).is_err() || !signal.reserve(bytes) {
-            return Appended::Dropped;
+    }
+
+    /// How many bytes wait to be stored.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.shared.ring.pending_bytes()
+    }
+
+    /// Takes no more records: when it returns, every append has either been counted as dropped or
+    /// is in the next [`Journal::take`].
+    pub(crate) fn end(&self) {
+        self.shared.ring.close();
+        for lane in self.shared.live_lanes() {
+            lane.leave();
         }
-        {
-            let mut batch = lock(&self.buffer.batch);
-            batch.push(record);
-            batch.reserved_bytes += bytes;
-        }
-        signal.appended();
-        if self.journal.every_span && signal.flush().is_err() {
-            return Appended::Dropped;
-        }
-        Appended::Stored
+    }
+
+    /// Adds the records of spans that are still open to the last batch.
+    pub(crate) fn take_open(&self, batch: &mut Batch) {
+        batch.push_open(&self.shared.slots.view());
+    }
+
+    /// Removes the file. Only for a journal of which everything is stored; the file of another
+    /// stays for recovery.
+    pub(crate) fn close(&self) {
+        // What is stored is not replayed, so a file that stays is only in the way.
+        drop(self.shared.file.remove());
     }
 }
 
-impl Drop for Lane {
-    fn drop(&mut self) {
-        if self.generation == fork::generation() {
-            let mut orphans = lock(&self.journal.orphans);
-            orphans.append(&mut std::mem::take(&mut *lock(&self.buffer.batch)));
-        }
+impl Shared {
+    fn lock_lanes(&self) -> std::sync::MutexGuard<'_, Vec<Weak<lane::Inner>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lanes whose threads live; the others are forgotten.
+    fn live_lanes(&self) -> Vec<Arc<lane::Inner>> {
+        let mut live = Vec::new();
+        self.lock_lanes().retain(|lane| {
+            live.extend(lane.upgrade());
+            lane.strong_count() > 0
+        });
+        live
+    }
+
+    /// Waits until what was written to the file before is on disk.
+    fn sync(&self) -> bool {
+        self.group.wait(|| self.file.file().sync_data())
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The memory of what comes before the ring.
+struct Control {
+    directory: Piece,
+    bitmaps: Piece,
+    shards: Piece,
+}
+
+impl Control {
+    fn plain(header: &Header) -> std::io::Result<Self> {
+        Ok(Self {
+            directory: Piece::plain(header.directory_bytes())?,
+            bitmaps: Piece::plain(BITMAPS_BYTES)?,
+            shards: Piece::plain(SHARDS as usize * REGION_BYTES)?,
+        })
+    }
+
+    fn mapped(file: &JournalFile, header: &Header) -> std::io::Result<Self> {
+        file.allocate(0, header.ring_offset())?;
+        let map = |offset, bytes| Piece::mapped(file.file(), offset, bytes);
+        Ok(Self {
+            directory: map(header.directory_offset(), header.directory_bytes())?,
+            bitmaps: map(header.bitmaps_offset(), BITMAPS_BYTES)?,
+            shards: map(header.shards_offset(), SHARDS as usize * REGION_BYTES)?,
+        })
+    }
 }

@@ -2,10 +2,11 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use bincode::{Decode, Encode};
 use redb::{Builder, ConcurrencyMode, Database, ReadableTable as _, WriteTransaction};
 
 use super::{
-    CACHE_BYTES, CREATED, HOT, JOURNALS, META, META_VERSION, NEXT_BATCH, SEALED, SegmentName,
+    CACHE_BYTES, COUNTS, CREATED, Counts, HOT, JOURNALS, META, META_VERSION, SEALED, SegmentName,
 };
 use crate::clock;
 use crate::codec::{self, Place, ValueError};
@@ -29,22 +30,31 @@ pub(crate) fn builder() -> Builder {
     builder
 }
 
-/// Calls redb on a file that may be damaged, where it can panic.
+/// Opens a redb file that may be damaged.
 pub(crate) fn guard<T>(
     action: &'static str,
     path: &Path,
-    call: impl FnOnce() -> Result<T, redb::DatabaseError>,
+    open: impl FnOnce() -> Result<T, redb::DatabaseError>,
 ) -> Result<T, StorageError> {
-    // The call owns what it breaks: nothing of a handle that panicked while opening is kept.
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|error| StorageError::redb(action, path, error)),
-        Err(_panic) => Err(StorageError::Damaged {
+    protected(path, || {
+        open().map_err(|error| StorageError::redb(action, path, error))
+    })
+}
+
+/// Calls redb on a file that may be damaged, where it can panic.
+pub(crate) fn protected<T>(
+    path: &Path,
+    call: impl FnOnce() -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    // Nothing that a panic may have left half done is used again: the caller gives the file up.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_panic| {
+        Err(StorageError::Damaged {
             path: path.to_owned(),
             source: Box::new(ValueError::Body {
                 reason: "redb gave up on it",
             }),
-        }),
-    }
+        })
+    })
 }
 
 /// Makes a new segment. It gets its name when it is whole, so that nobody sees half of one.
@@ -75,7 +85,8 @@ fn initialise(database: &Database, path: &Path, created: u64) -> Result<(), Stor
     let txn = database
         .begin_write()
         .map_err(|error| failed(error.into()))?;
-    put_meta_number(&txn, path, CREATED, created)?;
+    put_meta(&txn, path, CREATED, &created)?;
+    put_meta(&txn, path, COUNTS, &Counts::default())?;
     txn.open_table(JOURNALS)
         .map_err(|error| failed(error.into()))?;
     txn.open_table(HOT).map_err(|error| failed(error.into()))?;
@@ -96,17 +107,27 @@ pub(crate) fn open_for_writing(
     })
 }
 
-/// A number in `meta`.
-pub(crate) fn meta_number(
+/// The frame's place of a value in `meta`.
+fn meta_place(key: &str) -> Place {
+    Place::new("meta", key.as_bytes())
+}
+
+/// Reads the framed form of a value in `meta`.
+pub(super) fn unseal_meta<T: Decode<()>>(key: &str, value: &[u8]) -> Result<T, ValueError> {
+    codec::from_bincode(&codec::unseal(value, meta_place(key), META_VERSION)?)
+}
+
+/// A value in `meta`.
+fn meta<T: Decode<()>>(
     txn: &WriteTransaction,
     path: &Path,
     key: &'static str,
-) -> Result<Option<u64>, StorageError> {
+) -> Result<Option<T>, StorageError> {
     let failed = |error: redb::Error| StorageError::redb("read", path, error);
     let table = txn.open_table(META).map_err(|error| failed(error.into()))?;
     let value = table.get(key).map_err(|error| failed(error.into()))?;
     value
-        .map(|value| unseal_number(key, value.value()))
+        .map(|value| unseal_meta(key, value.value()))
         .transpose()
         .map_err(|source| StorageError::DamagedValue {
             path: path.to_owned(),
@@ -115,25 +136,15 @@ pub(crate) fn meta_number(
         })
 }
 
-/// Reads the framed form of a number in `meta`.
-fn unseal_number(key: &str, value: &[u8]) -> Result<u64, ValueError> {
-    let body = codec::unseal(value, Place::new("meta", key.as_bytes()), META_VERSION)?;
-    let bytes = body.try_into().map_err(|_| ValueError::Body {
-        reason: "a number has 8 bytes",
-    })?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-/// Sets a number in `meta`.
-pub(crate) fn put_meta_number(
+/// Sets a value in `meta`.
+fn put_meta(
     txn: &WriteTransaction,
     path: &Path,
     key: &'static str,
-    number: u64,
+    body: &impl Encode,
 ) -> Result<(), StorageError> {
     let failed = |error: redb::Error| StorageError::redb("write to", path, error);
-    let place = Place::new("meta", key.as_bytes());
-    let value = codec::seal(META_VERSION, &number.to_le_bytes(), place);
+    let value = codec::seal(META_VERSION, &codec::to_bincode(body), meta_place(key));
     let mut table = txn.open_table(META).map_err(|error| failed(error.into()))?;
     table
         .insert(key, value.as_slice())
@@ -144,20 +155,26 @@ pub(crate) fn put_meta_number(
 impl OpenSegment {
     /// Returns whether somebody sealed the segment.
     pub(crate) fn is_sealed(&self, txn: &WriteTransaction) -> Result<bool, StorageError> {
-        Ok(meta_number(txn, &self.path, SEALED)?.is_some())
+        Ok(meta::<u64>(txn, &self.path, SEALED)?.is_some())
     }
 
     /// Marks the segment as one that nobody writes to any more.
     pub(crate) fn seal(&self, txn: &WriteTransaction) -> Result<(), StorageError> {
-        put_meta_number(txn, &self.path, SEALED, clock::unix_millis())
+        put_meta(txn, &self.path, SEALED, &clock::unix_millis())
     }
 
-    /// The number of the next hot batch, which is used up by the call. Numbers are never used
-    /// twice, so that a batch that was moved into a block is not mistaken for another.
-    pub(crate) fn next_batch(&self, txn: &WriteTransaction) -> Result<u64, StorageError> {
-        let number = meta_number(txn, &self.path, NEXT_BATCH)?.unwrap_or(0);
-        put_meta_number(txn, &self.path, NEXT_BATCH, number + 1)?;
-        Ok(number)
+    /// What the segment holds.
+    pub(crate) fn counts(&self, txn: &WriteTransaction) -> Result<Counts, StorageError> {
+        Ok(meta(txn, &self.path, COUNTS)?.unwrap_or_default())
+    }
+
+    /// Says what the segment holds after this transaction.
+    pub(crate) fn put_counts(
+        &self,
+        txn: &WriteTransaction,
+        counts: &Counts,
+    ) -> Result<(), StorageError> {
+        put_meta(txn, &self.path, COUNTS, counts)
     }
 
     /// How much of the disk the file takes. Its length says more, because redb grows it ahead.

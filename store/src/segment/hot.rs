@@ -200,6 +200,17 @@ fn body_place(body: u64) -> Place {
 }
 
 impl EncodedBatch {
+    /// Records of spans in the batch.
+    pub(crate) fn n_spans(&self) -> u64 {
+        let traces = self.directory.traces.iter();
+        traces.map(|trace| u64::from(trace.n_spans)).sum()
+    }
+
+    /// Bytes of the body.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.body.len() as u64
+    }
+
     /// Stores the batch under a number that was not used before.
     pub(crate) fn store(
         &self,

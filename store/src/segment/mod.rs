@@ -11,8 +11,10 @@ mod reader;
 use redb::TableDefinition;
 use uuid::Uuid;
 
-pub(crate) use create::{OpenSegment, builder, create, disk_bytes, guard, open_for_writing};
-pub(crate) use reader::{SegmentReader, open_for_reading, positions, table};
+pub(crate) use create::{
+    OpenSegment, builder, create, disk_bytes, guard, open_for_writing, protected,
+};
+pub(crate) use reader::{SegmentReader, counts, open_for_reading, positions, table};
 
 /// Facts about the segment, by name; values are framed.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -28,12 +30,32 @@ pub(crate) const META_VERSION: u8 = 1;
 pub(crate) const CREATED: &str = "created";
 /// Key in `meta`: when the segment was sealed; nobody writes to it any more.
 pub(crate) const SEALED: &str = "sealed";
-/// Key in `meta`: the number of the next hot batch.
-pub(crate) const NEXT_BATCH: &str = "next_batch";
+/// Key in `meta`: what the segment holds, a [`Counts`].
+pub(crate) const COUNTS: &str = "counts";
 
 /// The page cache of one redb handle. The default of redb is 1 GiB, and a larger cache did not
 /// change the speed of writing.
 pub(crate) const CACHE_BYTES: usize = 16 << 20;
+
+/// What a segment holds, so that rows that are missing show, and what is next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
+pub(crate) struct Counts {
+    /// The number of the next hot batch. Numbers are never used twice, so that a batch that was
+    /// moved into a block is not mistaken for another.
+    pub(crate) next_batch: u64,
+    /// The number of the next block.
+    pub(crate) next_block: u32,
+    /// Hot batches that are there.
+    pub(crate) hot_batches: u64,
+    /// Records of spans in hot batches.
+    pub(crate) hot_spans: u64,
+    /// Bytes of the bodies of hot batches.
+    pub(crate) hot_bytes: u64,
+    /// Blocks that are there.
+    pub(crate) blocks: u32,
+    /// Spans in blocks.
+    pub(crate) block_spans: u64,
+}
 
 /// The name of a segment: when it was made, and a random part, so that no two processes ever make
 /// the same one.

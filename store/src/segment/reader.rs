@@ -8,10 +8,10 @@ use redb::{
 };
 use uuid::Uuid;
 
-use super::create::{builder, guard};
+use super::create::{builder, guard, unseal_meta};
 use super::overlay::Overlay;
-use super::{CACHE_BYTES, JOURNALS, META_VERSION, SegmentName};
-use crate::codec::{self, Place};
+use super::{CACHE_BYTES, COUNTS, Counts, JOURNALS, META, META_VERSION, SegmentName};
+use crate::codec::{self, Place, ValueError};
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal::Positions;
@@ -148,4 +148,23 @@ pub(crate) fn positions(
         }
     }
     Ok(stored)
+}
+
+/// What a segment holds.
+pub(crate) fn counts(txn: &ReadTransaction, path: &Path) -> Result<Counts, StorageError> {
+    let missing = || StorageError::DamagedValue {
+        path: path.to_owned(),
+        table: "meta",
+        source: ValueError::MissingPiece { piece: 0 },
+    };
+    let table = table(txn, path, META)?.ok_or_else(missing)?;
+    let value = table
+        .get(COUNTS)
+        .map_err(|error| StorageError::redb("read", path, error))?
+        .ok_or_else(missing)?;
+    unseal_meta(COUNTS, value.value()).map_err(|source| StorageError::DamagedValue {
+        path: path.to_owned(),
+        table: "meta",
+        source,
+    })
 }

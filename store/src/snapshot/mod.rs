@@ -17,7 +17,7 @@ use crate::fork::Owned;
 use crate::journal::JournalView;
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
-use crate::segment::{SegmentReader, hot};
+use crate::segment::{SegmentReader, hot, protected};
 use crate::state::notes_of;
 use assembly::Assembly;
 pub use damage::Damage;
@@ -98,7 +98,9 @@ impl Snapshot {
                 reader.map_or(Ok(None), |reader| SegmentView::begin(reader).map(Some))
             }) {
                 Ok(view) => segments.extend(view),
-                Err(error @ StorageError::Damaged { .. }) => damage.push(Damage::file(path, error)),
+                Err(error @ (StorageError::Damaged { .. } | StorageError::DamagedValue { .. })) => {
+                    damage.push(Damage::file(path, error));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -111,7 +113,7 @@ impl Snapshot {
             }
             journal
                 .records
-                .retain(|(region, position, _)| *position > stored.get(*region));
+                .retain(|waiting| waiting.reached > stored.get(waiting.region));
         }
         let path = directory.state();
         let state = match readers.get(&path).and_then(|reader| {
@@ -158,6 +160,23 @@ impl Snapshot {
         }
     }
 
+    /// Reads something of every segment. What is damaged beyond reading is reported and left out.
+    fn each_segment(
+        &self,
+        mut read: impl FnMut(&SegmentView, &dyn Fn(Damage)) -> Result<(), StorageError>,
+    ) -> Result<(), ReadError> {
+        for segment in &self.parts.segments {
+            let report = |damage| self.report(damage);
+            match protected(segment.path(), || read(segment, &report)) {
+                Err(error @ StorageError::Damaged { .. }) => {
+                    self.report(Damage::file(segment.path().to_owned(), error));
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
     /// The trace with an id: everything that was stored of it, merged.
     ///
     /// Its state is [`Interrupted`](spanlite_model::TraceState::Interrupted) when a span is open
@@ -185,14 +204,12 @@ impl Snapshot {
 
     fn assemble(&self, trace_id: TraceId) -> Result<Option<Assembly>, ReadError> {
         let mut assembly = Assembly::new(trace_id);
-        for segment in &self.parts.segments {
-            segment.collect(trace_id, &mut assembly, &|damage| self.report(damage))?;
-        }
+        self.each_segment(|segment, report| segment.collect(trace_id, &mut assembly, report))?;
         for journal in &self.parts.journals {
             let Ok(origin) = hot::origin_from_bytes(&journal.defaults) else {
                 continue;
             };
-            for (_, _, bytes) in &journal.records {
+            for bytes in journal.all_records() {
                 if RecordRef::parse(bytes).is_ok_and(|record| record.trace_id() == trace_id)
                     && let Ok(Some(record)) = decode_record(bytes, &origin)
                 {
@@ -246,18 +263,18 @@ impl Snapshot {
     }
 
     /// How many records of spans there are.
-    pub(crate) fn count_spans(&self) -> Result<u64, ReadError> {
+    pub(crate) fn count_spans(&self) -> u64 {
         let mut spans = 0;
         for segment in &self.parts.segments {
-            spans += segment.count_spans(&|damage| self.report(damage))?;
+            spans += segment.count_spans();
         }
         for journal in &self.parts.journals {
-            let records = journal.records.iter();
-            spans += records
-                .filter(|(_, _, bytes)| matches!(RecordRef::parse(bytes), Ok(RecordRef::Span(_))))
+            spans += journal
+                .all_records()
+                .filter(|bytes| matches!(RecordRef::parse(bytes), Ok(RecordRef::Span(_))))
                 .count() as u64;
         }
-        Ok(spans)
+        spans
     }
 
     /// For each journal file whether its writer runs.
@@ -267,10 +284,7 @@ impl Snapshot {
 
     /// Reads every hot batch, also those whose directory and body do not agree.
     pub(crate) fn check_values(&self) -> Result<(), ReadError> {
-        for segment in &self.parts.segments {
-            segment.check_values(&|damage| self.report(damage))?;
-        }
-        Ok(())
+        self.each_segment(SegmentView::check_values)
     }
 
     fn index(&self) -> Result<&Index, ReadError> {
@@ -278,11 +292,9 @@ impl Snapshot {
             return Ok(index);
         }
         let mut index = Index::default();
-        for segment in &self.parts.segments {
-            segment.enumerate(&mut index, &|damage| self.report(damage))?;
-        }
+        self.each_segment(|segment, report| segment.enumerate(&mut index, report))?;
         for journal in &self.parts.journals {
-            for (_, _, bytes) in &journal.records {
+            for bytes in journal.all_records() {
                 index.add_record(bytes);
             }
         }

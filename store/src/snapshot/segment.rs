@@ -1,4 +1,5 @@
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use redb::{ReadOnlyTable, ReadTransaction};
@@ -13,7 +14,7 @@ use crate::error::StorageError;
 use crate::journal::Positions;
 use crate::record::Record;
 use crate::segment::hot::{self, HotBatch, HotDirectory};
-use crate::segment::{HOT, SegmentReader, positions, table};
+use crate::segment::{Counts, HOT, SegmentReader, counts, positions, protected, table};
 
 /// How many bytes of decoded batches a segment of a snapshot keeps.
 const KEPT_BYTES: usize = 32 << 20;
@@ -23,6 +24,7 @@ pub(super) struct SegmentView {
     reader: Arc<SegmentReader>,
     txn: ReadTransaction,
     positions: HashMap<Uuid, Positions>,
+    counts: Counts,
     hot: OnceLock<Hot>,
     kept: Mutex<Kept>,
 }
@@ -50,9 +52,15 @@ impl std::fmt::Debug for SegmentView {
 
 impl SegmentView {
     pub(super) fn begin(reader: Arc<SegmentReader>) -> Result<Self, StorageError> {
-        let txn = reader.begin()?;
+        let (txn, positions, counts) = protected(reader.path(), || {
+            let txn = reader.begin()?;
+            let positions = positions(&txn, reader.path())?;
+            let counts = counts(&txn, reader.path())?;
+            Ok((txn, positions, counts))
+        })?;
         Ok(Self {
-            positions: positions(&txn, reader.path())?,
+            positions,
+            counts,
             txn,
             reader,
             hot: OnceLock::new(),
@@ -71,17 +79,20 @@ impl SegmentView {
         }
         let path = self.reader.path();
         let table = table(&self.txn, path, HOT)?;
+        let mut damaged = 0;
         let directories = match &table {
             Some(table) => hot::directories(table, path, |batch, source| {
-                report(Damage::value(
-                    path,
-                    "hot",
-                    &(batch << 16).to_le_bytes(),
-                    source,
-                ));
+                damaged += 1;
+                let key = (batch << 16).to_le_bytes();
+                report(Damage::value(path, "hot", &key, source));
             })?,
             None => Vec::new(),
         };
+        let expected = self.counts.hot_batches;
+        if (directories.len() + damaged) as u64 != expected {
+            let reason = "the segment names another number of batches";
+            report(Damage::value(path, "hot", &[], ValueError::Body { reason }));
+        }
         let mut batches: HashMap<TraceId, Vec<u32>> = HashMap::new();
         for (number, (_, directory)) in directories.iter().enumerate() {
             for trace in &directory.traces {
@@ -114,12 +125,13 @@ impl SegmentView {
     }
 
     /// How many records of spans the segment holds.
-    pub(super) fn count_spans(&self, report: &dyn Fn(Damage)) -> Result<u64, StorageError> {
-        let directories = &self.hot(report)?.directories;
-        let traces = directories
-            .iter()
-            .flat_map(|(_, directory)| &directory.traces);
-        Ok(traces.map(|trace| u64::from(trace.n_spans)).sum())
+    pub(super) fn count_spans(&self) -> u64 {
+        self.counts.hot_spans + self.counts.block_spans
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        self.reader.path()
     }
 
     /// Reads every batch.

@@ -1,5 +1,8 @@
 //! The store from outside: what is written is read, by any process, after any restart.
-
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod child;
+mod damage;
 mod first_light;
+mod processes;
 mod support;

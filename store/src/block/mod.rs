@@ -1,0 +1,31 @@
+//! Blocks: complete traces in columns, as pure bytes.
+//!
+//! [`encode_block`] turns traces into a header and sections; [`BlockReader`] reads them back,
+//! loading a section when something in it is asked for. `store/DESIGN.md` has the layout.
+
+mod attributes;
+mod bytes;
+mod decode;
+mod directory;
+mod encode;
+mod error;
+mod header;
+mod ints;
+mod reader;
+mod shared;
+mod strings;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod value;
+
+pub use attributes::{ColumnValues, Doubles, ValueType};
+pub use decode::TraceDecoder;
+pub use encode::{EncodedBlock, encode_block};
+pub use error::BlockError;
+pub use header::{BlockHeader, BlockSummary, NumberRange, Section, SectionKind};
+pub use ints::Ints;
+pub use reader::{BlockReader, LoadSection};
+pub use strings::Strings;
+pub use terms::{Term, TermField};

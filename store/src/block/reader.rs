@@ -1,0 +1,344 @@
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use spanlite_model::TraceId;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::BlockError;
+use super::attributes::{ColumnValues, Shapes, ValueType};
+use super::bytes::{Cursor, decompress};
+use super::directory::{AttributeColumns, Column, Directory, Entry};
+use super::header::{BlockHeader, Section, SectionKind};
+use super::ints::Ints;
+use super::strings::Strings;
+use super::texts::TraceTexts;
+
+/// How many decompressed chunks of texts a reader keeps.
+const CACHED_CHUNKS: usize = 4;
+
+/// Where a [`BlockReader`] gets the bytes of its sections from.
+pub trait LoadSection {
+    /// Reads the section with this number. The reader checks the checksum.
+    fn load(
+        &self,
+        number: u32,
+        section: Section,
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+impl<F> LoadSection for F
+where
+    F: Fn(u32, Section) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn load(
+        &self,
+        number: u32,
+        section: Section,
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+        self(number, section)
+    }
+}
+
+/// A block whose sections are read and checked when something in them is asked for.
+///
+/// Columns borrow from the sections the reader keeps; texts are decompressed chunk by chunk, of
+/// which it keeps the last few.
+#[derive(Debug)]
+pub struct BlockReader<L> {
+    header: Arc<BlockHeader>,
+    load: L,
+    directory: Directory,
+    sections: Vec<OnceLock<Vec<u8>>>,
+    chunks: OnceLock<Vec<ChunkPlace>>,
+    cached: Mutex<Vec<(usize, Arc<Chunk>)>>,
+}
+
+/// A decompressed chunk of texts.
+#[derive(Debug)]
+struct Chunk(Vec<u8>);
+
+/// Where a chunk begins in the stream of texts, and which section it is.
+#[derive(Debug, Clone, Copy)]
+struct ChunkPlace {
+    start: u64,
+    section: u32,
+}
+
+impl<L: LoadSection> BlockReader<L> {
+    /// Opens a block; reads its directory.
+    pub fn open(header: impl Into<Arc<BlockHeader>>, load: L) -> Result<Self, BlockError> {
+        let header = header.into();
+        let section = load_checked(&header, &load, 0)?;
+        let directory = Directory::read(&section)?;
+        let mut sections = Vec::new();
+        sections.resize_with(header.sections.len(), OnceLock::new);
+        Ok(Self {
+            header,
+            load,
+            directory,
+            sections,
+            chunks: OnceLock::new(),
+            cached: Mutex::default(),
+        })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &BlockHeader {
+        &self.header
+    }
+
+    /// How many traces there are.
+    pub fn n_traces(&self) -> usize {
+        self.header.summary.n_traces as usize
+    }
+
+    /// How many spans there are.
+    pub fn n_spans(&self) -> usize {
+        self.header.summary.n_spans as usize
+    }
+
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn section(&self, number: u32) -> Result<&[u8], BlockError> {
+        let slot = self
+            .sections
+            .get(number as usize)
+            .ok_or(BlockError::malformed("a section is not there"))?;
+        if let Some(section) = slot.get() {
+            return Ok(section);
+        }
+        let section = load_checked(&self.header, &self.load, number)?;
+        Ok(slot.get_or_init(|| section))
+    }
+
+    pub(super) fn column_bytes(&self, entry: &Entry) -> Result<&[u8], BlockError> {
+        let section = self.section(entry.section)?;
+        let end = entry.offset.saturating_add(entry.length);
+        section
+            .get(entry.offset..end)
+            .ok_or(BlockError::malformed("a column lies outside its section"))
+    }
+
+    /// The entry of a column that must have this many rows.
+    fn entry(&self, column: Column, rows: usize) -> Result<Option<&Entry>, BlockError> {
+        match self.directory.find(column) {
+            Some(entry) if entry.rows != rows => Err(BlockError::malformed(
+                "a column has the wrong number of rows",
+            )),
+            entry => Ok(entry),
+        }
+    }
+
+    pub(super) fn ints(&self, column: Column, rows: usize) -> Result<Ints<'_>, BlockError> {
+        match self.entry(column, rows)? {
+            Some(entry) => Ints::read(&mut Cursor::new(self.column_bytes(entry)?), rows),
+            None => Ok(Ints::constant(rows, 0)),
+        }
+    }
+
+    /// A column of spans that have something few have.
+    pub(super) fn list(&self, column: Column) -> Result<Ints<'_>, BlockError> {
+        let rows = self.directory.find(column).map_or(0, |entry| entry.rows);
+        if rows > self.n_spans() {
+            return Err(BlockError::malformed("a list is longer than the spans"));
+        }
+        self.ints(column, rows)
+    }
+
+    pub(super) fn strings(&self, column: Column, rows: usize) -> Result<Strings<'_>, BlockError> {
+        match self.entry(column, rows)? {
+            Some(entry) => Strings::read(&mut Cursor::new(self.column_bytes(entry)?), rows),
+            None => Ok(Strings::constant(rows)),
+        }
+    }
+
+    pub(super) fn fixed<const N: usize>(
+        &self,
+        column: Column,
+        rows: usize,
+    ) -> Result<&[[u8; N]], BlockError> {
+        let Some(entry) = self.entry(column, rows)? else {
+            return match rows {
+                0 => Ok(&[]),
+                _ => Err(BlockError::malformed("a column of ids is missing")),
+            };
+        };
+        let (ids, rest) = self.column_bytes(entry)?.as_chunks::<N>();
+        if ids.len() != rows || !rest.is_empty() {
+            return Err(BlockError::malformed(
+                "a column of ids has the wrong length",
+            ));
+        }
+        Ok(ids)
+    }
+
+    pub(super) fn shapes(&self, columns: AttributeColumns) -> Result<Shapes, BlockError> {
+        match self.directory.find(columns.shapes) {
+            Some(entry) => Shapes::read(&Cursor::new(self.column_bytes(entry)?).blob()?),
+            None => Ok(Shapes::default()),
+        }
+    }
+
+    pub(super) fn values(
+        &self,
+        entry: &Entry,
+    ) -> Result<(ValueType, ColumnValues<'_>), BlockError> {
+        let value_type = ValueType::from_number(entry.value_type)
+            .ok_or(BlockError::malformed("a column has an unknown type"))?;
+        let values = ColumnValues::read(self.column_bytes(entry)?, value_type, entry.rows)?;
+        Ok((value_type, values))
+    }
+
+    /// The ids of the traces, in their order in the block.
+    pub fn trace_ids(&self) -> Result<&[[u8; 16]], BlockError> {
+        self.fixed(Column::TraceIds, self.n_traces())
+    }
+
+    /// The places of a trace in the block: one, but for a block that got two parts of it.
+    pub fn find(&self, trace_id: TraceId) -> Result<Vec<usize>, BlockError> {
+        let ids = self.trace_ids()?.iter().enumerate();
+        let found = ids.filter(|(_, id)| *id == trace_id.as_bytes());
+        Ok(found.map(|(place, _)| place).collect())
+    }
+
+    /// Where the spans of every trace begin, and at the end where they end.
+    pub fn span_starts(&self) -> Result<Vec<u32>, BlockError> {
+        let counts = self.ints(Column::SpanCounts, self.n_traces())?;
+        let mut starts = Vec::with_capacity(self.n_traces() + 1);
+        let mut at = 0u64;
+        starts.push(0);
+        counts.for_each(0, counts.len(), |_, count| {
+            at = at.saturating_add(count as u64);
+            starts.push(at as u32);
+        });
+        if at == self.n_spans() as u64 {
+            Ok(starts)
+        } else {
+            Err(BlockError::malformed(
+                "the spans of the traces do not add up",
+            ))
+        }
+    }
+
+    pub(super) fn trace_texts(&self, trace: usize) -> Result<TraceTexts, BlockError> {
+        let n_traces = self.n_traces();
+        let n_values = self.ints(Column::TextValues, n_traces)?;
+        let n_bytes = self.ints(Column::TextValueBytes, n_traces)?;
+        let n_new = self.ints(Column::TextNewBytes, n_traces)?;
+        let Some(entry) = self.directory.find(Column::TextTable) else {
+            return Ok(TraceTexts::default());
+        };
+        let table = Cursor::new(self.column_bytes(entry)?).blob()?;
+        let start = n_bytes.sum(0, trace) as usize;
+        let encoded = table
+            .get(start..)
+            .and_then(|rest| rest.get(..n_bytes.get(trace) as usize))
+            .ok_or(BlockError::malformed("the texts of a trace are missing"))?;
+        TraceTexts::read(
+            encoded,
+            n_values.get(trace) as usize,
+            n_new.sum(0, trace),
+            n_new.get(trace) as u64,
+        )
+    }
+
+    fn chunk_places(&self) -> Result<&[ChunkPlace], BlockError> {
+        if let Some(places) = self.chunks.get() {
+            return Ok(places);
+        }
+        let sections = self.header.sections.iter().zip(0u32..);
+        let mut numbers = sections
+            .filter(|(section, _)| section.kind == SectionKind::Texts)
+            .map(|(_, number)| number);
+        let lengths = self.ints(Column::ChunkLengths, self.directory.n_chunks)?;
+        let mut places = Vec::new();
+        let mut start = 0u64;
+        lengths.for_each(0, lengths.len(), |_, length| {
+            if let Some(section) = numbers.next() {
+                places.push(ChunkPlace { start, section });
+                start = start.saturating_add(length as u64);
+            }
+        });
+        // The end of the last chunk, so that every chunk has a length.
+        places.push(ChunkPlace { start, section: 0 });
+        Ok(self.chunks.get_or_init(|| places))
+    }
+
+    fn chunk(&self, number: usize, places: &[ChunkPlace]) -> Result<Arc<Chunk>, BlockError> {
+        {
+            let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, chunk)) = cached.iter().find(|(cached, _)| *cached == number) {
+                return Ok(Arc::clone(chunk));
+            }
+        }
+        let (Some(place), Some(next)) = (places.get(number), places.get(number + 1)) else {
+            return Err(BlockError::malformed("a chunk of texts is missing"));
+        };
+        let raw_length = usize::try_from(next.start - place.start)
+            .map_err(|_| BlockError::malformed("a chunk of texts is too long"))?;
+        let stored = load_checked(&self.header, &self.load, place.section)?;
+        let chunk = Arc::new(Chunk(if stored.len() == raw_length {
+            stored
+        } else {
+            decompress(&stored, raw_length)?
+        }));
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= CACHED_CHUNKS {
+            cached.remove(0);
+        }
+        cached.push((number, Arc::clone(&chunk)));
+        Ok(chunk)
+    }
+
+    /// Appends a range of the stream of texts.
+    fn read_stream(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), BlockError> {
+        let places = self.chunk_places()?;
+        let mut at = range.start;
+        while at < range.end {
+            let number = places
+                .partition_point(|place| place.start <= at)
+                .wrapping_sub(1);
+            let chunk = self.chunk(number, places)?;
+            let start = places.get(number).map_or(0, |place| place.start);
+            let end = range.end.min(start + chunk.0.len() as u64);
+            let bytes = chunk.0.get((at - start) as usize..(end - start) as usize);
+            out.extend_from_slice(bytes.ok_or(BlockError::malformed("a text lies outside"))?);
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Appends `range` of a long value of a trace; values are counted from 0.
+    pub(super) fn read_text(
+        &self,
+        texts: &TraceTexts,
+        value: usize,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BlockError> {
+        texts.resolve(value, range, |part| self.read_stream(part, out))
+    }
+}
+
+fn load_checked<L: LoadSection>(
+    header: &BlockHeader,
+    load: &L,
+    number: u32,
+) -> Result<Vec<u8>, BlockError> {
+    let section = *header
+        .sections
+        .get(number as usize)
+        .ok_or(BlockError::malformed("a section is not there"))?;
+    let bytes = load
+        .load(number, section)
+        .map_err(|source| BlockError::Load {
+            section: number,
+            source,
+        })?;
+    if bytes.len() != section.length as usize || xxh3_64(&bytes) != section.checksum {
+        return Err(BlockError::SectionChecksum { section: number });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,86 @@
+//! Replays the journals of writers that are gone.
+
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::batch::{Batch, Positions, SLOTS_REGION};
+use super::file::JournalFile;
+use super::layout::HeaderError;
+use super::scan::{JournalView, list, scan};
+use crate::error::StorageError;
+
+/// Stores what is replayed.
+pub(crate) trait Replay {
+    /// How far the segments have a journal.
+    fn stored(&mut self, journal: Uuid) -> Result<Positions, StorageError>;
+
+    /// Stores records and positions in one transaction that is durable on return. `defaults` is
+    /// what the writer gave for records that leave their resource and scope out.
+    fn store(&mut self, journal: Uuid, defaults: &[u8], batch: Batch) -> Result<(), StorageError>;
+}
+
+/// What a recovery did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    /// How many journals were replayed and removed.
+    pub(crate) replayed: usize,
+    /// Journals that were left in place, because their header cannot be read.
+    pub(crate) unreadable: Vec<PathBuf>,
+    /// Places in replayed journals where records are missing.
+    pub(crate) damaged: u64,
+}
+
+/// Replays every journal whose writer is gone and removes it, one transaction each.
+///
+/// Exactly once: the lock keeps others away, and if this process is killed between the
+/// transaction and the removal, the positions in the transaction cover everything.
+pub(crate) fn recover(
+    directory: &Path,
+    replay: &mut impl Replay,
+) -> Result<Recovery, StorageError> {
+    let mut recovery = Recovery::default();
+    for (id, path) in list(directory)? {
+        let Some(file) = JournalFile::take_over(&path)? else {
+            continue;
+        };
+        let scanned =
+            scan(file.file(), id, false).map_err(|error| StorageError::io("read", &path, error))?;
+        match scanned {
+            Ok(view) => {
+                recovery.damaged += view.damaged;
+                replay_one(&view, replay)?;
+                recovery.replayed += 1;
+            }
+            // Killed before its first record.
+            Err(HeaderError::Unbegun) => {}
+            Err(HeaderError::Damaged | HeaderError::Newer { .. }) => {
+                recovery.unreadable.push(path);
+                continue;
+            }
+        }
+        file.remove()?;
+    }
+    Ok(recovery)
+}
+
+fn replay_one(view: &JournalView, replay: &mut impl Replay) -> Result<(), StorageError> {
+    let stored = replay.stored(view.id)?;
+    let mut batch = Batch {
+        positions: stored.clone(),
+        ..Batch::default()
+    };
+    for waiting in &view.records {
+        if waiting.reached > stored.get(waiting.region) {
+            batch.push(&waiting.record);
+            batch.positions.advance(waiting.region, waiting.reached);
+        }
+    }
+    if stored.get(SLOTS_REGION) == 0 {
+        batch.push_open(&view.open);
+    }
+    if batch.count == 0 {
+        return Ok(());
+    }
+    replay.store(view.id, &view.defaults, batch)
+}

@@ -1,0 +1,130 @@
+//! Other processes: the test binary itself, started again to play one part.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use spanlite_store::{OpenOptions, Store};
+
+use crate::support::{append, span, trace};
+
+const PART: &str = "SPANLITE_TEST_PART";
+const STORE: &str = "SPANLITE_TEST_STORE";
+const NUMBER: &str = "SPANLITE_TEST_NUMBER";
+
+/// A process that plays a part on a store.
+pub(crate) struct Player {
+    pub(crate) process: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Player {
+    /// Starts a process. `number` is for the part to use as it likes.
+    pub(crate) fn start(part: &str, store: &Path, number: u64) -> Self {
+        let mut process = Command::new(env::current_exe().unwrap())
+            .args(["child::play", "--exact", "--ignored", "--nocapture", "-q"])
+            .env(PART, part)
+            .env(STORE, store)
+            .env(NUMBER, number.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap());
+        Self { process, lines }
+    }
+
+    /// The next number that the player said, or nothing once it has ended.
+    pub(crate) fn said(&mut self) -> Option<u64> {
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).unwrap() > 0 {
+            if let Some(number) = line.strip_prefix("said ") {
+                return Some(number.trim().parse().unwrap());
+            }
+            line.clear();
+        }
+        None
+    }
+
+    /// Kills the process and returns the last number that it said.
+    pub(crate) fn kill(mut self) -> Option<u64> {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        let mut last = None;
+        while let Some(number) = self.said() {
+            last = Some(number);
+        }
+        last
+    }
+
+    pub(crate) fn finish(mut self) {
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+fn say(number: u64) {
+    let mut out = std::io::stdout().lock();
+    // In one write, so that a kill leaves a whole line or none.
+    out.write_all(format!("\nsaid {number}\n").as_bytes())
+        .unwrap();
+    out.flush().unwrap();
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var_os(name)?.into_string().ok()
+}
+
+/// Plays a part; started by [`Player::start`] only.
+#[test]
+#[ignore = "a part of other tests"]
+fn play() {
+    let Some(part) = variable(PART) else { return };
+    let path = variable(STORE).unwrap();
+    let number = variable(NUMBER).unwrap().parse().unwrap();
+    let options = OpenOptions {
+        commit_interval: Duration::from_millis(5),
+        segment_bytes: 2 << 20,
+        ..OpenOptions::default()
+    };
+    let store = Store::open(&path, options).unwrap();
+    match part.as_str() {
+        "append" => append_for_ever(&store, number),
+        "write" => write_some(&store, number),
+        "hold" => {
+            store.write(&[trace(number, 3)]).unwrap();
+            say(number);
+            std::thread::sleep(Duration::from_secs(600));
+        }
+        other => panic!("no part `{other}`"),
+    }
+}
+
+/// Appends traces of three spans until it is killed, and says each number once it is flushed.
+fn append_for_ever(store: &Store, first: u64) {
+    let lane = store.lane().unwrap();
+    for number in first.. {
+        for one in 1..=3 {
+            append(&lane, &span(number, one));
+        }
+        if number % 5 == 0 {
+            store.flush().unwrap();
+            say(number);
+        }
+    }
+}
+
+/// Appends and writes 200 traces, from `process * 1000` on.
+fn write_some(store: &Store, process: u64) {
+    let lane = store.lane().unwrap();
+    for number in process * 1000..process * 1000 + 200 {
+        if number % 10 == 0 {
+            store.write(&[trace(number, 3)]).unwrap();
+        } else {
+            for one in 1..=3 {
+                append(&lane, &span(number, one));
+            }
+        }
+    }
+    store.close().unwrap();
+}
