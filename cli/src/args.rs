@@ -97,6 +97,21 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show everything of one span
     Span(SpanArgs),
+    /// Count spans by fields: errors, durations, tokens, cost
+    Stats(StatsArgs),
+    /// List the values of a field with how often they come
+    Values(ValuesArgs),
+    /// List sessions, the one that was active last first
+    Sessions(SessionsArgs),
+    /// Judge traces and spans
+    #[command(subcommand)]
+    Feedback(FeedbackCommand),
+    /// Say what should have come out of a trace
+    Expect(ExpectArgs),
+    /// Set and remove tags of a trace
+    Tag(TagArgs),
+    /// Keep a trace from retention
+    Pin(PinArgs),
     /// Read trace files into the store
     Import(ImportArgs),
     /// Write traces to files
@@ -158,6 +173,128 @@ pub(crate) struct SpanArgs {
     /// Show payloads whole
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+/// Which spans are counted.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Fields to group by, such as name,model or span.tool.name
+    #[arg(
+        long,
+        value_name = "FIELDS",
+        value_delimiter = ',',
+        default_value = "name,model"
+    )]
+    pub(crate) by: Vec<String>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValuesArgs {
+    /// A field, such as name, model, tag.env, span.tool.name
+    pub(crate) field: String,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionsArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+/// What to do with feedback.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FeedbackCommand {
+    /// Judge a trace or a span
+    Add(FeedbackAddArgs),
+    /// List what was said, of one trace or of all
+    List(FeedbackListArgs),
+    /// Take a judgement back
+    Rm(FeedbackRmArgs),
+}
+
+/// What is judged, and who does.
+#[derive(Debug, Args)]
+pub(crate) struct JudgeArgs {
+    /// A trace, or a span as TRACE/SPAN
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: Option<String>,
+    /// Who judges: a name, a model, a function
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// The sort of judge: human, `llm_judge`, code
+    #[arg(long, value_name = "SORT", default_value = "human")]
+    pub(crate) source: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedbackAddArgs {
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
+    /// What is judged, such as correctness
+    pub(crate) name: String,
+    /// The judgement: JSON, or a text
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedbackListArgs {
+    /// A trace
+    pub(crate) trace: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeedbackRmArgs {
+    /// A trace
+    pub(crate) trace: String,
+    /// The id or the name of the judgement
+    pub(crate) assessment: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExpectArgs {
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
+    /// What is expected, such as answer
+    pub(crate) name: String,
+    /// The expected value: JSON, or a text
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TagArgs {
+    /// A trace
+    pub(crate) trace: String,
+    /// Tags to set
+    #[arg(value_name = "KEY=VALUE", required_unless_present = "remove")]
+    pub(crate) tags: Vec<String>,
+    /// A tag to remove
+    #[arg(long = "rm", value_name = "KEY")]
+    pub(crate) remove: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinArgs {
+    /// A trace
+    pub(crate) trace: String,
+    /// Unpin it
+    #[arg(long = "rm")]
+    pub(crate) remove: bool,
 }
 
 #[derive(Debug, Args)]

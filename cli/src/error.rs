@@ -97,6 +97,10 @@ pub(crate) enum CliError {
         /// Ids and names, the first few.
         candidates: Vec<String>,
     },
+    #[error("the trace has no assessment `{reference}`")]
+    NoAssessment { reference: String },
+    #[error("`{text}` is no KEY=VALUE")]
+    Pair { text: String },
     #[error("`{command}` has no form {}", form(*format))]
     NoSuchForm {
         command: &'static str,
@@ -148,9 +152,11 @@ impl CliError {
             | Self::NoSuchAge { .. }
             | Self::AmbiguousTrace { .. }
             | Self::NoSpan { .. }
+            | Self::NoAssessment { .. }
             | Self::AmbiguousSpan { .. }
             | Self::Open(OpenError::NoStore { .. }) => Exit::NotFound,
             Self::Reference { .. }
+            | Self::Pair { .. }
             | Self::NoSuchForm { .. }
             | Self::Variable { .. }
             | Self::Config { .. }
@@ -199,6 +205,7 @@ impl CliError {
             Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
                 Some("give more digits of the id")
             }
+            Self::NoAssessment { .. } => Some("`spanlite feedback list TRACE` shows them"),
             Self::NoSpan { .. } => Some("`spanlite show TRACE --format json` has the ids"),
             Self::Reference { .. } => {
                 Some("a trace is named by its id, the beginning of it, `@` or `@-1`")

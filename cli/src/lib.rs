@@ -12,6 +12,7 @@ mod args;
 mod commands;
 mod config;
 mod error;
+mod group;
 mod output;
 mod progress;
 mod render;

@@ -25,10 +25,14 @@ pub(super) fn help(args: &HelpArgs, session: &mut Session<'_>) -> Result<Outcome
     }
     let mut command = Cli::command();
     command.build();
-    for name in topic {
+    for name in &topic {
         command = subcommand(&command, name)?;
     }
-    let help = command.render_long_help();
+    let help = if topic.is_empty() {
+        command.render_help()
+    } else {
+        command.render_long_help()
+    };
     let text = if session.settings.look.color {
         help.ansi().to_string()
     } else {

@@ -5,9 +5,11 @@ mod export;
 mod help;
 mod import;
 mod info;
+mod judge;
 mod list;
 mod show;
 mod span;
+mod stats;
 mod verify;
 
 use crate::args::Command;
@@ -20,6 +22,13 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::List(args) => list::run(args, session),
         Command::Show(args) => show::run(args, session),
         Command::Span(args) => span::run(args, session),
+        Command::Stats(args) => stats::stats(args, session),
+        Command::Values(args) => stats::values(args, session),
+        Command::Sessions(args) => stats::sessions(args, session),
+        Command::Feedback(command) => judge::feedback(command, session),
+        Command::Expect(args) => judge::expect(args, session),
+        Command::Tag(args) => judge::tag(args, session),
+        Command::Pin(args) => judge::pin(args, session),
         Command::Import(args) => import::run(args, session),
         Command::Export(args) => export::run(args, session),
         Command::Info => info::run(session),

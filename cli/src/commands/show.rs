@@ -1,6 +1,6 @@
 use crate::args::{Format, ShowArgs};
 use crate::error::{CliError, Outcome};
-use crate::render::{Fold, ShowOptions, json, show};
+use crate::render::{Fold, ShowOptions, error_origins, json, show};
 use crate::session::{Session, find_trace, id_digits};
 
 /// Shows one trace.
@@ -37,8 +37,8 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome,
     };
     show(&mut session.out.sheet(), &trace, options)?;
     let id: String = trace.trace_id.to_hex().chars().take(id_digits).collect();
-    let failed = trace.spans.iter().find(|span| span.is_error());
-    if let Some(span) = failed.or_else(|| trace.spans.first()) {
+    let origins = error_origins(&trace, &trace.forest());
+    if let Some(span) = origins.first().copied().or_else(|| trace.root()) {
         session.out.hint(&format!(
             "--all to unfold · spanlite span {id}/{} for one span",
             span.span_id

@@ -42,7 +42,7 @@ pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome,
 
 /// The span that a reference names: an id, the beginning of one, a name that comes once, or
 /// nothing for the root.
-fn find_span<'t>(trace: &'t Trace, reference: &str) -> Result<&'t Span, CliError> {
+pub(super) fn find_span<'t>(trace: &'t Trace, reference: &str) -> Result<&'t Span, CliError> {
     let missing = || CliError::NoSpan {
         reference: reference.chars().take(80).collect(),
     };

@@ -144,6 +144,14 @@ fn tick(nanos: u64) -> String {
     }
 }
 
+/// Counts as a row of blocks, the largest count as a full one.
+pub(crate) fn sparkline(counts: &[u64]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    let level = |count: u64| (u128::from(count) * 7).div_ceil(u128::from(most)) as usize;
+    counts.iter().map(|&count| LEVELS[level(count)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +212,12 @@ mod tests {
             .bar([early]),
             ""
         );
+    }
+
+    #[test]
+    fn trends_fill_the_blocks() {
+        assert_eq!(sparkline(&[0, 1, 50, 100]), "▁▂▅█");
+        assert_eq!(sparkline(&[0, 0]), "▁▁");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::json::{self, Envelope, JsonStyle};
@@ -7,9 +8,9 @@ use super::node::Node;
 use super::text::{escape, fit};
 
 /// A column of a list for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
-    name: &'static str,
+    name: Cow<'static, str>,
     align: Align,
     /// The narrowest it may become; nothing for columns that are never cut.
     min_width: Option<usize>,
@@ -19,9 +20,9 @@ pub(crate) struct Column {
 
 impl Column {
     /// A column of text.
-    pub(crate) const fn left(name: &'static str) -> Self {
+    pub(crate) fn left(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            name,
+            name: name.into(),
             align: Align::Left,
             min_width: None,
             drop_order: 0,
@@ -29,7 +30,7 @@ impl Column {
     }
 
     /// A column of numbers.
-    pub(crate) const fn right(name: &'static str) -> Self {
+    pub(crate) fn right(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
             align: Align::Right,
             ..Self::left(name)
@@ -37,7 +38,7 @@ impl Column {
     }
 
     /// Texts may be cut down to `min_width` columns.
-    pub(crate) const fn shrinks_to(self, min_width: usize) -> Self {
+    pub(crate) fn shrinks_to(self, min_width: usize) -> Self {
         Self {
             min_width: Some(min_width),
             ..self
@@ -45,7 +46,7 @@ impl Column {
     }
 
     /// The column is left out where the terminal is narrow, lower orders first.
-    pub(crate) const fn dropped(self, order: u8) -> Self {
+    pub(crate) fn dropped(self, order: u8) -> Self {
         Self {
             drop_order: order,
             ..self
@@ -91,6 +92,9 @@ impl Listing {
 
     /// Writes the list as an aligned table; columns without a text are left out.
     pub(crate) fn write_table(&self, sheet: &mut Sheet<'_>) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
         let width_of = |text: &str| fit(text, CELL_COLUMNS).width;
         let mut widths: Vec<usize> = self
             .columns
@@ -102,7 +106,7 @@ impl Listing {
                 if widest == 0 {
                     0
                 } else {
-                    widest.max(width_of(column.name))
+                    widest.max(width_of(&column.name))
                 }
             })
             .collect();
@@ -118,7 +122,7 @@ impl Listing {
             line.cell(role, text, widths[index], self.columns[index].align);
         };
         for &index in &shown {
-            put(&mut header, index, Role::Heading, self.columns[index].name);
+            put(&mut header, index, Role::Heading, &self.columns[index].name);
         }
         sheet.line(&header)?;
         for row in &self.rows {
@@ -213,7 +217,7 @@ impl Listing {
 
     /// Writes a Markdown table.
     pub(crate) fn write_md(&self, out: &mut dyn Write) -> io::Result<()> {
-        let names = self.columns.iter().map(|column| column.name);
+        let names = self.columns.iter().map(|column| md_cell(&column.name));
         writeln!(out, "| {} |", names.collect::<Vec<_>>().join(" | "))?;
         let rules = self.columns.iter().map(|column| match column.align {
             Align::Left => "---",

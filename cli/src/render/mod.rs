@@ -21,12 +21,13 @@ mod text;
 mod trace_row;
 pub(crate) mod units;
 
+pub(crate) use bars::sparkline;
 pub(crate) use json_view::JsonFold;
 pub(crate) use line::{Line, Sheet};
 pub(crate) use listing::{Column, Listing};
 pub(crate) use look::{Look, Role, Zone};
 pub(crate) use node::{Node, object};
 pub(crate) use outline::Fold;
-pub(crate) use show::{ShowOptions, show};
+pub(crate) use show::{ShowOptions, error_origins, show, tokens};
 pub(crate) use span::{span_item, span_page};
 pub(crate) use trace_row::trace_list;

@@ -1,6 +1,6 @@
 use std::io;
 
-use spanlite_model::{Span, SpanType, TokenUsage, Trace, TraceState};
+use spanlite_model::{Forest, Span, SpanType, TokenUsage, Trace, TraceState};
 
 use super::bars::{Scale, Stretch};
 use super::critical::critical_path;
@@ -533,8 +533,25 @@ pub(crate) fn error_text(span: &Span) -> String {
     }
 }
 
-/// The failed spans once more, so that they are found at the end of a long tree. A span that
-/// only passes on the error of a child is left out.
+/// The failed spans in which errors began, in pre-order: those without a failed span below them.
+pub(crate) fn error_origins<'t>(trace: &'t Trace, forest: &Forest) -> Vec<&'t Span> {
+    let span = |number: usize| &trace.spans[forest.node(number).span];
+    let mut origins = Vec::new();
+    // From the last span up, so that everything below a span was seen before it.
+    let mut first_failed = usize::MAX;
+    for number in (0..forest.len()).rev() {
+        if span(number).is_error() {
+            if first_failed >= forest.node(number).end as usize {
+                origins.push(span(number));
+            }
+            first_failed = number;
+        }
+    }
+    origins.reverse();
+    origins
+}
+
+/// The errors once more, so that they are found at the end of a long tree.
 fn errors(
     sheet: &mut Sheet<'_>,
     outline: &Outline<'_>,
@@ -544,20 +561,7 @@ fn errors(
     if summary.n_errors == 0 || outline.rows.len() < 12 {
         return Ok(());
     }
-    let forest = &outline.forest;
-    let mut has_failed_child = vec![false; forest.len()];
-    for number in 0..forest.len() {
-        if outline.span(number as u32).is_error()
-            && let Some(parent) = forest.node(number).parent
-        {
-            has_failed_child[parent as usize] = true;
-        }
-    }
-    let origins: Vec<&Span> = (0..forest.len())
-        .filter(|&number| !has_failed_child[number])
-        .map(|number| outline.span(number as u32))
-        .filter(|span| span.is_error())
-        .collect();
+    let origins = error_origins(outline.trace, &outline.forest);
     sheet.blank()?;
     let digits: String = outline
         .trace

@@ -1,7 +1,7 @@
 use std::io;
 
 use spanlite_model::{
-    Assessment, AssessmentValue, Attributes, Span, SpanType, TokenUsage, Trace, Value,
+    Assessment, AssessmentValue, Attributes, Span, SpanType, TokenUsage, Trace, Value, keys,
 };
 
 use super::json;
@@ -11,6 +11,13 @@ use super::look::Role;
 use super::node::{Node, object};
 use super::show::{error_text, tokens};
 use super::units;
+
+/// Attributes that are shown as the fields of the span that they are.
+const LIFTED: [&str; 3] = [
+    keys::MLFLOW_SPAN_TYPE,
+    keys::MLFLOW_SPAN_INPUTS,
+    keys::MLFLOW_SPAN_OUTPUTS,
+];
 
 /// Writes everything of one span for people.
 pub(crate) fn span_page(
@@ -27,7 +34,12 @@ pub(crate) fn span_page(
             json_view::write_json(sheet, payload, 2, fold)?;
         }
     }
-    attributes(sheet, "ATTRIBUTES", &span.attributes, fold)?;
+    let own = span
+        .attributes
+        .iter()
+        .filter(|(key, _)| !LIFTED.contains(key));
+    let own: Attributes = own.map(|(key, value)| (key, value.clone())).collect();
+    attributes(sheet, "ATTRIBUTES", &own, fold)?;
     if !span.events.is_empty() {
         section(sheet, "EVENTS")?;
         for event in &span.events {

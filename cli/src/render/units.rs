@@ -108,6 +108,19 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
+/// A share of a whole: `0%`, `1.1%`, `38%`.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    if part == 0 || whole == 0 {
+        return "0%".to_owned();
+    }
+    let percent = part as f64 * 100.0 / whole as f64;
+    if percent < 9.95 {
+        format!("{percent:.1}%")
+    } else {
+        format!("{percent:.0}%")
+    }
+}
+
 /// `1 span`, `2 spans`.
 pub(crate) fn plural(number: u64, one: &str) -> String {
     let ending = if number == 1 {
@@ -176,10 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_plurals() {
+    fn bytes_shares_and_plurals() {
         assert_eq!(bytes(1_023), "1023 B");
         assert_eq!(bytes(50_435_000), "48.1 MiB");
         assert_eq!(bytes(1_048_570), "1.0 MiB");
+        assert_eq!(percent(11, 1_000), "1.1%");
+        assert_eq!(percent(0, 0), "0%");
+        assert_eq!(percent(7, 7), "100%");
         assert_eq!(plural(1, "span"), "1 span");
         assert_eq!(plural(2, "trace"), "2 traces");
     }

@@ -1,0 +1,212 @@
+//! Spans and traces put into groups: what `stats`, `values` and `sessions` count.
+
+use std::collections::BTreeMap;
+
+use spanlite_model::{Cost, Span, TokenUsage, Trace, Value};
+
+/// Columns of a trend.
+const BUCKETS: usize = 12;
+
+/// Something of a span, or of its trace, that spans are grouped by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Field {
+    Name,
+    Type,
+    Kind,
+    Status,
+    Model,
+    Provider,
+    Service,
+    ErrorType,
+    TraceName,
+    TraceState,
+    Session,
+    User,
+    Tag(String),
+    Metadata(String),
+    Resource(String),
+    Attribute(String),
+}
+
+impl Field {
+    /// Takes the names that the query language has for such things; any other is the key of an
+    /// attribute.
+    pub(crate) fn parse(text: &str) -> Self {
+        let key = |prefix: &str| text.strip_prefix(prefix).map(ToOwned::to_owned);
+        match text {
+            "name" | "span:name" | "span.name" => Self::Name,
+            "type" | "span:type" | "span.type" => Self::Type,
+            "kind" | "span:kind" => Self::Kind,
+            "status" | "span:status" | "span.status" => Self::Status,
+            "model" => Self::Model,
+            "provider" => Self::Provider,
+            "service" | "resource.service.name" => Self::Service,
+            "error" | "span:errorType" => Self::ErrorType,
+            "trace" | "trace:name" | "trace.name" => Self::TraceName,
+            "state" | "trace:status" | "trace.status" => Self::TraceState,
+            "session" | "trace:session" => Self::Session,
+            "user" | "trace:user" => Self::User,
+            _ => key("tag.")
+                .map(Self::Tag)
+                .or_else(|| key("metadata.").map(Self::Metadata))
+                .or_else(|| key("resource.").map(Self::Resource))
+                .or_else(|| key("span.").map(Self::Attribute))
+                .or_else(|| key(".").map(Self::Attribute))
+                .unwrap_or_else(|| Self::Attribute(text.to_owned())),
+        }
+    }
+
+    /// The value of a span; nothing if it has none.
+    pub(crate) fn of(&self, trace: &Trace, span: &Span) -> Option<String> {
+        let owned = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let shown = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_json_text(),
+        };
+        match self {
+            Self::Name => owned(&span.name),
+            Self::Type => owned(span.span_type.as_str()),
+            Self::Kind => owned(span.kind.as_str()),
+            Self::Status => owned(span.status.code.as_str()),
+            Self::Model => span.model().and_then(owned),
+            Self::Provider => span.provider().and_then(owned),
+            Self::Service => span.service_name().and_then(owned),
+            Self::ErrorType => span.error_type().and_then(owned),
+            Self::TraceName => trace.name().and_then(owned),
+            Self::TraceState => owned(trace.state().as_str()),
+            Self::Session => trace.info.session.clone(),
+            Self::User => trace.info.user.clone(),
+            Self::Tag(key) => trace.info.tags.get(key).cloned(),
+            Self::Metadata(key) => trace.info.metadata.get(key).cloned(),
+            Self::Resource(key) => span.resource.attributes.get(key).map(shown),
+            Self::Attribute(key) => span.attributes.get(key).map(shown),
+        }
+    }
+}
+
+/// What is counted of a group of spans.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) spans: u64,
+    pub(crate) errors: u64,
+    pub(crate) usage: TokenUsage,
+    pub(crate) cost: Option<f64>,
+    /// Model calls of which no cost is known.
+    pub(crate) without_cost: u64,
+    durations: Vec<u64>,
+    starts: Vec<u64>,
+}
+
+impl Group {
+    fn add(&mut self, span: &Span) {
+        self.spans += 1;
+        self.errors += u64::from(span.is_error());
+        let usage = TokenUsage::of(span);
+        self.usage = self.usage.plus(usage);
+        match Cost::of(span).total_cost {
+            Some(cost) => self.cost = Some(self.cost.unwrap_or(0.0) + cost),
+            None => self.without_cost += u64::from(!usage.is_empty()),
+        }
+        self.durations.extend(span.duration_nanos());
+        self.starts.push(span.start_time_unix_nano);
+    }
+
+    /// The shortest duration that `percent` of the ended spans do not exceed.
+    pub(crate) fn percentile(&self, percent: u64) -> Option<u64> {
+        let rank = (self.durations.len() as u64 * percent).div_ceil(100).max(1);
+        self.durations.get(rank as usize - 1).copied()
+    }
+
+    /// How many spans began in each part of a stretch of time.
+    pub(crate) fn trend(&self, (from, until): (u64, u64)) -> [u64; BUCKETS] {
+        let mut counts = [0; BUCKETS];
+        let length = u128::from(until.saturating_sub(from)) + 1;
+        for start in &self.starts {
+            let offset = u128::from(start.saturating_sub(from)).min(length - 1);
+            counts[(offset * BUCKETS as u128 / length) as usize] += 1;
+        }
+        counts
+    }
+}
+
+/// Spans in groups by the values of fields.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    fields: Vec<Field>,
+    groups: BTreeMap<Vec<Option<String>>, Group>,
+    /// The first and last start of a span.
+    pub(crate) range: Option<(u64, u64)>,
+}
+
+impl Groups {
+    pub(crate) fn new(fields: Vec<Field>) -> Self {
+        Self {
+            fields,
+            groups: BTreeMap::new(),
+            range: None,
+        }
+    }
+
+    pub(crate) fn add(&mut self, trace: &Trace, span: &Span) {
+        let key = self
+            .fields
+            .iter()
+            .map(|field| field.of(trace, span))
+            .collect();
+        self.groups.entry(key).or_default().add(span);
+        let start = span.start_time_unix_nano;
+        let (first, last) = self.range.unwrap_or((start, start));
+        self.range = Some((first.min(start), last.max(start)));
+    }
+
+    /// The groups with their values, those of most spans first.
+    pub(crate) fn finish(self) -> Vec<(Vec<Option<String>>, Group)> {
+        let mut groups: Vec<_> = self.groups.into_iter().collect();
+        for (_, group) in &mut groups {
+            group.durations.sort_unstable();
+        }
+        groups.sort_by(|(a_key, a), (b_key, b)| b.spans.cmp(&a.spans).then(a_key.cmp(b_key)));
+        groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spanlite_model::{SpanId, TraceId};
+
+    #[test]
+    fn percentiles_are_ranks_and_trends_are_counts() {
+        let mut groups = Groups::new(vec![Field::parse("name")]);
+        let trace = Trace::new(TraceId::default(), Vec::new());
+        for number in 1..=100_u64 {
+            let id = SpanId::from_bytes(number.to_be_bytes());
+            let mut span = Span::new(TraceId::default(), id, "call");
+            span.start_time_unix_nano = number;
+            span.end_time_unix_nano = Some(2 * number);
+            groups.add(&trace, &span);
+        }
+        let range = groups.range.unwrap();
+        let groups = groups.finish();
+        let (key, group) = &groups[0];
+        assert_eq!(key, &[Some("call".to_owned())]);
+        let percentiles = [50, 95, 99, 100].map(|percent| group.percentile(percent));
+        assert_eq!(percentiles, [Some(50), Some(95), Some(99), Some(100)]);
+        assert_eq!(group.trend(range), [9, 8, 8, 9, 8, 8, 9, 8, 8, 9, 8, 8]);
+        assert_eq!(Group::default().percentile(50), None);
+    }
+
+    #[test]
+    fn fields_are_found_by_their_names() {
+        assert_eq!(
+            Field::parse("span.tool.name"),
+            Field::Attribute("tool.name".to_owned())
+        );
+        assert_eq!(Field::parse("tag.env"), Field::Tag("env".to_owned()));
+        assert_eq!(
+            Field::parse("gen_ai.system"),
+            Field::Attribute("gen_ai.system".to_owned())
+        );
+        assert_eq!(Field::parse("span:type"), Field::Type);
+    }
+}

@@ -1,0 +1,530 @@
+//! Runs the built command on fixed stores and compares what it prints and how it exits.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set itself up has failed"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+const AGENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/agents.otlp.json");
+
+/// A folder to run in, and the variables of the environment that are set.
+struct Place {
+    folder: TempDir,
+}
+
+/// What a run printed and how it exited.
+#[derive(Debug, PartialEq, Eq)]
+struct Run {
+    stdout: String,
+    stderr: String,
+    code: i32,
+}
+
+impl Run {
+    /// All of it in one text.
+    fn transcript(&self) -> String {
+        let mut text = self.stdout.clone();
+        if !self.stderr.is_empty() {
+            text.push_str("--- stderr\n");
+            text.push_str(&self.stderr);
+        }
+        text + &format!("--- exit {}", self.code)
+    }
+}
+
+impl Place {
+    fn empty() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A place with a store of three traces.
+    fn with_agents() -> Self {
+        let place = Self::empty();
+        let run = place.run(&["import", AGENTS]);
+        assert_eq!(run.code, 0, "{run:?}");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        std::fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spanlite"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("SPANLITE_UTC", "1")
+            .env("HOME", "/nonexistent");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
+        self.run_with_input(args, "")
+    }
+
+    fn run_with_input(&self, args: &[&str], input: &str) -> Run {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let folder = self.folder.path().to_str().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(folder, "FOLDER");
+        Run {
+            stdout: text(out.stdout),
+            stderr: text(out.stderr),
+            code: out.status.code().unwrap(),
+        }
+    }
+
+    /// The transcript of a run, with ids that differ from run to run made equal.
+    fn transcript(&self, args: &[&str]) -> String {
+        let text = self.run(args).transcript();
+        let mut out = String::new();
+        for (index, piece) in text.split("a-").enumerate() {
+            let hex = piece.bytes().take_while(u8::is_ascii_hexdigit).count();
+            match index {
+                0 => out.push_str(piece),
+                _ if hex == 32 => {
+                    out.push_str("a-ID");
+                    out.push_str(&piece[32..]);
+                }
+                _ => {
+                    out.push_str("a-");
+                    out.push_str(piece);
+                }
+            }
+        }
+        out
+    }
+}
+
+#[test]
+fn a_missing_store_is_an_error_and_is_not_made() {
+    let place = Place::empty();
+    insta::assert_snapshot!(place.transcript(&["list"]), @r#"
+    --- stderr
+    error: no store at traces.spans
+      looked at --store, SPANLITE_STORE, ./traces.spans, /nonexistent/.local/share/spanlite/default.spans
+      hint: your program has not written yet, or pass --store PATH; `spanlite demo` makes a store to play with
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["show", "@", "--store", "gone.spans"]), @r#"
+    --- stderr
+    error: no store at gone.spans
+      looked at --store
+      hint: your program has not written yet, or pass --store PATH; `spanlite demo` makes a store to play with
+    --- exit 3
+    "#);
+    assert_eq!(std::fs::read_dir(place.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn traces_are_listed_at_every_width() {
+    let place = Place::with_agents();
+    for width in ["60", "80", "120", "200"] {
+        let text = place.transcript(&["list", "--width", width]);
+        insta::assert_snapshot!(format!("list_{width}"), text);
+    }
+    let color = place.transcript(&["list", "--color", "always"]);
+    insta::assert_snapshot!("list_color", color.replace('\x1b', "␛"));
+    insta::assert_snapshot!("list_ascii", place.transcript(&["list", "--ascii"]));
+    insta::assert_snapshot!("list_json", place.transcript(&["list", "--json"]));
+    insta::assert_snapshot!("list_csv", place.transcript(&["list", "--format", "csv"]));
+    insta::assert_snapshot!(
+        "list_md",
+        place.transcript(&["list", "-f", "md", "-n", "1"])
+    );
+    assert_eq!(
+        place
+            .run(&["list", "-f", "ndjson", "-q"])
+            .stdout
+            .lines()
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn a_trace_is_shown() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!("show", place.transcript(&["show", "@"]));
+    insta::assert_snapshot!("show_all", place.transcript(&["show", "@", "--all"]));
+    insta::assert_snapshot!("show_hostile", place.transcript(&["show", "@-1"]));
+    let json = place.run(&["show", "@", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        document["info"]["trace_id"],
+        "tr-9f31c2ab000000000000000000000001"
+    );
+    assert_eq!(document["data"]["spans"].as_array().map(Vec::len), Some(11));
+    insta::assert_snapshot!(place.transcript(&["show", "@", "-f", "csv"]), @r#"
+    --- stderr
+    error: `show` has no form csv
+      it has tree, json and ndjson
+    --- exit 2
+    "#);
+}
+
+#[test]
+fn a_span_is_shown() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!("span_failed", place.transcript(&["span", "@/get_order"]));
+    insta::assert_snapshot!(
+        "span_model",
+        place.transcript(&["span", "@/0000000000000003"])
+    );
+    insta::assert_snapshot!(
+        "span_json",
+        place.transcript(&["span", "@/get_order", "--json"])
+    );
+}
+
+#[test]
+fn traces_are_named_by_prefix_and_age() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!(place.transcript(&["show", "9f31"]), @r#"
+    --- stderr
+    error: prefix 9f31 is not unique
+      9f31c2ab0 support.turn
+      9f31c2ab7 clear \x1b[2J screen\nline
+      hint: give more digits of the id
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["show", "abc"]), @r#"
+    --- stderr
+    error: no trace begins with `abc`
+      hint: `spanlite list` shows the ids
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["show", "@-7"]), @r#"
+    --- stderr
+    error: the store holds 3 traces, `@-7` is further back
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["show", "order"]), @r#"
+    --- stderr
+    error: `order` names no trace: an id has the digits 0-9 and a-f
+      hint: a trace is named by its id, the beginning of it, `@` or `@-1`
+    --- exit 2
+    "#);
+    insta::assert_snapshot!(place.transcript(&["span", "@/search_orders"]), @r#"
+    --- stderr
+    error: `search_orders` is not one span
+      0000000000000006 search_orders
+      0000000000000007 search_orders
+      0000000000000008 search_orders
+      hint: give more digits of the id
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["span", "@/nothing"]), @r#"
+    --- stderr
+    error: no span of the trace begins with, or is named, `nothing`
+      hint: `spanlite show TRACE --format json` has the ids
+    --- exit 3
+    "#);
+    for reference in ["0c", "tr-0c4f7d18000000000000000000000003", "0C4F", "@-2"] {
+        let run = place.run(&["show", reference, "--json"]);
+        assert!(
+            run.stdout.contains("tr-0c4f7d18000000000000000000000003"),
+            "{reference}"
+        );
+    }
+}
+
+#[test]
+fn importing_twice_changes_nothing() {
+    let place = Place::empty();
+    insta::assert_snapshot!(place.transcript(&["import", AGENTS]), @r#"
+    3 traces, 17 spans from 1 file
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(place.transcript(&["import", AGENTS]), @r#"
+    3 traces, 17 spans from 1 file; 17 spans were there already
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(place.transcript(&["import", AGENTS, "--json"]), @r#"
+    {"traces":3,"spans":17,"new_traces":0,"new_spans":0,"files":1,"skipped":[]}
+    --- exit 0
+    "#);
+}
+
+#[test]
+fn what_cannot_be_imported_is_named_and_nothing_of_it_is_taken() {
+    let place = Place::empty();
+    let whole = std::fs::read_to_string(AGENTS).unwrap();
+    std::fs::create_dir_all(place.path("files/below")).unwrap();
+    place.write("files/broken.json", &whole[..whole.len() / 2]);
+    place.write("files/empty.json", "");
+    place.write("files/notes.txt", "just a text");
+    place.write("files/below/good.json", &whole);
+    place.write("files/bin", b"\xff\xfe\0\0");
+    insta::assert_snapshot!(place.transcript(&["import", "files"]), @r#"
+    3 traces, 17 spans from 1 file; 4 skipped
+    --- stderr
+    skipped files/bin: it begins with `\xff\xfe\x00\x00` and is neither JSON nor OTLP protobuf
+    skipped files/broken.json, line 323: EOF while parsing a string at column 14
+    skipped files/empty.json: it is empty
+    skipped files/notes.txt: it begins with `just a text` and is neither JSON nor OTLP protobuf
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(place.transcript(&["import", "files/broken.json", "gone.json"]), @r#"
+    0 traces, 0 spans from 0 files; 2 skipped
+    --- stderr
+    skipped files/broken.json, line 323: EOF while parsing a string at column 14
+    skipped gone.json: No such file or directory (os error 2)
+    --- exit 1
+    "#);
+    let run = place.run(&["info", "--json"]);
+    let info: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&info["traces"], &info["spans"]), (&3.into(), &17.into()));
+}
+
+#[test]
+fn traces_come_in_by_stdin_and_go_out_again() {
+    let place = Place::empty();
+    let whole = std::fs::read_to_string(AGENTS).unwrap();
+    let run = place.run_with_input(&["import", "-"], &whole);
+    assert_eq!(run.stdout, "3 traces, 17 spans from 1 file\n");
+    let shown = |place: &Place| {
+        let ids = ["9f31c2ab000000000000000000000001", "0c4f"];
+        ids.map(|id| place.run(&["show", id, "--json"]).stdout)
+    };
+    for (format, name) in [
+        ("otlp-json", "o.json"),
+        ("mlflow-json", "m.json"),
+        ("jsonl", "l.jsonl"),
+    ] {
+        let run = place.run(&["export", "--to", format, name]);
+        assert_eq!(run.code, 0, "{run:?}");
+        let other = Place::empty();
+        let file = place.path(name);
+        let run = other.run(&["import", file.to_str().unwrap()]);
+        assert_eq!(run.stdout, "3 traces, 17 spans from 1 file\n", "{format}");
+        assert_eq!(shown(&other), shown(&place), "{format}");
+    }
+    insta::assert_snapshot!(place.transcript(&["export", "--to", "jsonl", "no/such/folder"]), @r#"
+    --- stderr
+    error: no/such/folder cannot be written
+      the destination cannot be written
+      No such file or directory (os error 2)
+    --- exit 1
+    "#);
+    let names: Vec<_> = std::fs::read_dir(place.folder.path()).unwrap().collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+}
+
+#[test]
+fn spans_are_counted() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!("stats", place.transcript(&["stats"]));
+    let by = ["stats", "--by", "type,status", "--width", "80", "--ascii"];
+    insta::assert_snapshot!("stats_by", place.transcript(&by));
+    insta::assert_snapshot!(
+        "stats_json",
+        place.transcript(&["stats", "-n", "2", "--json"])
+    );
+    insta::assert_snapshot!("values", place.transcript(&["values", "type"]));
+    insta::assert_snapshot!(
+        "values_near",
+        place.transcript(&["values", "gen_ai.requst.model"])
+    );
+    insta::assert_snapshot!("sessions", place.transcript(&["sessions"]));
+}
+
+#[test]
+fn traces_are_judged() {
+    let place = Place::with_agents();
+    let add = [
+        "feedback",
+        "add",
+        "@",
+        "correctness",
+        "no",
+        "--by",
+        "alice",
+        "--why",
+        "wrong order",
+    ];
+    insta::assert_snapshot!(place.transcript(&add), @r#"
+    --- stderr
+    a-ID correctness tr-9f31c2ab000000000000000000000001 support.turn
+    --- exit 0
+    "#);
+    let add = [
+        "feedback",
+        "add",
+        "@/get_order",
+        "severity",
+        "0.5",
+        "--source",
+        "code",
+    ];
+    assert_eq!(place.run(&add).code, 0);
+    assert_eq!(place.run(&["expect", "0c", "answer", "{\"a\": 1}"]).code, 0);
+    assert_eq!(place.run(&["tag", "@", "env=prod", "team=a"]).code, 0);
+    assert_eq!(place.run(&["tag", "@", "--rm", "team"]).code, 0);
+    assert_eq!(place.run(&["pin", "@"]).code, 0);
+    insta::assert_snapshot!("feedback_list", place.transcript(&["feedback", "list"]));
+    let head = place.run(&["show", "@"]).stdout;
+    insta::assert_snapshot!(
+        "judged_head",
+        head.lines().take(4).collect::<Vec<_>>().join("\n")
+    );
+    assert_eq!(place.run(&["feedback", "rm", "@", "correctness"]).code, 0);
+    insta::assert_snapshot!(place.transcript(&["feedback", "rm", "@", "correctness"]), @r#"
+    --- stderr
+    error: the trace has no assessment `correctness`
+      hint: `spanlite feedback list TRACE` shows them
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["tag", "@", "novalue"]), @r#"
+    --- stderr
+    error: `novalue` is no KEY=VALUE
+    --- exit 2
+    "#);
+    let run = place.run(&["feedback", "list", "@", "--json"]);
+    assert_eq!(run.stdout.matches("assessment_id").count(), 1);
+}
+
+#[test]
+fn the_store_is_looked_after() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!(place.transcript(&["verify"]), @r#"
+    ✓ sound  3 traces, 17 spans read and checked
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(place.transcript(&["verify", "--json"]), @r#"
+    {"ok":true,"traces":3,"spans":17,"damage":[]}
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(place.transcript(&["list", "--store", "/dev/null"]), @r#"
+    --- stderr
+    error: the store did not open
+      `/dev/null` is not a Spanlite store
+      hint: a store is a folder with a file STORE; `spanlite import` reads trace files
+    --- exit 4
+    "#);
+    place.write("some.json", "{}");
+    std::fs::create_dir(place.path("folder")).unwrap();
+    insta::assert_snapshot!(place.transcript(&["list", "--store", "folder"]), @r#"
+    --- stderr
+    error: no store at folder
+      looked at --store
+      hint: your program has not written yet, or pass --store PATH; `spanlite demo` makes a store to play with
+    --- exit 3
+    "#);
+}
+
+#[test]
+fn settings_tell_where_they_came_from() {
+    let place = Place::empty();
+    place.write(
+        ".spanlite.toml",
+        "store = \"near.spans\"\ncolor = \"never\"\n",
+    );
+    insta::assert_snapshot!(place.transcript(&["config", "--no-pager"]), @r#"
+    SETTING  VALUE                       FROM
+    store    FOLDER/near.spans  FOLDER/.spanlite.toml
+    color    never                       FOLDER/.spanlite.toml
+    utc      true                        environment, SPANLITE_UTC
+    pager                                command line
+    --- exit 0
+    "#);
+    place.write(".spanlite.toml", "stor = 1\n");
+    insta::assert_snapshot!(place.transcript(&["config"]), @r#"
+    --- stderr
+    error: FOLDER/.spanlite.toml is no configuration
+      TOML parse error at line 1, column 1
+        |
+      1 | stor = 1
+        | ^^^^
+      unknown field `stor`, expected one of `store`, `color`, `utc`, `pager`
+    --- exit 2
+    "#);
+}
+
+#[test]
+fn help_is_at_hand() {
+    let place = Place::empty();
+    insta::assert_snapshot!("help", place.transcript(&["help"]));
+    insta::assert_snapshot!("help_query", place.transcript(&["help", "query"]));
+    assert_eq!(place.run(&["help", "show"]).code, 0);
+    insta::assert_snapshot!(place.transcript(&["help", "nothing"]), @r#"
+    --- stderr
+    error: no such help: `nothing`
+      hint: `spanlite help` lists the commands
+    --- exit 2
+    "#);
+    assert_eq!(place.run(&["lisst"]).code, 2);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            place
+                .run(&["completions", shell])
+                .stdout
+                .contains("spanlite")
+        );
+    }
+    assert!(place.run(&["man"]).stdout.contains(".SH NAME"));
+    assert!(place.run(&["man", "show"]).stdout.contains("waterfall"));
+    let version = concat!("spanlite ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(place.run(&["version"]).stdout, version);
+}
+
+#[test]
+fn a_closed_pipe_is_silent() {
+    let place = Place::with_agents();
+    let mut child = place
+        .command(&["show", "@", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(out.stderr).unwrap(), "");
+    assert_eq!(out.status.code(), Some(0));
+}
+
+#[test]
+fn queries_write_nothing_when_told_so() {
+    let place = Place::with_agents();
+    let files = |path: &Path| {
+        let mut names: Vec<_> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (
+                    entry.file_name(),
+                    entry.metadata().unwrap().modified().unwrap(),
+                )
+            })
+            .collect();
+        names.sort();
+        names
+    };
+    let before = files(&place.path("traces.spans"));
+    for args in [&["list"][..], &["show"], &["stats"], &["verify"], &["info"]] {
+        let args = [args, &["--read-only"]].concat();
+        assert_eq!(place.run(&args).code, 0, "{args:?}");
+    }
+    assert_eq!(files(&place.path("traces.spans")), before);
+    assert_ne!(place.run(&["tag", "@", "a=b", "--read-only"]).code, 0);
+}
