@@ -129,6 +129,12 @@ impl SpanType {
     }
 }
 
+impl AsRef<str> for SpanType {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl From<String> for SpanType {
     fn from(name: String) -> Self {
         Self::from(name.as_str())

@@ -7,10 +7,11 @@ use serde::Serialize;
 use spanlite_model::{SpanId, SpanKind, StatusCode, TraceId, Value};
 
 use super::layout::{
-    SPAN, SPAN_HEAD, at, bit, end_field, field, put_field, put_text, put_varint, start_field, tag,
+    Reader, SPAN, SPAN_HEAD, at, bit, end_field, field, put_field, put_text, put_varint,
+    start_field, tag,
 };
 use super::serializer::{HIDDEN, Redact, ValueWriter};
-use super::value::put_value;
+use super::value::{ValueRef, put_value};
 
 /// What is known of a span when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,34 @@ impl SpanEncoder {
     /// The record as far as it is written; empty before the first [`Self::begin`].
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The record without the fields that make it longer than `limit_bytes`: what a reader sees of
+    /// an open span.
+    pub fn record_within(&self, limit_bytes: usize) -> &[u8] {
+        if self.bytes.len() <= limit_bytes {
+            return &self.bytes;
+        }
+        let mut kept = SPAN_HEAD.min(self.bytes.len());
+        let mut reader = Reader(self.fields());
+        while reader.field().is_ok() {
+            let end = self.bytes.len() - reader.0.len();
+            if end > limit_bytes {
+                break;
+            }
+            kept = end;
+        }
+        &self.bytes[..kept]
+    }
+
+    /// The fields that were written, without the head.
+    pub fn fields(&self) -> &[u8] {
+        self.bytes.get(SPAN_HEAD..).unwrap_or_default()
+    }
+
+    /// Appends fields that another encoder wrote.
+    pub fn append_fields(&mut self, fields: &[u8]) {
+        self.bytes.extend_from_slice(fields);
     }
 
     /// How many bytes the buffer holds on to.
@@ -210,6 +239,27 @@ impl SpanEncoder {
         end_field(&mut self.bytes, start);
     }
 
+    /// Sets what came out to a list.
+    pub fn set_outputs_list(&mut self, list: &ValueList) {
+        put_field(&mut self.bytes, field::OUTPUTS, |out| {
+            out.push(tag::LIST);
+            out.extend_from_slice(list.bytes.get(..list.kept).unwrap_or_default());
+            if list.left_out > 0 {
+                put_value(
+                    out,
+                    &Value::String(format!("[cut, {} more]", list.left_out)),
+                );
+            }
+            out.push(tag::END);
+        });
+        self.cut |= list.left_out > 0;
+    }
+
+    /// How many bytes one captured value may take.
+    pub fn value_limit_bytes(&self) -> usize {
+        self.value_limit_bytes
+    }
+
     /// Begins a map as the inputs, entry by entry.
     pub fn start_inputs(&mut self) -> InputsEncoder<'_> {
         let start = start_field(&mut self.bytes, field::INPUTS);
@@ -319,6 +369,14 @@ impl EventEncoder<'_> {
         self
     }
 
+    /// Adds an attribute that holds a value, encoded already, as JSON text.
+    pub fn attribute_quoted(&mut self, key: &str, value: ValueRef<'_>) -> &mut Self {
+        put_text(&mut self.span.bytes, key);
+        self.span.bytes.push(tag::QUOTED);
+        self.span.bytes.extend_from_slice(value.0);
+        self
+    }
+
     /// Adds an attribute that holds what a formatting prints.
     pub fn attribute_display(
         &mut self,
@@ -335,6 +393,44 @@ impl EventEncoder<'_> {
 impl Drop for EventEncoder<'_> {
     fn drop(&mut self) {
         end_field(&mut self.span.bytes, self.start);
+    }
+}
+
+/// A list of captured values that grows one by one.
+#[derive(Debug, Default)]
+pub struct ValueList {
+    bytes: Vec<u8>,
+    left_out: usize,
+    /// Where the value begins that was written last, which is not part of the list if it did not
+    /// fit.
+    last: usize,
+    kept: usize,
+}
+
+impl ValueList {
+    /// Adds a value, and gives it in its encoded form. Values beyond the limit are counted, and
+    /// stand in the list as one mark at its end.
+    pub fn push<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        limit_bytes: usize,
+        redact: Option<&dyn Redact>,
+    ) -> ValueRef<'_> {
+        self.bytes.truncate(self.kept);
+        self.last = self.kept;
+        let mut encoder = SpanEncoder {
+            bytes: std::mem::take(&mut self.bytes),
+            value_limit_bytes: limit_bytes,
+            cut: false,
+        };
+        encoder.value(value, redact);
+        self.bytes = encoder.bytes;
+        if self.left_out == 0 && self.bytes.len() <= limit_bytes {
+            self.kept = self.bytes.len();
+        } else {
+            self.left_out += 1;
+        }
+        ValueRef(&self.bytes[self.last..])
     }
 }
 

@@ -87,7 +87,7 @@ mod tests;
 mod update;
 mod value;
 
-pub use encoder::{EventEncoder, InputsEncoder, SpanEncoder, SpanHead};
+pub use encoder::{EventEncoder, InputsEncoder, SpanEncoder, SpanHead, ValueList};
 pub use model::{Record, decode_record, encode_record};
 pub use serializer::{Redact, ValueError};
 pub use span::{AttributesRef, EventRef, FieldRef, LinkRef, Origin, RecordRef, SpanRef, UpdateRef};

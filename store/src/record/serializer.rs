@@ -18,7 +18,7 @@ const RAW_JSON: [&str; 2] = [
 pub(super) const HIDDEN: &str = "[redacted]";
 
 /// Decides what of the captured values must not be stored.
-pub trait Redact {
+pub trait Redact: fmt::Debug {
     /// Returns whether the value under this key of a map or a struct is hidden.
     fn hides_key(&self, key: &str) -> bool;
 

@@ -296,6 +296,7 @@ fn a_value_that_fails_or_panics_is_replaced_alone() {
     );
 }
 
+#[derive(Debug)]
 struct Secrets;
 
 impl Redact for Secrets {

@@ -1,0 +1,223 @@
+//! Futures inside of spans.
+
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+use spanlite_model::{StatusCode, Value};
+
+use crate::context::Context;
+use crate::failure::{Failure, Sheet};
+use crate::span::{Entered, Span};
+
+pin_project! {
+    /// A future that runs inside of a span, which ends with it.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InSpan<F> {
+        #[pin]
+        future: Option<F>,
+        span: Span,
+    }
+
+    impl<F> PinnedDrop for InSpan<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                // Dropped inside of the span, so that what its destructors trace is a child.
+                this.span.in_scope(|| this.future.set(None));
+                cancelled(this.span);
+            }
+        }
+    }
+}
+
+/// Marks a span whose work was dropped before it was done.
+pub(crate) fn cancelled(span: &mut Span) {
+    span.change(|live| {
+        if live.status == StatusCode::Unset && !std::thread::panicking() {
+            live.attribute("cancelled", &true);
+            let now = live.now();
+            live.event("cancelled", now, std::iter::empty::<(&str, Value)>());
+        }
+    });
+}
+
+impl<F> InSpan<F> {
+    pub(crate) fn new(future: F, span: Span) -> Self {
+        Self {
+            future: Some(future),
+            span,
+        }
+    }
+}
+
+impl<F> InSpan<F> {
+    pub(crate) fn span(self: Pin<&mut Self>) -> &mut Span {
+        self.project().span
+    }
+
+    /// Drops the span as if it had never been.
+    pub(crate) fn forget(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        this.future.set(None);
+        std::mem::take(this.span).forget();
+    }
+}
+
+impl<S: Stream> InSpan<S> {
+    /// Polls the stream; the span ends with it.
+    pub(crate) fn poll_item(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<Option<S::Item>> {
+        let mut this = self.project();
+        let Some(stream) = this.future.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let polled = {
+            let _entered = Entered::new(this.span);
+            stream.poll_next(task)
+        };
+        if let Poll::Ready(None) = polled {
+            this.span.in_scope(|| this.future.set(None));
+            drop(std::mem::take(this.span));
+        }
+        polled
+    }
+}
+
+impl<F: Future> InSpan<F> {
+    /// Polls the future, and gives the span back with what came out.
+    #[inline]
+    pub(crate) fn poll_parts(
+        self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<(F::Output, Span)> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            // Polled again after it was done, which the contract of `Future` forbids.
+            return Poll::Pending;
+        };
+        let polled = {
+            let _entered = Entered::new(this.span);
+            future.poll(task)
+        };
+        match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(output) => {
+                this.span.in_scope(|| this.future.set(None));
+                Poll::Ready((output, std::mem::take(this.span)))
+            }
+        }
+    }
+}
+
+impl<F: Future> Future for InSpan<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        self.poll_parts(task).map(|(output, _span)| output)
+    }
+}
+
+pin_project! {
+    /// A future that can fail, inside of a span that records its `Err`.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TryInSpan<F, M> {
+        #[pin]
+        inner: InSpan<F>,
+        marker: std::marker::PhantomData<fn() -> M>,
+    }
+}
+
+impl<F: Future<Output = Result<T, E>>, T, E: Failure<M>, M> Future for TryInSpan<F, M> {
+    type Output = Result<T, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.project()
+            .inner
+            .poll_parts(task)
+            .map(|(output, mut span)| {
+                if let Err(failure) = &output {
+                    span.change(|live| failure.record(&mut Sheet(live)));
+                }
+                output
+            })
+    }
+}
+
+pin_project! {
+    /// A future that runs at a place in a trace.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InContext<F> {
+        #[pin]
+        future: F,
+        context: Context,
+    }
+}
+
+impl<F: Future> Future for InContext<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _attached = this.context.attach();
+        this.future.poll(task)
+    }
+}
+
+/// Puts futures and streams into spans and contexts.
+pub trait InSpanExt: Sized {
+    /// Runs it inside of a span, which ends with it: a [`Span`], or the name of one that starts
+    /// here.
+    fn in_span(self, span: impl Into<Span>) -> InSpan<Self> {
+        InSpan::new(self, span.into())
+    }
+
+    /// Runs a future that can fail inside of a span, which records its `Err`.
+    fn try_in_span<T, E, M>(self, span: impl Into<Span>) -> TryInSpan<Self, M>
+    where
+        Self: Future<Output = Result<T, E>>,
+        E: Failure<M>,
+    {
+        TryInSpan {
+            inner: self.in_span(span),
+            marker: std::marker::PhantomData,
+        }
+    }
+
+    /// Runs it at a place of a trace.
+    fn in_context(self, context: Context) -> InContext<Self> {
+        InContext {
+            future: self,
+            context,
+        }
+    }
+
+    /// Runs it where the calling code stands, for `tokio::spawn` and the like.
+    fn in_current_context(self) -> InContext<Self> {
+        self.in_context(Context::current())
+    }
+}
+
+impl<T> InSpanExt for T {}
+
+impl From<&str> for Span {
+    /// Starts a span of this name.
+    fn from(name: &str) -> Self {
+        crate::span(name).start_detached()
+    }
+}
+
+impl From<crate::SpanBuilder<'_>> for Span {
+    fn from(builder: crate::SpanBuilder<'_>) -> Self {
+        builder.start_detached()
+    }
+}

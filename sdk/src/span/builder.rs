@@ -1,0 +1,153 @@
+use serde::Serialize;
+
+use super::guard::SpanGuard;
+use super::owned::Span;
+use crate::SpanKind;
+use crate::context::Context;
+use crate::live::{self, Live, Start, Started};
+
+/// A span that is being made.
+///
+/// Say where it belongs ([`parent`](Self::parent), [`root`](Self::root),
+/// [`sampling`](Self::sampling)) before what it holds: where nothing is recorded, nothing that
+/// was said before is kept.
+#[must_use = "a span begins with `start`"]
+pub struct SpanBuilder<'a> {
+    name: &'a str,
+    start: Start,
+    started: Option<Started>,
+}
+
+/// Makes a span of this name, a child of the one that is open in the calling code.
+///
+/// ```
+/// let span = spanlite::span("sum").start();
+/// span.set_inputs([1, 2]);
+/// span.set_outputs(3);
+/// ```
+pub fn span(name: &str) -> SpanBuilder<'_> {
+    SpanBuilder {
+        name,
+        start: Start::default(),
+        started: None,
+    }
+}
+
+impl SpanBuilder<'_> {
+    /// Makes it the child of another span than the present one.
+    pub fn parent(mut self, parent: Context) -> Self {
+        self.start.parent = Some(parent);
+        self
+    }
+
+    /// Begins a trace of its own.
+    pub fn root(mut self) -> Self {
+        self.start.root = true;
+        self
+    }
+
+    /// Records this share of traces, between 0 and 1, if it begins one. Its children follow.
+    pub fn sampling(mut self, ratio: f64) -> Self {
+        self.start.sampling = Some(ratio);
+        self
+    }
+
+    /// Says when it started, in Unix nanoseconds, where that is not now.
+    pub fn start_time_unix_nano(mut self, nanos: u64) -> Self {
+        self.start.start_unix_nanos = Some(nanos);
+        self
+    }
+
+    #[inline]
+    fn live(&mut self) -> Option<&mut Live> {
+        let (name, start) = (self.name, self.start);
+        let started = self.started.get_or_insert_with(|| live::begin(name, start));
+        match started {
+            Started::Live(live) => Some(live),
+            Started::Off | Started::Unsampled(_) => None,
+        }
+    }
+
+    /// Returns whether what is said of it is recorded.
+    #[inline]
+    pub fn is_recording(&mut self) -> bool {
+        self.live().is_some()
+    }
+
+    #[inline]
+    fn with(mut self, change: impl FnOnce(&mut Live)) -> Self {
+        if let Some(live) = self.live() {
+            change(live);
+        }
+        self
+    }
+
+    /// Sets MLflow's role: a [`SpanType`](crate::SpanType) or any name.
+    #[inline]
+    pub fn span_type(self, span_type: impl AsRef<str>) -> Self {
+        self.with(|live| live.encoder.set_span_type(span_type.as_ref()))
+    }
+
+    /// Sets OpenTelemetry's role.
+    pub fn kind(self, kind: SpanKind) -> Self {
+        self.with(|live| live.encoder.set_kind(kind))
+    }
+
+    /// Sets an attribute.
+    #[inline]
+    pub fn attribute<T: Serialize>(self, key: &str, value: T) -> Self {
+        self.with(|live| live.attribute(key, &value))
+    }
+
+    /// Sets what goes in.
+    #[inline]
+    pub fn inputs<T: Serialize>(self, inputs: T) -> Self {
+        self.with(|live| live.inputs(&inputs))
+    }
+
+    /// Adds a pointer to another span.
+    pub fn link(self, to: Context) -> Self {
+        self.with(|live| live.link(to, std::iter::empty::<(&str, crate::Value)>()))
+    }
+
+    /// Starts it and makes it the present span of the thread until the guard is dropped.
+    #[inline]
+    pub fn start(self) -> SpanGuard {
+        SpanGuard::enter(self.start_detached())
+    }
+
+    /// Starts it without making it the present span: for work that ends on another thread, and
+    /// for futures and streams, which enter it whenever they run.
+    #[inline]
+    pub fn start_detached(mut self) -> Span {
+        self.live();
+        let mut started = self.started.take().unwrap_or(Started::Off);
+        if let Started::Live(live) = &mut started {
+            live::announce(live);
+        }
+        Span::from_started(started)
+    }
+
+    /// The started span, not announced yet: the macro captures the inputs first.
+    pub(crate) fn into_started(mut self) -> Started {
+        self.live();
+        self.started.take().unwrap_or(Started::Off)
+    }
+}
+
+impl Drop for SpanBuilder<'_> {
+    fn drop(&mut self) {
+        if let Some(Started::Live(live)) = self.started.take() {
+            live::forget(live);
+        }
+    }
+}
+
+impl std::fmt::Debug for SpanBuilder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpanBuilder")
+            .field("name", &self.name)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+use std::marker::PhantomData;
+
+use super::methods::span_methods;
+use super::owned::{Span, State};
+use super::span;
+use crate::context::{self, Context};
+use crate::failure::{Failure, Sheet};
+use crate::live::{self, Live};
+use crate::{SpanBuilder, panics};
+
+/// The present span of a thread. It ends when this is dropped, and the thread goes back to where
+/// it was.
+///
+/// It cannot be held across an `.await` in a task that may move to another thread; futures are
+/// traced with [`in_span`](crate::InSpanExt::in_span) or `#[trace]`.
+#[derive(Debug)]
+#[must_use = "the span ends when the guard is dropped"]
+pub struct SpanGuard {
+    place: Place,
+    not_send: PhantomData<*const ()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Nowhere,
+    /// Inside a trace that is not recorded; where the thread was before.
+    Unsampled(Context),
+    Index(usize),
+}
+
+span_methods!(SpanGuard, self, &self);
+
+impl SpanGuard {
+    #[inline]
+    pub(crate) fn enter(mut span: Span) -> Self {
+        let place = match span.take() {
+            State::Off => Place::Nowhere,
+            State::Unsampled(context) => Place::Unsampled(context::replace(context)),
+            State::Live(live) => live::enter(live).map_or(Place::Nowhere, Place::Index),
+        };
+        Self {
+            place,
+            not_send: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Live)) {
+        if let Place::Index(index) = self.place {
+            live::change_at(index, change);
+        }
+    }
+
+    /// Returns whether what is said of it is recorded.
+    pub fn is_recording(&self) -> bool {
+        matches!(self.place, Place::Index(_))
+    }
+
+    /// The place of its children.
+    pub fn context(&self) -> Context {
+        let mut context = context::get();
+        self.change(|live| context = live.share());
+        context
+    }
+
+    /// Ends it now.
+    pub fn end(self) {
+        drop(self);
+    }
+}
+
+impl Drop for SpanGuard {
+    #[inline]
+    fn drop(&mut self) {
+        match self.place {
+            Place::Nowhere => {}
+            Place::Unsampled(previous) => {
+                context::replace(previous);
+            }
+            Place::Index(index) => {
+                if let Some(mut live) = live::leave(index) {
+                    panics::record(&mut live);
+                    live::end(live, None);
+                }
+            }
+        }
+    }
+}
+
+/// Runs a closure inside a span of this name.
+///
+/// ```
+/// let sum = spanlite::in_span("sum", |span| {
+///     span.set_inputs([1, 2]);
+///     1 + 2
+/// });
+/// assert_eq!(sum, 3);
+/// ```
+pub fn in_span<R>(name: &str, closure: impl FnOnce(&SpanGuard) -> R) -> R {
+    span(name).run(closure)
+}
+
+/// Runs a closure that can fail inside a span of this name. An `Err` is recorded, with what
+/// caused it.
+///
+/// ```
+/// let answer = spanlite::try_in_span("parse", |span| {
+///     span.set_inputs("42");
+///     "42".parse::<u32>()
+/// });
+/// assert_eq!(answer, Ok(42));
+/// ```
+pub fn try_in_span<T, E: Failure<M>, M>(
+    name: &str,
+    closure: impl FnOnce(&SpanGuard) -> Result<T, E>,
+) -> Result<T, E> {
+    span(name).try_run(closure)
+}
+
+impl SpanBuilder<'_> {
+    /// Runs a closure inside of the span.
+    pub fn run<R>(self, closure: impl FnOnce(&SpanGuard) -> R) -> R {
+        closure(&self.start())
+    }
+
+    /// Runs a closure that can fail inside of the span. An `Err` is recorded.
+    pub fn try_run<T, E: Failure<M>, M>(
+        self,
+        closure: impl FnOnce(&SpanGuard) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let guard = self.start();
+        let result = closure(&guard);
+        if let Err(failure) = &result {
+            guard.change(|live| failure.record(&mut Sheet(live)));
+        }
+        result
+    }
+}
