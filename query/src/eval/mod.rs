@@ -1,0 +1,16 @@
+//! The naive evaluator: a query over one whole trace, without any index. The planner is held
+//! against it.
+
+mod datum;
+mod field;
+mod node;
+mod pipeline;
+mod sets;
+mod text;
+mod view;
+
+pub(crate) use datum::Datum;
+pub(crate) use node::At;
+pub(crate) use pipeline::{State, aggregate_of, run};
+pub(crate) use text::words;
+pub(crate) use view::View;

@@ -1,0 +1,218 @@
+use std::collections::HashMap;
+
+use super::datum::Datum;
+use super::node::At;
+use super::sets::{Numbers, related, union};
+use super::view::View;
+use crate::resolve::{Aggregated, Node, Set, Stage};
+use crate::syntax::ast::{AggregateFn, SpansOp};
+
+/// A set of spans that flows through a pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) spans: Numbers,
+    /// What `by` grouped it under, outermost first.
+    pub(crate) group: Vec<(String, Datum<'static>)>,
+    /// What aggregates found.
+    pub(crate) aggregates: Vec<(String, Datum<'static>)>,
+}
+
+/// Runs the stages over all spans of a trace. An empty result means that the trace does not fit.
+pub(crate) fn run(stages: &[Stage], view: &View<'_>) -> Vec<State> {
+    let all = State {
+        spans: (0..view.len() as u32).collect(),
+        group: Vec::new(),
+        aggregates: Vec::new(),
+    };
+    run_on(stages, view, vec![all])
+}
+
+fn run_on(stages: &[Stage], view: &View<'_>, states: Vec<State>) -> Vec<State> {
+    let mut states = states;
+    for stage in stages {
+        if states.is_empty() {
+            break;
+        }
+        states = step(stage, view, states);
+    }
+    states
+}
+
+fn step(stage: &Stage, view: &View<'_>, states: Vec<State>) -> Vec<State> {
+    match stage {
+        Stage::Spans(set) => keep(states, |state| {
+            let spans = spans(set, view, &state.spans)?;
+            Some(if spans.is_empty() { roots_of(view, &state.spans) } else { spans })
+        }),
+        Stage::Filter { condition, needs_span } => {
+            let whole = condition_on_trace(condition, *needs_span, view);
+            keep(states, |state| match whole {
+                Some(true) => Some(state.spans.clone()),
+                Some(false) => None,
+                None => {
+                    let spans = filtered(condition, view, &state.spans);
+                    (!spans.is_empty()).then_some(spans)
+                }
+            })
+        }
+        Stage::Aggregated { aggregate, op, limit } => states
+            .into_iter()
+            .filter_map(|mut state| {
+                let value = aggregate_of(aggregate, view, &state.spans)?;
+                let fits = value.compare(*op, limit);
+                state.aggregates.retain(|(label, _)| *label != aggregate.label);
+                state.aggregates.push((aggregate.label.clone(), value));
+                fits.then_some(state)
+            })
+            .collect(),
+        Stage::By { of, label } => states.into_iter().flat_map(|state| split(of, label, view, &state)).collect(),
+        Stage::Coalesce => {
+            let spans = states.iter().fold(Vec::new(), |all, state| union(&all, &state.spans));
+            vec![State { spans, group: Vec::new(), aggregates: Vec::new() }]
+        }
+        Stage::Select(_) => states,
+        Stage::Since(bound) | Stage::Until(bound) => {
+            let bound = bound.unix_nano(view.now_unix_nano);
+            let start = view.trace.start_time_unix_nano().map(|start| start as i64);
+            let fits = match (stage, start) {
+                (_, None) => false,
+                (Stage::Since(_), Some(start)) => start >= bound,
+                (_, Some(start)) => start < bound,
+            };
+            if fits { states } else { Vec::new() }
+        }
+    }
+}
+
+/// The truth of a condition that no single span decides.
+fn condition_on_trace(condition: &Node, needs_span: bool, view: &View<'_>) -> Option<bool> {
+    (!needs_span).then(|| condition.is_true(At::whole(view)))
+}
+
+fn keep(states: Vec<State>, spans: impl Fn(&State) -> Option<Numbers>) -> Vec<State> {
+    let kept = states.into_iter().filter_map(|state| {
+        let spans = spans(&state)?;
+        Some(State { spans, ..state })
+    });
+    kept.collect()
+}
+
+fn filtered(condition: &Node, view: &View<'_>, spans: &[u32]) -> Numbers {
+    let fits = |number: &u32| condition.is_true(At::span_of(view, *number as usize));
+    spans.iter().copied().filter(fits).collect()
+}
+
+fn roots_of(view: &View<'_>, spans: &[u32]) -> Numbers {
+    let is_root = |number: &u32| view.forest().node(*number as usize).parent.is_none();
+    spans.iter().copied().filter(is_root).collect()
+}
+
+/// The spans an expression yields; nothing if it does not hold. An absence holds without
+/// yielding any.
+fn spans(set: &Set, view: &View<'_>, input: &[u32]) -> Option<Numbers> {
+    match set {
+        Set::Braces(condition) => {
+            let spans = filtered(condition, view, input);
+            (!spans.is_empty()).then_some(spans)
+        }
+        Set::Pipeline(stages) => {
+            let state = State { spans: input.to_vec(), group: Vec::new(), aggregates: Vec::new() };
+            let states = run_on(stages, view, vec![state]);
+            let all = states.iter().fold(Vec::new(), |all, state| union(&all, &state.spans));
+            (!states.is_empty()).then_some(all)
+        }
+        Set::Absent(inner) => spans(inner, view, input).is_none().then(Vec::new),
+        Set::Binary { op: SpansOp::And, left, right } => {
+            let left = spans(left, view, input)?;
+            Some(union(&left, &spans(right, view, input)?))
+        }
+        Set::Binary { op: SpansOp::Or, left, right } => {
+            match (spans(left, view, input), spans(right, view, input)) {
+                (Some(left), Some(right)) => Some(union(&left, &right)),
+                (left, right) => left.or(right),
+            }
+        }
+        Set::Binary { op: SpansOp::Related { relation, mode }, left, right } => {
+            let right = spans(right, view, input)?;
+            let left = spans(left, view, input).unwrap_or_default();
+            let spans = related(view, *relation, *mode, &left, &right);
+            (!spans.is_empty()).then_some(spans)
+        }
+    }
+}
+
+/// The value of an aggregate over some spans; nothing if no span has a number.
+pub(crate) fn aggregate_of(
+    aggregate: &Aggregated,
+    view: &View<'_>,
+    spans: &[u32],
+) -> Option<Datum<'static>> {
+    let Some(argument) = &aggregate.argument else {
+        return Some(Datum::Int(spans.len() as i64));
+    };
+    let mut numbers = spans.iter().filter_map(|&number| {
+        let value = argument.value(At::span_of(view, number as usize));
+        value.number().is_some().then(|| value.into_owned())
+    });
+    let first = numbers.next()?;
+    let pick = |best: Datum<'static>, one: Datum<'static>, wanted: std::cmp::Ordering| {
+        if one.order(&best) == Some(wanted) { one } else { best }
+    };
+    match aggregate.function {
+        AggregateFn::Min => Some(numbers.fold(first, |best, one| pick(best, one, std::cmp::Ordering::Less))),
+        AggregateFn::Max => Some(numbers.fold(first, |best, one| pick(best, one, std::cmp::Ordering::Greater))),
+        AggregateFn::Sum | AggregateFn::Count => Some(numbers.fold(first, |sum, one| add(&sum, &one))),
+        AggregateFn::Avg => {
+            let mut count = 1_i64;
+            let sum = numbers.fold(first, |sum, one| {
+                count += 1;
+                add(&sum, &one)
+            });
+            Some(match sum {
+                Datum::Duration(nanos) => Datum::Duration(nanos / count),
+                sum => Datum::Float(sum.number()? / count as f64),
+            })
+        }
+    }
+}
+
+/// Whole numbers and durations stay what they are; anything mixed becomes a float.
+fn add(left: &Datum<'_>, right: &Datum<'_>) -> Datum<'static> {
+    match (left, right) {
+        (Datum::Int(left), Datum::Int(right)) => Datum::Int(left.saturating_add(*right)),
+        (Datum::Duration(left), Datum::Duration(right)) => {
+            Datum::Duration(left.saturating_add(*right))
+        }
+        _ => Datum::Float(left.number().unwrap_or(0.0) + right.number().unwrap_or(0.0)),
+    }
+}
+
+/// One set for each value of the expression, in the order of their first spans. Spans where it is
+/// nil are a group of their own.
+fn split(of: &Node, label: &str, view: &View<'_>, state: &State) -> Vec<State> {
+    let mut groups: Vec<State> = Vec::new();
+    let mut by_key: HashMap<String, usize> = HashMap::new();
+    for &number in &state.spans {
+        let value = of.value(At::span_of(view, number as usize));
+        let index = *by_key.entry(group_key(&value)).or_insert_with(|| {
+            let mut group = state.group.clone();
+            group.push((label.to_owned(), value.into_owned()));
+            groups.push(State { spans: Vec::new(), group, aggregates: state.aggregates.clone() });
+            groups.len() - 1
+        });
+        groups[index].spans.push(number);
+    }
+    groups
+}
+
+/// A text that is equal for equal values; 3 and 3.0 are one group.
+pub(crate) fn group_key(value: &Datum<'_>) -> String {
+    match value {
+        Datum::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            format!("Int({})", *number as i64)
+        }
+        Datum::Json(json) => format!("Text({:?})", json.to_display_text()),
+        Datum::Array(_) => format!("{:?}", value.clone().into_owned()),
+        value => format!("{value:?}"),
+    }
+}

