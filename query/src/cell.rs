@@ -24,7 +24,7 @@ pub enum Cell {
     /// A text; statuses and kinds by their name.
     Text(String),
     /// Several values of one field.
-    List(Vec<Cell>),
+    List(Vec<Self>),
 }
 
 impl From<Datum<'_>> for Cell {
@@ -56,7 +56,11 @@ impl fmt::Display for Cell {
             Self::Duration(nanos) => f.write_str(&show_duration(*nanos)),
             Self::Time(nanos) => {
                 let time = chrono::DateTime::from_timestamp_nanos(*nanos);
-                write!(f, "{}", time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true))
+                write!(
+                    f,
+                    "{}",
+                    time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
+                )
             }
             Self::Text(text) => f.write_str(text),
             Self::List(values) => {
@@ -76,13 +80,12 @@ impl Serialize for Cell {
     /// Durations and times are numbers of nanoseconds; NaN and the infinities are null.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Nil => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Int(number) | Self::Duration(number) | Self::Time(number) => {
                 serializer.serialize_i64(*number)
             }
             Self::Float(number) if number.is_finite() => serializer.serialize_f64(*number),
-            Self::Float(_) => serializer.serialize_unit(),
+            Self::Nil | Self::Float(_) => serializer.serialize_unit(),
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(values) => serializer.collect_seq(values),
         }

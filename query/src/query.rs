@@ -1,5 +1,6 @@
 use spanlite_model::Trace;
 
+use crate::bind::{self, Argument};
 use crate::check;
 use crate::error::{Code, QueryError};
 use crate::eval::View;
@@ -43,7 +44,12 @@ impl Query {
         {
             return Err(error.clone());
         }
-        Ok(Self { source, tree, warnings, resolved })
+        Ok(Self {
+            source,
+            tree,
+            warnings,
+            resolved,
+        })
     }
 
     /// The canonical form of a text that can be read, whether or not it passes the checks.
@@ -64,6 +70,31 @@ impl Query {
     /// The canonical form. Reading it gives an equal query.
     pub fn canonical(&self) -> String {
         print::query(&self.tree)
+    }
+
+    /// The query with a value in place of every `$name`. The value takes part in the checks as
+    /// if it had been written there; a query without such a parameter is refused.
+    pub fn bind(&self, name: &str, value: impl Into<Argument>) -> Result<Self, QueryError> {
+        let mut tree = self.tree.clone();
+        if !bind::bind(&mut tree, name, &value.into()) {
+            let message = format!("the query has no parameter `${name}`");
+            return Err(QueryError::new(Code::UnknownName, 0..0, message));
+        }
+        Self::checked(self.source.clone(), tree, self.warnings.clone())
+    }
+
+    /// The parameters that have no value yet, in the order they are first used.
+    pub fn parameters(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let mut tree = self.tree.clone();
+        bind::each_expr(&mut tree, &mut |expr| {
+            if let ast::ExprKind::Param(name) = &expr.kind
+                && !names.iter().any(|known| **known == **name)
+            {
+                names.push(name.to_string());
+            }
+        });
+        names
     }
 
     /// Whether the query yields metrics rather than traces.

@@ -37,11 +37,16 @@ pub struct SpanMatch {
 impl TraceMatch {
     /// The spans that fit, of all sets, each once, by their place in the trace.
     pub fn matched_spans(&self) -> impl Iterator<Item = &Span> {
-        let mut indices: Vec<usize> =
-            self.span_sets.iter().flat_map(|set| set.spans.iter().map(|span| span.index)).collect();
+        let mut indices: Vec<usize> = self
+            .span_sets
+            .iter()
+            .flat_map(|set| set.spans.iter().map(|span| span.index))
+            .collect();
         indices.sort_unstable();
         indices.dedup();
-        indices.into_iter().filter_map(|index| self.trace.spans.get(index))
+        indices
+            .into_iter()
+            .filter_map(|index| self.trace.spans.get(index))
     }
 }
 
@@ -58,7 +63,10 @@ pub(crate) fn columns(stages: &[Stage]) -> Vec<(String, Node)> {
 pub(crate) fn span_sets(stages: &[Stage], view: &View<'_>) -> Vec<SpanSet> {
     let columns = columns(stages);
     let named = |values: Vec<(String, eval::Datum<'static>)>| {
-        values.into_iter().map(|(label, value)| (label, Cell::from(value))).collect()
+        values
+            .into_iter()
+            .map(|(label, value)| (label, Cell::from(value)))
+            .collect()
     };
     let sets = eval::run(stages, view).into_iter().map(|state| SpanSet {
         spans: state

@@ -23,7 +23,7 @@ pub(crate) enum Datum<'a> {
     /// An attribute that holds a list.
     Array(&'a [Value]),
     /// Any of these: what `[*]` finds, tags of several issues.
-    Many(Vec<Datum<'a>>),
+    Many(Vec<Self>),
     /// A JSON payload.
     Json(&'a Json),
 }
@@ -87,9 +87,12 @@ impl<'a> Datum<'a> {
             Self::Text(text) => Datum::Text(Cow::Owned(text.into_owned())),
             Self::Status(status) => Datum::Status(status),
             Self::Kind(kind) => Datum::Kind(kind),
-            Self::Array(values) => {
-                Datum::Many(values.iter().map(|value| Datum::of(value).into_owned()).collect())
-            }
+            Self::Array(values) => Datum::Many(
+                values
+                    .iter()
+                    .map(|value| Datum::of(value).into_owned())
+                    .collect(),
+            ),
             Self::Many(values) => Datum::Many(values.into_iter().map(Datum::into_owned).collect()),
             Self::Json(json) => Datum::Text(Cow::Owned(json.to_display_text().into_owned())),
         }
@@ -137,8 +140,8 @@ impl<'a> Datum<'a> {
     pub(crate) fn compare(&self, op: BinaryOp, other: &Self) -> bool {
         match (self.elements(), other.elements()) {
             (None, None) => self.compare_single(op, other),
-            (Some(left), None) => over(op, left, |one| one.compare_single(op, other)),
-            (None, Some(right)) => over(op, right, |one| self.compare_single(op, one)),
+            (Some(left), None) => over(op, &left, |one| one.compare_single(op, other)),
+            (None, Some(right)) => over(op, &right, |one| self.compare_single(op, one)),
             (Some(_), Some(_)) => false,
         }
     }
@@ -191,21 +194,18 @@ impl<'a> Datum<'a> {
 
     /// `self op other` for numbers: whole ones stay whole, anything else becomes a float.
     pub(crate) fn arithmetic(&self, op: BinaryOp, other: &Self) -> Option<Datum<'static>> {
-        match (self, other) {
-            (Datum::Int(left), Datum::Int(right)) => {
-                int_arithmetic(op, *left, *right).map(Datum::Int)
+        if let (Datum::Int(left), Datum::Int(right)) = (self, other) {
+            int_arithmetic(op, *left, *right).map(Datum::Int)
+        } else {
+            let result = float_arithmetic(op, self.number()?, other.number()?)?;
+            let time = matches!(self, Self::Time(_)) || matches!(other, Self::Time(_));
+            let shift = matches!(op, BinaryOp::Add | BinaryOp::Subtract);
+            if let (true, true, Some(left), Some(right)) =
+                (time, shift, self.whole(), other.whole())
+            {
+                return int_arithmetic(op, left, right).map(Datum::Time);
             }
-            _ => {
-                let result = float_arithmetic(op, self.number()?, other.number()?)?;
-                let time = matches!(self, Self::Time(_)) || matches!(other, Self::Time(_));
-                let shift = matches!(op, BinaryOp::Add | BinaryOp::Subtract);
-                if let (true, true, Some(left), Some(right)) =
-                    (time, shift, self.whole(), other.whole())
-                {
-                    return int_arithmetic(op, left, right).map(Datum::Time);
-                }
-                Some(Datum::Float(result))
-            }
+            Some(Datum::Float(result))
         }
     }
 
@@ -227,7 +227,7 @@ impl<'a> Datum<'a> {
     }
 }
 
-fn over(op: BinaryOp, elements: Vec<Datum<'_>>, fits: impl Fn(&Datum<'_>) -> bool) -> bool {
+fn over(op: BinaryOp, elements: &[Datum<'_>], fits: impl Fn(&Datum<'_>) -> bool) -> bool {
     if op == BinaryOp::NotEqual {
         !elements.is_empty() && elements.iter().all(fits)
     } else {

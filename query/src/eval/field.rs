@@ -1,4 +1,6 @@
-use spanlite_model::{AssessmentValue, Cost, Json, Span, StatusCode, TokenUsage, Trace, keys};
+use spanlite_model::{
+    AssessmentValue, Cost, Json, Span, SpanType, StatusCode, TokenUsage, Trace, keys,
+};
 
 use super::datum::Datum;
 use super::node::At;
@@ -34,7 +36,10 @@ fn attribute<'a>(scope: Scope, name: &str, at: At<'_, 'a>) -> Datum<'a> {
         Scope::Instrumentation => span.scope.attributes.get(name),
         Scope::Event => match at.event {
             Some(event) => event.attributes.get(name),
-            None => span.events.iter().find_map(|event| event.attributes.get(name)),
+            None => span
+                .events
+                .iter()
+                .find_map(|event| event.attributes.get(name)),
         },
         Scope::Link => match at.link {
             Some(link) => link.attributes.get(name),
@@ -58,7 +63,9 @@ fn lifted<'a>(scope: Scope, name: &str, span: &'a Span) -> Datum<'a> {
         _ => Datum::Nil,
     };
     match name {
-        keys::MLFLOW_SPAN_TYPE if !span.derived.span_type && span.span_type != Default::default() => {
+        keys::MLFLOW_SPAN_TYPE
+            if !span.derived.span_type && span.span_type != SpanType::default() =>
+        {
             Datum::text(span.span_type.as_str())
         }
         keys::MLFLOW_SPAN_INPUTS => json(&span.inputs, span.derived.inputs),
@@ -84,7 +91,11 @@ fn metadata<'a>(trace: &'a Trace, name: &str) -> Datum<'a> {
 
 /// The values of the valid assessments with a name.
 fn assessed<'a>(trace: &'a Trace, scope: Scope, name: &str) -> Datum<'a> {
-    let values = trace.info.assessments.iter().filter(|one| one.valid && one.name == name);
+    let values = trace
+        .info
+        .assessments
+        .iter()
+        .filter(|one| one.valid && one.name == name);
     let values = values.filter_map(|one| match (&one.value, scope) {
         (AssessmentValue::Feedback { value, .. }, Scope::Feedback) => value.as_ref(),
         (AssessmentValue::Expectation { value }, Scope::Expectation) => Some(value),
@@ -99,7 +110,7 @@ fn assessed<'a>(trace: &'a Trace, scope: Scope, name: &str) -> Datum<'a> {
 }
 
 /// A judgement as what it is, and as the text MLflow compares it with.
-fn assessed_value<'a>(json: &'a Json) -> Vec<Datum<'a>> {
+fn assessed_value(json: &Json) -> Vec<Datum<'_>> {
     match json.to_value() {
         Ok(serde_json::Value::String(text)) => vec![Datum::Text(text.into())],
         Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
@@ -139,7 +150,9 @@ fn builtin_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
             None => Datum::Nil,
         },
         Builtin::LinkTraceId | Builtin::LinkSpanId => {
-            let link = at.link.or_else(|| at.span().and_then(|span| span.links.first()));
+            let link = at
+                .link
+                .or_else(|| at.span().and_then(|span| span.links.first()));
             link.map_or(Datum::Nil, |link| {
                 Datum::Text(match builtin {
                     Builtin::LinkTraceId => link.trace_id.to_hex().into(),
@@ -157,13 +170,20 @@ fn builtin_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
 }
 
 /// A built-in of the span; nothing if it is one of the trace.
-fn span_value<'a>(builtin: Builtin, at: At<'_, 'a>, number: usize, span: &'a Span) -> Option<Datum<'a>> {
+fn span_value<'a>(
+    builtin: Builtin,
+    at: At<'_, 'a>,
+    number: usize,
+    span: &'a Span,
+) -> Option<Datum<'a>> {
     use Builtin as B;
     let tokens = || TokenUsage::of(span);
     let view = at.view;
     Some(match builtin {
         B::SpanName => Datum::text(&span.name),
-        B::SpanDuration => span.duration_nanos().map_or(Datum::Nil, |nanos| Datum::Duration(nanos as i64)),
+        B::SpanDuration => span
+            .duration_nanos()
+            .map_or(Datum::Nil, |nanos| Datum::Duration(nanos as i64)),
         B::SpanStatus => Datum::Status(span.status.code),
         B::SpanState => Datum::text(match span.status.code {
             StatusCode::Ok => "OK",
@@ -173,7 +193,12 @@ fn span_value<'a>(builtin: Builtin, at: At<'_, 'a>, number: usize, span: &'a Spa
         B::SpanStatusMessage => Datum::text(&span.status.message),
         B::SpanKind => Datum::Kind(span.kind),
         B::SpanId => Datum::Text(span.span_id.to_string().into()),
-        B::SpanParentId => Datum::Text(span.parent_span_id.map(|id| id.to_string()).unwrap_or_default().into()),
+        B::SpanParentId => Datum::Text(
+            span.parent_span_id
+                .map(|id| id.to_string())
+                .unwrap_or_default()
+                .into(),
+        ),
         B::SpanChildCount => Datum::Int(view.child_count(span.span_id)),
         B::SpanDepth => Datum::Int(view.depth(number)),
         B::SpanType => Datum::text(span.span_type.as_str()),
@@ -222,10 +247,18 @@ fn trace_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
         B::TraceStatus => Datum::text(view.mlflow_state().as_str()),
         B::TraceState => Datum::text(trace.state().as_str()),
         B::TraceName => text(trace.name()),
-        B::TraceInput => view.root().and_then(|root| root.inputs.as_ref()).map_or(Datum::Nil, Datum::Json),
-        B::TraceOutput => view.root().and_then(|root| root.outputs.as_ref()).map_or(Datum::Nil, Datum::Json),
+        B::TraceInput => view
+            .root()
+            .and_then(|root| root.inputs.as_ref())
+            .map_or(Datum::Nil, Datum::Json),
+        B::TraceOutput => view
+            .root()
+            .and_then(|root| root.outputs.as_ref())
+            .map_or(Datum::Nil, Datum::Json),
         B::TraceSpanCount => Datum::Int(trace.spans.len() as i64),
-        B::TraceErrorCount => Datum::Int(trace.spans.iter().filter(|span| span.is_error()).count() as i64),
+        B::TraceErrorCount => {
+            Datum::Int(trace.spans.iter().filter(|span| span.is_error()).count() as i64)
+        }
         B::TraceSession => metadata(trace, keys::MLFLOW_TRACE_SESSION),
         B::TraceUser => metadata(trace, keys::MLFLOW_TRACE_USER),
         B::TraceClientRequestId => text(info.client_request_id.as_deref()),
@@ -237,7 +270,10 @@ fn trace_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
         B::TraceTotalTokens => count(view.usage().total_tokens),
         B::TraceCost => cost(view.cost()),
         B::TraceIssue => {
-            let issues = info.assessments.iter().filter(|one| matches!(one.value, AssessmentValue::Issue { .. }));
+            let issues = info
+                .assessments
+                .iter()
+                .filter(|one| matches!(one.value, AssessmentValue::Issue { .. }));
             Datum::Many(issues.map(|one| Datum::text(&one.name)).collect())
         }
         _ => Datum::Nil,
@@ -247,7 +283,8 @@ fn trace_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
 /// Prompts that MLflow linked to the trace: a tag with a list of names and versions.
 fn prompts(trace: &Trace) -> Datum<'static> {
     let linked = trace.info.tags.get("mlflow.linkedPrompts");
-    let Some(Ok(list)) = linked.map(|text| serde_json::from_str::<Vec<serde_json::Value>>(text)) else {
+    let Some(Ok(list)) = linked.map(|text| serde_json::from_str::<Vec<serde_json::Value>>(text))
+    else {
         return Datum::Nil;
     };
     let part = |prompt: &serde_json::Value, key: &str| match prompt.get(key) {
@@ -255,6 +292,8 @@ fn prompts(trace: &Trace) -> Datum<'static> {
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    let names = list.iter().map(|prompt| format!("{}/{}", part(prompt, "name"), part(prompt, "version")));
+    let names = list
+        .iter()
+        .map(|prompt| format!("{}/{}", part(prompt, "name"), part(prompt, "version")));
     Datum::Many(names.map(|name| Datum::Text(name.into())).collect())
 }

@@ -6,8 +6,8 @@ use super::datum::Datum;
 use super::field;
 use super::text::fits;
 use super::view::View;
-use crate::resolve::compare::bare_id;
 use crate::resolve::Node;
+use crate::resolve::compare::bare_id;
 use crate::syntax::ast::{BinaryOp, PathStep};
 
 /// What an expression is evaluated at.
@@ -22,11 +22,21 @@ pub(crate) struct At<'v, 'a> {
 
 impl<'v, 'a> At<'v, 'a> {
     pub(crate) fn span_of(view: &'v View<'a>, number: usize) -> Self {
-        Self { view, number: Some(number), event: None, link: None }
+        Self {
+            view,
+            number: Some(number),
+            event: None,
+            link: None,
+        }
     }
 
     pub(crate) fn whole(view: &'v View<'a>) -> Self {
-        Self { view, number: None, event: None, link: None }
+        Self {
+            view,
+            number: None,
+            event: None,
+            link: None,
+        }
     }
 
     pub(crate) fn span(self) -> Option<&'a Span> {
@@ -45,10 +55,20 @@ impl Node {
                 (0..at.view.len()).all(|number| !inner.is_true(At::span_of(at.view, number)))
             }
             Self::SomeEvent(inner) => at.span().is_some_and(|span| {
-                span.events.iter().any(|event| inner.is_true(At { event: Some(event), ..at }))
+                span.events.iter().any(|event| {
+                    inner.is_true(At {
+                        event: Some(event),
+                        ..at
+                    })
+                })
             }),
             Self::SomeLink(inner) => at.span().is_some_and(|span| {
-                span.links.iter().any(|link| inner.is_true(At { link: Some(link), ..at }))
+                span.links.iter().any(|link| {
+                    inner.is_true(At {
+                        link: Some(link),
+                        ..at
+                    })
+                })
             }),
             Self::Compare { op, left, right } => left.value(at).compare(*op, &right.value(at)),
             Self::Regex { of, regex, negated } => regex_fits(&of.value(at), regex, *negated),
@@ -58,7 +78,9 @@ impl Node {
                 let value = of.value(at);
                 values.iter().any(|one| value.compare(BinaryOp::Equal, one))
             }
-            Self::Between { of, low, high } => between(&of.value(at), &low.value(at), &high.value(at)),
+            Self::Between { of, low, high } => {
+                between(&of.value(at), &low.value(at), &high.value(at))
+            }
             _ => matches!(self.value(at), Datum::Bool(true)),
         }
     }
@@ -102,9 +124,10 @@ impl Node {
                 Datum::Duration(nanos) => Datum::Duration(nanos.wrapping_neg()),
                 _ => Datum::Nil,
             },
-            Self::Arithmetic { op, left, right } => {
-                left.value(at).arithmetic(*op, &right.value(at)).unwrap_or(Datum::Nil)
-            }
+            Self::Arithmetic { op, left, right } => left
+                .value(at)
+                .arithmetic(*op, &right.value(at))
+                .unwrap_or(Datum::Nil),
             Self::Lower(inner) => match inner.value(at) {
                 Datum::Nil => Datum::Nil,
                 value => {
@@ -124,9 +147,7 @@ impl Node {
                 Datum::Text(text) => Datum::Text(bare_id(&text).into()),
                 other => other,
             },
-            Self::Ago(nanos) => {
-                Datum::Time((at.view.now_unix_nano as i64).saturating_sub(*nanos))
-            }
+            Self::Ago(nanos) => Datum::Time((at.view.now_unix_nano as i64).saturating_sub(*nanos)),
             condition => Datum::Bool(condition.is_true(at)),
         }
     }

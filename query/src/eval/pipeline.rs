@@ -42,9 +42,16 @@ fn step(stage: &Stage, view: &View<'_>, states: Vec<State>) -> Vec<State> {
     match stage {
         Stage::Spans(set) => keep(states, |state| {
             let spans = spans(set, view, &state.spans)?;
-            Some(if spans.is_empty() { roots_of(view, &state.spans) } else { spans })
+            Some(if spans.is_empty() {
+                roots_of(view, &state.spans)
+            } else {
+                spans
+            })
         }),
-        Stage::Filter { condition, needs_span } => {
+        Stage::Filter {
+            condition,
+            needs_span,
+        } => {
             let whole = condition_on_trace(condition, *needs_span, view);
             keep(states, |state| match whole {
                 Some(true) => Some(state.spans.clone()),
@@ -55,20 +62,35 @@ fn step(stage: &Stage, view: &View<'_>, states: Vec<State>) -> Vec<State> {
                 }
             })
         }
-        Stage::Aggregated { aggregate, op, limit } => states
+        Stage::Aggregated {
+            aggregate,
+            op,
+            limit,
+        } => states
             .into_iter()
             .filter_map(|mut state| {
                 let value = aggregate_of(aggregate, view, &state.spans)?;
                 let fits = value.compare(*op, limit);
-                state.aggregates.retain(|(label, _)| *label != aggregate.label);
+                state
+                    .aggregates
+                    .retain(|(label, _)| *label != aggregate.label);
                 state.aggregates.push((aggregate.label.clone(), value));
                 fits.then_some(state)
             })
             .collect(),
-        Stage::By { of, label } => states.into_iter().flat_map(|state| split(of, label, view, &state)).collect(),
+        Stage::By { of, label } => states
+            .into_iter()
+            .flat_map(|state| split(of, label, view, &state))
+            .collect(),
         Stage::Coalesce => {
-            let spans = states.iter().fold(Vec::new(), |all, state| union(&all, &state.spans));
-            vec![State { spans, group: Vec::new(), aggregates: Vec::new() }]
+            let spans = states
+                .iter()
+                .fold(Vec::new(), |all, state| union(&all, &state.spans));
+            vec![State {
+                spans,
+                group: Vec::new(),
+                aggregates: Vec::new(),
+            }]
         }
         Stage::Select(_) => states,
         Stage::Since(bound) | Stage::Until(bound) => {
@@ -116,23 +138,39 @@ fn spans(set: &Set, view: &View<'_>, input: &[u32]) -> Option<Numbers> {
             (!spans.is_empty()).then_some(spans)
         }
         Set::Pipeline(stages) => {
-            let state = State { spans: input.to_vec(), group: Vec::new(), aggregates: Vec::new() };
+            let state = State {
+                spans: input.to_vec(),
+                group: Vec::new(),
+                aggregates: Vec::new(),
+            };
             let states = run_on(stages, view, vec![state]);
-            let all = states.iter().fold(Vec::new(), |all, state| union(&all, &state.spans));
+            let all = states
+                .iter()
+                .fold(Vec::new(), |all, state| union(&all, &state.spans));
             (!states.is_empty()).then_some(all)
         }
         Set::Absent(inner) => spans(inner, view, input).is_none().then(Vec::new),
-        Set::Binary { op: SpansOp::And, left, right } => {
+        Set::Binary {
+            op: SpansOp::And,
+            left,
+            right,
+        } => {
             let left = spans(left, view, input)?;
             Some(union(&left, &spans(right, view, input)?))
         }
-        Set::Binary { op: SpansOp::Or, left, right } => {
-            match (spans(left, view, input), spans(right, view, input)) {
-                (Some(left), Some(right)) => Some(union(&left, &right)),
-                (left, right) => left.or(right),
-            }
-        }
-        Set::Binary { op: SpansOp::Related { relation, mode }, left, right } => {
+        Set::Binary {
+            op: SpansOp::Or,
+            left,
+            right,
+        } => match (spans(left, view, input), spans(right, view, input)) {
+            (Some(left), Some(right)) => Some(union(&left, &right)),
+            (left, right) => left.or(right),
+        },
+        Set::Binary {
+            op: SpansOp::Related { relation, mode },
+            left,
+            right,
+        } => {
             let right = spans(right, view, input)?;
             let left = spans(left, view, input).unwrap_or_default();
             let spans = related(view, *relation, *mode, &left, &right);
@@ -156,12 +194,22 @@ pub(crate) fn aggregate_of(
     });
     let first = numbers.next()?;
     let pick = |best: Datum<'static>, one: Datum<'static>, wanted: std::cmp::Ordering| {
-        if one.order(&best) == Some(wanted) { one } else { best }
+        if one.order(&best) == Some(wanted) {
+            one
+        } else {
+            best
+        }
     };
     match aggregate.function {
-        AggregateFn::Min => Some(numbers.fold(first, |best, one| pick(best, one, std::cmp::Ordering::Less))),
-        AggregateFn::Max => Some(numbers.fold(first, |best, one| pick(best, one, std::cmp::Ordering::Greater))),
-        AggregateFn::Sum | AggregateFn::Count => Some(numbers.fold(first, |sum, one| add(&sum, &one))),
+        AggregateFn::Min => {
+            Some(numbers.fold(first, |best, one| pick(best, one, std::cmp::Ordering::Less)))
+        }
+        AggregateFn::Max => Some(numbers.fold(first, |best, one| {
+            pick(best, one, std::cmp::Ordering::Greater)
+        })),
+        AggregateFn::Sum | AggregateFn::Count => {
+            Some(numbers.fold(first, |sum, one| add(&sum, &one)))
+        }
         AggregateFn::Avg => {
             let mut count = 1_i64;
             let sum = numbers.fold(first, |sum, one| {
@@ -197,7 +245,11 @@ fn split(of: &Node, label: &str, view: &View<'_>, state: &State) -> Vec<State> {
         let index = *by_key.entry(group_key(&value)).or_insert_with(|| {
             let mut group = state.group.clone();
             group.push((label.to_owned(), value.into_owned()));
-            groups.push(State { spans: Vec::new(), group, aggregates: state.aggregates.clone() });
+            groups.push(State {
+                spans: Vec::new(),
+                group,
+                aggregates: state.aggregates.clone(),
+            });
             groups.len() - 1
         });
         groups[index].spans.push(number);

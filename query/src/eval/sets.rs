@@ -34,7 +34,9 @@ pub(crate) fn related(
         Mode::Negated => {
             let fitting = partners(view, relation, left, right);
             let mut fitting = fitting.iter().peekable();
-            let kept = right.iter().filter(|number| fitting.next_if_eq(number).is_none());
+            let kept = right
+                .iter()
+                .filter(|number| fitting.next_if_eq(number).is_none());
             kept.copied().collect()
         }
         Mode::Union => {
@@ -60,7 +62,11 @@ fn turned(relation: Relation) -> Relation {
 fn partners(view: &View<'_>, relation: Relation, left: &[u32], right: &[u32]) -> Numbers {
     let nodes = view.forest().nodes();
     let attached = |number: &&u32| view.is_attached(**number as usize);
-    let left: Vec<usize> = left.iter().filter(attached).map(|&number| number as usize).collect();
+    let left: Vec<usize> = left
+        .iter()
+        .filter(attached)
+        .map(|&number| number as usize)
+        .collect();
     let right = right.iter().filter(attached).copied();
     if left.is_empty() {
         return Vec::new();
@@ -87,7 +93,8 @@ fn partners(view: &View<'_>, relation: Relation, left: &[u32], right: &[u32]) ->
             right
                 .filter(|&number| {
                     while next.next_if(|&&below| below <= number as usize).is_some() {}
-                    next.peek().is_some_and(|&&below| below < nodes[number as usize].end as usize)
+                    next.peek()
+                        .is_some_and(|&&below| below < nodes[number as usize].end as usize)
                 })
                 .collect()
         }
@@ -112,7 +119,8 @@ fn partners(view: &View<'_>, relation: Relation, left: &[u32], right: &[u32]) ->
         }
         Relation::Sibling => {
             // Roots are children of place 0, the others of their parent's number and one.
-            let family = |number: usize| nodes[number].parent.map_or(0, |parent| parent as usize + 1);
+            let family =
+                |number: usize| nodes[number].parent.map_or(0, |parent| parent as usize + 1);
             let mut members = vec![0_u32; nodes.len() + 1];
             let mut is_left = vec![false; nodes.len()];
             for &number in &left {
@@ -139,7 +147,7 @@ mod tests {
         let id = |index: usize| SpanId::from_bytes((index as u64 + 1).to_be_bytes());
         let spans = parents.iter().enumerate().map(|(index, parent)| {
             let mut span = Span::new(TraceId::default(), id(index), "");
-            span.parent_span_id = parent.map(|parent| id(parent));
+            span.parent_span_id = parent.map(&id);
             span.start_time_unix_nano = index as u64;
             span
         });
@@ -178,8 +186,7 @@ mod tests {
                 (0..shape.len() as u32).filter(|&n| which(&shape[n as usize])).collect()
             };
             let (left, right) = (pick(|one| one.1), pick(|one| one.2));
-            use Relation as R;
-            for relation in [R::Child, R::Parent, R::Descendant, R::Ancestor, R::Sibling] {
+            for relation in [Relation::Child, Relation::Parent, Relation::Descendant, Relation::Ancestor, Relation::Sibling] {
                 let has = |l: u32, r: u32| stands(&view, relation, l as usize, r as usize);
                 let plain: Numbers = right.iter().copied().filter(|&r| left.iter().any(|&l| has(l, r))).collect();
                 let negated: Numbers = right.iter().copied().filter(|&r| !left.iter().any(|&l| has(l, r))).collect();

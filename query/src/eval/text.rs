@@ -8,7 +8,10 @@ use crate::resolve::Matcher;
 /// The words of a text: runs of letters and digits, in lower case.
 pub(crate) fn words(text: &str) -> Vec<Box<str>> {
     let words = text.split(|c: char| !c.is_alphanumeric());
-    words.filter(|word| !word.is_empty()).map(|word| word.to_lowercase().into()).collect()
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| word.to_lowercase().into())
+        .collect()
 }
 
 /// Everything `text` stands for: name, input, output, status text, errors, names and texts of
@@ -24,10 +27,15 @@ pub(crate) fn pieces(span: &Span) -> Vec<Datum<'_>> {
     pieces.extend(span.error_message().map(Datum::text));
     for event in &span.events {
         pieces.push(Datum::text(&event.name));
-        pieces.extend(event.attributes.iter().filter_map(|(_, value)| match value {
-            Value::String(text) => Some(Datum::text(text)),
-            _ => None,
-        }));
+        pieces.extend(
+            event
+                .attributes
+                .iter()
+                .filter_map(|(_, value)| match value {
+                    Value::String(text) => Some(Datum::text(text)),
+                    _ => None,
+                }),
+        );
     }
     pieces
 }
@@ -36,7 +44,7 @@ pub(crate) fn pieces(span: &Span) -> Vec<Datum<'_>> {
 pub(crate) fn fits(matcher: &Matcher, text: &str) -> bool {
     match matcher {
         Matcher::Words(phrase) => has_phrase(text, phrase),
-        Matcher::Piece { regex, .. } | Matcher::Pattern(regex) => regex.is_match(text),
+        Matcher::Piece(regex) | Matcher::Pattern(regex) => regex.is_match(text),
         Matcher::Prefix(prefix) => text.starts_with(&**prefix),
         Matcher::Suffix(suffix) => text.ends_with(&**suffix),
     }
@@ -55,7 +63,10 @@ fn has_phrase(text: &str, phrase: &[Box<str>]) -> bool {
             return false;
         }
         let mut following = words.clone();
-        if rest.iter().all(|wanted| following.next().is_some_and(|word| same_word(word, wanted))) {
+        if rest
+            .iter()
+            .all(|wanted| following.next().is_some_and(|word| same_word(word, wanted)))
+        {
             return true;
         }
     }

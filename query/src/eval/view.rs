@@ -1,7 +1,9 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use spanlite_model::{Cost, Forest, Span, SpanId, TokenUsage, Trace, TraceState, trace_cost, trace_usage};
+use spanlite_model::{
+    Cost, Forest, Span, SpanId, TokenUsage, Trace, TraceState, trace_cost, trace_usage,
+};
 
 /// A trace with what queries need of it, worked out once.
 pub(crate) struct View<'a> {
@@ -92,7 +94,11 @@ impl<'a> View<'a> {
                 .parent
                 .and_then(|parent| numbers.get(parent as usize))
                 .map_or(-1, |parent| parent.left);
-            numbers.push(NestedSet { left, right: left + 2 * size - 1, parent });
+            numbers.push(NestedSet {
+                left,
+                right: left + 2 * size - 1,
+                parent,
+            });
             before += 1;
         }
         numbers
@@ -102,7 +108,12 @@ impl<'a> View<'a> {
     pub(crate) fn child_count(&self, span_id: SpanId) -> i64 {
         let counts = self.child_counts.get_or_init(|| {
             let mut counts = HashMap::new();
-            for parent in self.trace.spans.iter().filter_map(|span| span.parent_span_id) {
+            for parent in self
+                .trace
+                .spans
+                .iter()
+                .filter_map(|span| span.parent_span_id)
+            {
                 *counts.entry(parent).or_insert(0) += 1;
             }
             counts
@@ -112,7 +123,11 @@ impl<'a> View<'a> {
 
     /// The earliest span without a parent.
     pub(crate) fn root(&self) -> Option<&'a Span> {
-        let roots = self.trace.spans.iter().filter(|span| span.parent_span_id.is_none());
+        let roots = self
+            .trace
+            .spans
+            .iter()
+            .filter(|span| span.parent_span_id.is_none());
         roots.min_by_key(|span| (span.start_time_unix_nano, span.span_id))
     }
 

@@ -87,9 +87,7 @@ fn is_id(expr: &Expr) -> bool {
 
 fn bare(node: Node) -> Node {
     match node {
-        Node::Constant(Datum::Text(text)) => {
-            Node::Constant(Datum::Text(bare_id(&text).into()))
-        }
+        Node::Constant(Datum::Text(text)) => Node::Constant(Datum::Text(bare_id(&text).into())),
         Node::Constant(other) => Node::Constant(other),
         other => Node::BareId(Box::new(other)),
     }

@@ -17,29 +17,57 @@ pub(crate) enum Node {
     Constant(Constant),
     Field(Field),
     /// A value inside a JSON payload, or inside a text that holds JSON.
-    Path { of: Box<Node>, steps: Steps },
-    Not(Box<Node>),
+    Path {
+        of: Box<Self>,
+        steps: Steps,
+    },
+    Not(Box<Self>),
     /// True where no span of the trace fits.
-    NoSpan(Box<Node>),
-    Minus(Box<Node>),
-    And(Vec<Node>),
-    Or(Vec<Node>),
+    NoSpan(Box<Self>),
+    Minus(Box<Self>),
+    And(Vec<Self>),
+    Or(Vec<Self>),
     /// True where one event of the span fits.
-    SomeEvent(Box<Node>),
+    SomeEvent(Box<Self>),
     /// True where one link of the span fits.
-    SomeLink(Box<Node>),
-    Compare { op: BinaryOp, left: Box<Node>, right: Box<Node> },
-    Arithmetic { op: BinaryOp, left: Box<Node>, right: Box<Node> },
+    SomeLink(Box<Self>),
+    Compare {
+        op: BinaryOp,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    Arithmetic {
+        op: BinaryOp,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
     /// `=~` and, negated, `!~`.
-    Regex { of: Box<Node>, regex: Regex, negated: bool },
-    Text { of: Box<Node>, matcher: Matcher },
-    Exists { of: Box<Node>, negated: bool },
-    In { of: Box<Node>, values: Vec<Constant> },
-    Between { of: Box<Node>, low: Box<Node>, high: Box<Node> },
-    Lower(Box<Node>),
-    Length(Box<Node>),
+    Regex {
+        of: Box<Self>,
+        regex: Regex,
+        negated: bool,
+    },
+    Text {
+        of: Box<Self>,
+        matcher: Matcher,
+    },
+    Exists {
+        of: Box<Self>,
+        negated: bool,
+    },
+    In {
+        of: Box<Self>,
+        values: Vec<Constant>,
+    },
+    Between {
+        of: Box<Self>,
+        low: Box<Self>,
+        high: Box<Self>,
+    },
+    Lower(Box<Self>),
+    Length(Box<Self>),
     /// Hex digits without `tr-` and leading zeros.
-    BareId(Box<Node>),
+    BareId(Box<Self>),
     /// Nanoseconds before now.
     Ago(i64),
 }
@@ -78,8 +106,10 @@ impl Resolver {
             ExprKind::Field(field) => Node::Field(plain(field)),
             ExprKind::Param(name) => {
                 let message = format!("the parameter `${name}` has no value");
-                return Err(QueryError::new(Code::UnboundParameter, expr.place.range(), message)
-                    .help("bind it before the query runs"));
+                return Err(
+                    QueryError::new(Code::UnboundParameter, expr.place.range(), message)
+                        .help("bind it before the query runs"),
+                );
             }
             ExprKind::Path { root, steps } => Node::Path {
                 of: Box::new(Node::Field(root.clone())),
@@ -95,7 +125,9 @@ impl Resolver {
                     UnaryOp::Not => Node::Not(inner),
                 }
             }
-            ExprKind::Binary { op, left, right, .. } => self.binary(*op, left, right)?,
+            ExprKind::Binary {
+                op, left, right, ..
+            } => self.binary(*op, left, right)?,
             ExprKind::Exists { operand, negated } => Node::Exists {
                 of: Box::new(self.node(operand)?),
                 negated: *negated,
@@ -107,7 +139,10 @@ impl Resolver {
                 let (of, low, high) = (Box::new(of), Box::new(low), Box::new(high));
                 Node::Between { of, low, high }
             }
-            ExprKind::Call { function, arguments } => self.call(*function, arguments)?,
+            ExprKind::Call {
+                function,
+                arguments,
+            } => self.call(*function, arguments)?,
         })
     }
 
@@ -163,7 +198,11 @@ impl Resolver {
             return self.pattern(op, left, right);
         }
         let (left, right) = comparison(self, op, left, right)?;
-        Ok(Node::Compare { op, left: Box::new(left), right: Box::new(right) })
+        Ok(Node::Compare {
+            op,
+            left: Box::new(left),
+            right: Box::new(right),
+        })
     }
 
     fn list(&self, operand: &Expr, values: &[Expr]) -> Result<Node, QueryError> {
@@ -176,7 +215,10 @@ impl Resolver {
                 constants.push(constant);
             }
         }
-        Ok(Node::In { of: Box::new(of), values: constants })
+        Ok(Node::In {
+            of: Box::new(of),
+            values: constants,
+        })
     }
 
     fn pattern(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Node, QueryError> {
@@ -186,11 +228,22 @@ impl Resolver {
         };
         let any_case = is_span_type(left);
         let of = Box::new(self.node(left)?);
-        let too_large = || QueryError::new(Code::RegexTooLarge, right.place.range(), "this pattern is too large when compiled");
-        let compiled = |pattern: &str, anchor| pattern::compile(pattern, anchor).map_err(|_| too_large());
+        let too_large = || {
+            QueryError::new(
+                Code::RegexTooLarge,
+                right.place.range(),
+                "this pattern is too large when compiled",
+            )
+        };
+        let compiled =
+            |pattern: &str, anchor| pattern::compile(pattern, anchor).map_err(|_| too_large());
         let matcher = match op {
             BinaryOp::Regex | BinaryOp::NotRegex => {
-                let pattern = if any_case { format!("(?i){text}") } else { text.to_string() };
+                let pattern = if any_case {
+                    format!("(?i){text}")
+                } else {
+                    text.to_string()
+                };
                 let regex = compiled(&pattern, Anchor::Whole)?;
                 let negated = op == BinaryOp::NotRegex;
                 return Ok(Node::Regex { of, regex, negated });
@@ -208,7 +261,7 @@ impl Resolver {
                     .case_insensitive(true)
                     .build()
                     .map_err(|_| too_large())?;
-                Matcher::Piece { text: text.clone(), regex }
+                Matcher::Piece(regex)
             }
         };
         Ok(Node::Text { of, matcher })
@@ -216,7 +269,10 @@ impl Resolver {
 }
 
 pub(super) fn is_span_type(expr: &Expr) -> bool {
-    matches!(expr.kind, ExprKind::Field(Field::Builtin(Builtin::SpanType)))
+    matches!(
+        expr.kind,
+        ExprKind::Field(Field::Builtin(Builtin::SpanType))
+    )
 }
 
 /// The field that one of MLflow's millisecond names stands for.
@@ -234,11 +290,7 @@ pub(super) fn wanted_type(expr: &Expr) -> Type {
     type_of(expr)
 }
 
-fn flatten(
-    left: Node,
-    right: Node,
-    split: impl Fn(Node) -> Result<Vec<Node>, Node>,
-) -> Vec<Node> {
+fn flatten(left: Node, right: Node, split: impl Fn(Node) -> Result<Vec<Node>, Node>) -> Vec<Node> {
     let mut nodes = match split(left) {
         Ok(nodes) => nodes,
         Err(node) => vec![node],
@@ -274,8 +326,16 @@ fn bind(node: Node) -> Node {
         node if node.is_value() => node,
         node => {
             let (event, link) = (node.mentions(Level::Event), node.mentions(Level::Link));
-            let node = if link { Node::SomeLink(Box::new(node)) } else { node };
-            if event { Node::SomeEvent(Box::new(node)) } else { node }
+            let node = if link {
+                Node::SomeLink(Box::new(node))
+            } else {
+                node
+            };
+            if event {
+                Node::SomeEvent(Box::new(node))
+            } else {
+                node
+            }
         }
     }
 }
@@ -310,7 +370,8 @@ impl Node {
     /// Whether a field of this level is used; events and links are part of spans.
     pub(crate) fn mentions(&self, level: Level) -> bool {
         match self {
-            Self::Constant(_) | Self::Ago(_) => false,
+            // `NoSpan` is no longer about the span at hand.
+            Self::Constant(_) | Self::Ago(_) | Self::NoSpan(_) => false,
             Self::Field(field) => {
                 let of = level_of(field);
                 of == level || level == Level::Span && of != Level::Trace
@@ -320,8 +381,6 @@ impl Node {
             | Self::Text { of, .. }
             | Self::Exists { of, .. }
             | Self::In { of, .. } => of.mentions(level),
-            // No longer about the span at hand.
-            Self::NoSpan(_) => false,
             Self::Not(inner)
             | Self::Minus(inner)
             | Self::SomeEvent(inner)

@@ -19,7 +19,7 @@ pub(crate) enum Matcher {
     /// Words in a row, in lower case.
     Words(Vec<Box<str>>),
     /// A piece, in any case; the pattern is escaped.
-    Piece { text: Box<str>, regex: Regex },
+    Piece(Regex),
     Prefix(Box<str>),
     Suffix(Box<str>),
     Pattern(Regex),

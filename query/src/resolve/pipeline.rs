@@ -18,22 +18,32 @@ pub(crate) struct Resolved {
     pub(crate) offset: u64,
 }
 
+#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     Search(Vec<Stage>),
     Metrics(Measure),
 }
 
+#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 /// A metric, or arithmetic over metrics.
 #[derive(Debug, Clone)]
 pub(crate) enum Measure {
     /// By its number among all series of the query.
     Series(Box<SeriesPlan>),
     Number(f64),
-    Binary { op: BinaryOp, left: Box<Measure>, right: Box<Measure> },
-    Second { inner: Box<Measure>, second: Narrow },
+    Binary {
+        op: BinaryOp,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    Second {
+        inner: Box<Self>,
+        second: Narrow,
+    },
 }
 
+#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) enum Narrow {
     Top(usize),
@@ -41,6 +51,7 @@ pub(crate) enum Narrow {
     Compare(BinaryOp, f64),
 }
 
+#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) struct SeriesPlan {
     pub(crate) stages: Vec<Stage>,
@@ -50,6 +61,7 @@ pub(crate) struct SeriesPlan {
     pub(crate) name: String,
 }
 
+#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) enum SeriesFn {
     Rate,
@@ -57,16 +69,30 @@ pub(crate) enum SeriesFn {
     Over(OverTime, Node),
     Histogram(Node),
     Quantile(Node, Vec<f64>),
-    Compare { selection: Node, top: usize, window: Option<(i64, i64)> },
+    Compare {
+        selection: Node,
+        top: usize,
+        window: Option<(i64, i64)>,
+    },
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Stage {
     Spans(Set),
     /// The filter form; `needs_span` tells whether a span has to fit.
-    Filter { condition: Node, needs_span: bool },
-    Aggregated { aggregate: Aggregated, op: BinaryOp, limit: Constant },
-    By { of: Node, label: String },
+    Filter {
+        condition: Node,
+        needs_span: bool,
+    },
+    Aggregated {
+        aggregate: Aggregated,
+        op: BinaryOp,
+        limit: Constant,
+    },
+    By {
+        of: Node,
+        label: String,
+    },
     Coalesce,
     Select(Vec<(String, Node)>),
     Since(TimeBound),
@@ -95,8 +121,12 @@ impl TimeBound {
 pub(crate) enum Set {
     Braces(Node),
     Pipeline(Vec<Stage>),
-    Binary { op: SpansOp, left: Box<Set>, right: Box<Set> },
-    Absent(Box<Set>),
+    Binary {
+        op: SpansOp,
+        left: Box<Self>,
+        right: Box<Self>,
+    },
+    Absent(Box<Self>),
 }
 
 #[derive(Debug, Clone)]
@@ -158,7 +188,10 @@ fn key(key: &ast::OrderKey) -> Result<Key, QueryError> {
         OrderValue::Field(field) => KeyValue::Field(Node::Field(plain(field))),
         OrderValue::Aggregate(one) => KeyValue::Aggregate(aggregate(one)?),
     };
-    Ok(Key { value, descending: key.descending })
+    Ok(Key {
+        value,
+        descending: key.descending,
+    })
 }
 
 fn aggregate(one: &ast::Aggregate) -> Result<Aggregated, QueryError> {
@@ -170,7 +203,10 @@ fn aggregate(one: &ast::Aggregate) -> Result<Aggregated, QueryError> {
 }
 
 fn stages(pipeline: &ast::Pipeline) -> Result<Vec<Stage>, QueryError> {
-    let stages = pipeline.stages.iter().filter_map(|one| stage(one).transpose());
+    let stages = pipeline
+        .stages
+        .iter()
+        .filter_map(|one| stage(one).transpose());
     stages.collect()
 }
 
@@ -180,9 +216,14 @@ fn stage(stage: &ast::Stage) -> Result<Option<Stage>, QueryError> {
         ast::Stage::Filter(expr) => {
             let condition = condition(expr, Form::Filter)?;
             let needs_span = condition.mentions(Level::Span);
-            Stage::Filter { condition, needs_span }
+            Stage::Filter {
+                condition,
+                needs_span,
+            }
         }
-        ast::Stage::Scalars { left, op, right, .. } => match (left, right) {
+        ast::Stage::Scalars {
+            left, op, right, ..
+        } => match (left, right) {
             (Scalar::Aggregate(one), Scalar::Number(number, _)) => Stage::Aggregated {
                 aggregate: aggregate(one)?,
                 op: *op,
@@ -196,7 +237,9 @@ fn stage(stage: &ast::Stage) -> Result<Option<Stage>, QueryError> {
             label: print::expr(expr, Form::Braces),
         },
         ast::Stage::Coalesce => Stage::Coalesce,
-        ast::Stage::Select(fields) => Stage::Select(fields.iter().map(|(field, _)| column(field)).collect()),
+        ast::Stage::Select(fields) => {
+            Stage::Select(fields.iter().map(|(field, _)| column(field)).collect())
+        }
         ast::Stage::Since(time) => Stage::Since(bound(time)?),
         ast::Stage::Until(time) => Stage::Until(bound(time)?),
         ast::Stage::OrderBy(_) | ast::Stage::Limit { .. } => return Ok(None),
@@ -237,7 +280,9 @@ fn measure(metrics: &Metrics) -> Result<Measure, QueryError> {
     Ok(match metrics {
         Metrics::Series(metric) => Measure::Series(Box::new(series(metric)?)),
         Metrics::Number(number) => Measure::Number(constant(number).number().unwrap_or(f64::NAN)),
-        Metrics::Binary { op, left, right, .. } => Measure::Binary {
+        Metrics::Binary {
+            op, left, right, ..
+        } => Measure::Binary {
             op: *op,
             left: Box::new(measure(left)?),
             right: Box::new(measure(right)?),
@@ -266,10 +311,15 @@ fn series(metric: &Metric) -> Result<SeriesPlan, QueryError> {
         MetricFn::Count => ("count_over_time", SeriesFn::Count),
         MetricFn::Over(over, field, _) => (over.as_str(), SeriesFn::Over(*over, of(field))),
         MetricFn::Histogram(field, _) => ("histogram_over_time", SeriesFn::Histogram(of(field))),
-        MetricFn::Quantile(field, quantiles, _) => {
-            ("quantile_over_time", SeriesFn::Quantile(of(field), quantiles.clone()))
-        }
-        MetricFn::Compare { selection, top, window } => (
+        MetricFn::Quantile(field, quantiles, _) => (
+            "quantile_over_time",
+            SeriesFn::Quantile(of(field), quantiles.clone()),
+        ),
+        MetricFn::Compare {
+            selection,
+            top,
+            window,
+        } => (
             "compare",
             SeriesFn::Compare {
                 selection: condition(selection, Form::Braces)?,

@@ -150,7 +150,7 @@ macro_rules! builtins {
         /// A field that every span or trace has a place for.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
-        pub enum Builtin {
+        pub(crate) enum Builtin {
             $($(#[$doc])* $name,)*
         }
 
@@ -162,7 +162,7 @@ macro_rules! builtins {
             ];
 
             /// How the canonical form writes it inside braces.
-            pub fn as_str(self) -> &'static str {
+            pub(crate) fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $canonical,)*
                 }
@@ -370,14 +370,6 @@ impl Field {
         match self {
             Self::Builtin(builtin) => builtin.ty(),
             Self::Attribute { .. } | Self::Parent { .. } => Type::Any,
-        }
-    }
-
-    /// Whether the field belongs to the trace: it has one value for all its spans.
-    pub(crate) fn is_of_trace(&self) -> bool {
-        match self {
-            Self::Builtin(builtin) => builtin.level() == Level::Trace,
-            Self::Attribute { scope, .. } | Self::Parent { scope, .. } => scope.is_of_trace(),
         }
     }
 }

@@ -1,0 +1,301 @@
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use spanlite_model::Trace;
+use spanlite_store::{ReadError, Snapshot, TimeRange};
+
+use crate::error::QueryError;
+use crate::eval::View;
+use crate::order::Cursor;
+use crate::query::Query;
+use crate::resolve::{Body, Key, Resolved, Stage};
+use crate::row::{self, TraceMatch};
+
+/// How a query runs.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// What `now()` is, in Unix nanoseconds.
+    pub now_unix_nano: u64,
+    /// At most so many traces, whatever the query says; also bounded by the query's own `limit`.
+    pub limit: Option<u64>,
+    /// Continues behind this place; the query's `offset` no longer counts then.
+    pub after: Option<Cursor>,
+    /// Stops the query once it is true.
+    pub cancel: Option<Arc<AtomicBool>>,
+    /// Stops the query at this moment.
+    pub deadline: Option<Instant>,
+    /// What a query may remember of results it has to order, in bytes.
+    pub memory_limit_bytes: usize,
+    /// Whether indexes are used; without them every trace is looked at.
+    pub use_indexes: bool,
+}
+
+impl Default for RunOptions {
+    /// The time of the computer, no limits but 256 MiB of memory.
+    fn default() -> Self {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            now_unix_nano: now.as_nanos() as u64,
+            limit: None,
+            after: None,
+            cancel: None,
+            deadline: None,
+            memory_limit_bytes: 256 << 20,
+            use_indexes: true,
+        }
+    }
+}
+
+impl RunOptions {
+    /// Whether the query has to stop.
+    pub(crate) fn check(&self) -> Result<(), RunError> {
+        if self
+            .cancel
+            .as_ref()
+            .is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+        {
+            return Err(RunError::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(RunError::DeadlinePassed),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a query stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The query cannot run: a parameter has no value.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The store cannot be read.
+    #[error("the query could not read the store")]
+    Read(#[from] ReadError),
+    /// It was told to.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// It took too long.
+    #[error("the query ran out of time")]
+    DeadlinePassed,
+    /// It would have to remember too much.
+    #[error("the query needs more than {limit_bytes} bytes of memory")]
+    TooMuchMemory {
+        /// What it may use.
+        limit_bytes: usize,
+    },
+    /// A query for metrics was asked for traces.
+    #[error("this query yields metrics, not traces")]
+    YieldsMetrics,
+    /// A query for traces was asked for metrics.
+    #[error("this query yields traces, not metrics")]
+    YieldsTraces,
+}
+
+/// The traces that fit a query, one by one.
+pub struct Rows<'s> {
+    traces: Box<dyn Iterator<Item = Result<Trace, ReadError>> + 's>,
+    resolved: Resolved,
+    options: RunOptions,
+    to_skip: u64,
+    left: u64,
+    last: Option<Cursor>,
+    stopped: bool,
+}
+
+impl std::fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Query {
+    /// Runs the query over what a snapshot holds. Traces come newest first unless the query says
+    /// otherwise; then all of them are looked at before the first comes.
+    pub fn run<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        options: RunOptions,
+    ) -> Result<Rows<'s>, RunError> {
+        let resolved = self.resolved()?.clone();
+        let Body::Search(stages) = &resolved.body else {
+            return Err(RunError::YieldsMetrics);
+        };
+        let range = time_range(stages, &options);
+        let limit = resolved
+            .limit
+            .unwrap_or(u64::MAX)
+            .min(options.limit.unwrap_or(u64::MAX));
+        let offset = if options.after.is_some() {
+            0
+        } else {
+            resolved.offset
+        };
+        let traces: Box<dyn Iterator<Item = Result<Trace, ReadError>>> =
+            if resolved.order.is_empty() {
+                Box::new(snapshot.traces(range))
+            } else {
+                let wanted = limit.saturating_add(offset);
+                let best = ordered(stages, &resolved.order, snapshot, range, wanted, &options)?;
+                Box::new(
+                    best.into_iter()
+                        .filter_map(|place| snapshot.trace(place.trace_id()).transpose()),
+                )
+            };
+        Ok(Rows {
+            traces,
+            to_skip: offset,
+            left: limit,
+            last: None,
+            stopped: false,
+            resolved,
+            options,
+        })
+    }
+}
+
+impl Rows<'_> {
+    /// Where the last trace that came stands: the next page continues behind it.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        self.last.as_ref()
+    }
+
+    fn find(&mut self) -> Result<Option<TraceMatch>, RunError> {
+        let Body::Search(stages) = &self.resolved.body else {
+            return Ok(None);
+        };
+        while self.left > 0 {
+            self.options.check()?;
+            let Some(trace) = self.traces.next() else {
+                return Ok(None);
+            };
+            let trace = trace?;
+            let view = View::new(&trace, self.options.now_unix_nano);
+            let span_sets = row::span_sets(stages, &view);
+            if span_sets.is_empty() {
+                continue;
+            }
+            let place = Cursor::of(&self.resolved.order, &view, &span_sets);
+            drop(view);
+            let behind = |after: &Cursor| place.compare(after, &self.resolved.order).is_gt();
+            if !self.options.after.as_ref().is_none_or(behind) {
+                continue;
+            }
+            if self.to_skip > 0 {
+                self.to_skip -= 1;
+                continue;
+            }
+            self.left -= 1;
+            self.last = Some(place);
+            return Ok(Some(TraceMatch { trace, span_sets }));
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<TraceMatch, RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.stopped {
+            return None;
+        }
+        let found = self.find().transpose();
+        self.stopped = !matches!(found, Some(Ok(_)));
+        found
+    }
+}
+
+/// The stretch of time the query's traces can begin in.
+pub(crate) fn time_range(stages: &[Stage], options: &RunOptions) -> TimeRange {
+    let mut range = TimeRange::default();
+    for stage in stages {
+        match stage {
+            Stage::Since(bound) => {
+                let start = bound.unix_nano(options.now_unix_nano).max(0) as u64;
+                range.start_unix_nano = range.start_unix_nano.max(start);
+            }
+            Stage::Until(bound) => {
+                let end = bound.unix_nano(options.now_unix_nano).max(0) as u64;
+                range.end_unix_nano = range.end_unix_nano.min(end);
+            }
+            _ => {}
+        }
+    }
+    range
+}
+
+/// A place in a heap whose top is the worst.
+struct Ranked<'k> {
+    place: Cursor,
+    keys: &'k [Key],
+}
+
+impl PartialEq for Ranked<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked<'_> {}
+
+impl PartialOrd for Ranked<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.compare(&other.place, self.keys)
+    }
+}
+
+/// The places of the best `wanted` traces, in order.
+fn ordered(
+    stages: &[Stage],
+    keys: &[Key],
+    snapshot: &Snapshot,
+    range: TimeRange,
+    wanted: u64,
+    options: &RunOptions,
+) -> Result<Vec<Cursor>, RunError> {
+    /// Roughly what one place takes.
+    const PLACE_BYTES: usize = 160;
+    let mut best: BinaryHeap<Ranked<'_>> = BinaryHeap::new();
+    for trace in snapshot.traces(range) {
+        options.check()?;
+        let trace = trace?;
+        let view = View::new(&trace, options.now_unix_nano);
+        let span_sets = row::span_sets(stages, &view);
+        if span_sets.is_empty() {
+            continue;
+        }
+        let place = Cursor::of(keys, &view, &span_sets);
+        let behind = |after: &Cursor| place.compare(after, keys).is_gt();
+        if !options.after.as_ref().is_none_or(behind) {
+            continue;
+        }
+        best.push(Ranked { place, keys });
+        if best.len() as u64 > wanted {
+            best.pop();
+        }
+        if best.len() * PLACE_BYTES > options.memory_limit_bytes {
+            return Err(RunError::TooMuchMemory {
+                limit_bytes: options.memory_limit_bytes,
+            });
+        }
+    }
+    Ok(best
+        .into_sorted_vec()
+        .into_iter()
+        .map(|ranked| ranked.place)
+        .collect())
+}
