@@ -293,7 +293,11 @@ impl<L: LoadSection> BlockReader<L> {
     }
 
     /// Appends a range of the stream of texts.
-    fn read_stream(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), BlockError> {
+    pub(super) fn read_stream(
+        &self,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BlockError> {
         let places = self.chunk_places()?;
         let mut at = range.start;
         while at < range.end {

@@ -72,7 +72,8 @@ fn encode_scope(scope: &Scope) -> Vec<u8> {
     out
 }
 
-pub(super) fn read_resource(bytes: &[u8]) -> Result<Resource, BlockError> {
+/// Decodes an entry of [`BlockReader::resources`](super::BlockReader::resources).
+pub fn read_resource(bytes: &[u8]) -> Result<Resource, BlockError> {
     let mut cursor = Cursor::new(bytes);
     Ok(Resource {
         dropped_attributes_count: cursor.varint()? as u32,
@@ -81,7 +82,8 @@ pub(super) fn read_resource(bytes: &[u8]) -> Result<Resource, BlockError> {
     })
 }
 
-pub(super) fn read_scope(bytes: &[u8]) -> Result<Scope, BlockError> {
+/// Decodes an entry of [`BlockReader::scopes`](super::BlockReader::scopes).
+pub fn read_scope(bytes: &[u8]) -> Result<Scope, BlockError> {
     let mut cursor = Cursor::new(bytes);
     Ok(Scope {
         dropped_attributes_count: cursor.varint()? as u32,

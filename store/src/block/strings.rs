@@ -7,16 +7,49 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::BlockError;
 use super::bytes::{Cursor, put_blob, put_varint, text};
 use super::ints::{Ints, put_ints};
 
-/// A hash map that is quick for short keys.
-pub(super) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<Xxh3>>;
+/// A hash map that is quick for short keys. Keys that collide on purpose make one block slow to
+/// encode, no more.
+pub(super) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
+
+/// xxh3 over bytes, a multiplication over numbers.
+#[derive(Debug, Default)]
+pub(super) struct FastHasher(u64);
+
+impl Hasher for FastHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The high bits of the product depend on all bits of the factors; the table uses both ends.
+        let product = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Collects the rows of a column.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use super::*;
 use crate::record::arbitrary;
 
 /// The sections of an encoded block, to be read.
-fn load(
+pub(super) fn load(
     block: &EncodedBlock,
 ) -> impl Fn(u32, Section) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + '_ {
     |number, _| Ok(block.sections[number as usize].clone())
@@ -24,7 +24,7 @@ fn decode_all(block: &EncodedBlock) -> Result<Vec<Trace>, BlockError> {
 }
 
 /// The trace with its spans in pre-order, as blocks give it back.
-fn in_order(trace: &Trace) -> Trace {
+pub(super) fn in_order(trace: &Trace) -> Trace {
     let forest = trace.forest();
     let spans = forest
         .nodes()
@@ -101,7 +101,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn traces()(
+    pub(super) fn traces()(
         id in any::<[u8; 16]>(),
         info in infos(),
         spans in vec((arbitrary::spans(), option::of(0..6usize), ".{0,400}"), 0..6),
@@ -230,7 +230,7 @@ fn an_empty_block_is_a_block() {
     check(&[Trace::new(TraceId::default(), Vec::new())]);
 }
 
-fn plain_span(number: u64) -> Span {
+pub(super) fn plain_span(number: u64) -> Span {
     let id = SpanId::from_bytes(number.to_be_bytes());
     let mut span = Span::new(TraceId::default(), id, format!("span {}", number % 7));
     span.start_time_unix_nano = 1_700_000_000_000_000_000 + number * 1_000;

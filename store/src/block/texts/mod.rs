@@ -18,7 +18,7 @@ mod items;
 mod parts;
 mod split;
 
-pub(super) use parts::TraceTexts;
+pub(super) use parts::{Part, TraceTexts};
 pub(super) use split::TextsBuilder;
 
 /// Strings from this length on are texts.

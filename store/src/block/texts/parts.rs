@@ -18,7 +18,7 @@ pub(in super::super) enum Part {
 }
 
 impl Part {
-    fn length(&self) -> u64 {
+    pub(in super::super) fn length(&self) -> u64 {
         match self {
             Self::New { length, .. } | Self::Earlier { length, .. } => *length,
         }

@@ -1,0 +1,85 @@
+use std::ops::Range;
+
+use super::super::BlockError;
+use super::super::reader::{BlockReader, LoadSection};
+use super::super::texts::{Part, TraceTexts};
+
+/// The long values of one trace: inputs, outputs, and all else of 256 bytes or more.
+///
+/// Columns give numbers of values, counted from 1; two spans with the same value have the same
+/// number. A value that repeats parts of earlier ones is put together when it is read.
+#[derive(Debug)]
+pub struct Texts<'b, L> {
+    block: &'b BlockReader<L>,
+    table: TraceTexts,
+}
+
+impl<'b, L: LoadSection> Texts<'b, L> {
+    pub(super) fn new(block: &'b BlockReader<L>, table: TraceTexts) -> Self {
+        Self { block, table }
+    }
+
+    /// How many distinct values there are: the largest number.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Returns whether the trace has no long values.
+    pub fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    fn index(&self, number: i64) -> Result<(usize, u64), BlockError> {
+        let index = number.wrapping_sub(1) as usize;
+        let length = self.table.value_length(index);
+        Ok((
+            index,
+            length.ok_or(BlockError::malformed("a text is missing"))?,
+        ))
+    }
+
+    /// The length of a value in bytes.
+    pub fn length(&self, number: i64) -> Result<u64, BlockError> {
+        self.index(number).map(|(_, length)| length)
+    }
+
+    /// Appends a whole value.
+    pub fn read(&self, number: i64, out: &mut Vec<u8>) -> Result<(), BlockError> {
+        let (index, length) = self.index(number)?;
+        self.block.read_text(&self.table, index, 0..length, out)
+    }
+
+    /// Appends a part of a value; what lies beyond its end is left out. Only the chunks that hold
+    /// the part are decompressed.
+    pub fn read_range(
+        &self,
+        number: i64,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BlockError> {
+        let (index, length) = self.index(number)?;
+        let range = range.start.min(length)..range.end.min(length);
+        self.block.read_text(&self.table, index, range, out)
+    }
+
+    /// Calls `each` with every run of bytes that entered the trace with this value, and with where
+    /// it begins in the value. All other bytes of it are in values with smaller numbers.
+    pub fn read_new(
+        &self,
+        number: i64,
+        mut each: impl FnMut(u64, &[u8]),
+    ) -> Result<(), BlockError> {
+        let (index, _) = self.index(number)?;
+        let mut bytes = Vec::new();
+        let mut at = 0;
+        for part in self.table.parts(index) {
+            if let Part::New { start, length } = *part {
+                bytes.clear();
+                self.block.read_stream(start..start + length, &mut bytes)?;
+                each(at, &bytes);
+            }
+            at += part.length();
+        }
+        Ok(())
+    }
+}
