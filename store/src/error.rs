@@ -2,6 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::block::BlockError;
 use crate::codec::ValueError;
 
 /// Why the files of a store cannot be read or written.
@@ -62,6 +63,13 @@ pub enum StorageError {
     NeedsRepair {
         /// The file.
         path: PathBuf,
+    },
+    /// Traces cannot be made into a block; they stay as they are.
+    #[error("traces cannot be made into a block")]
+    Encode {
+        /// Why.
+        #[source]
+        source: BlockError,
     },
     /// Anything else the operating system said.
     #[error("cannot {action} `{}`", path.display())]

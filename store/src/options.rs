@@ -23,6 +23,8 @@ pub struct OpenOptions {
     pub segment_bytes: u64,
     /// How old the active segment may grow before the next one is begun. Default: 24 h.
     pub segment_age: Duration,
+    /// How many spans in hot batches are made into blocks. Default: 2,500.
+    pub seal_spans: u64,
     /// What produces the spans of this process. Records that name none carry this one.
     pub resource: Resource,
     /// The library that records the spans of this process. Records that name none carry this one.
@@ -41,6 +43,7 @@ impl Default for OpenOptions {
             overload: Overload::Block,
             segment_bytes: 256 << 20,
             segment_age: Duration::from_secs(24 * 3600),
+            seal_spans: 2_500,
             resource: Resource::default(),
             scope: Scope::default(),
         }

@@ -147,6 +147,16 @@ impl Store {
         }
     }
 
+    /// Makes blocks of all complete traces that were committed, which otherwise happens in the
+    /// background when there are enough. Returns whether there were any.
+    pub fn seal(&self) -> Result<bool, WriteError> {
+        let writer = self.writer()?;
+        writer.signal.flush()?;
+        let (reply, answer) = mpsc::channel();
+        writer.signal.request(Request::Seal(reply))?;
+        Ok(answer.recv().map_err(|_gone| WriteError::Closed)??)
+    }
+
     /// What the store holds at this moment, from every process.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         // The own journal is looked at in memory: not all of it may be in its file.

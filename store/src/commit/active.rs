@@ -37,6 +37,11 @@ impl Active {
         }
     }
 
+    /// The segment that is open, if one is.
+    pub(super) fn current(&self) -> Option<&OpenSegment> {
+        self.open.as_ref()
+    }
+
     /// Drops the handle, which after a failed write can do nothing more.
     pub(super) fn reset(&mut self) {
         self.open = None;
@@ -65,7 +70,8 @@ impl Active {
             if segment.is_sealed(&txn)? {
                 continue; // a peer rotated; the next turn finds its segment
             }
-            if self.is_full(&segment) {
+            // A segment without data is never too old: nothing would be gained by another one.
+            if self.is_full(&segment) && !segment.counts(&txn)?.is_empty() {
                 let next = segment::create(&self.directory)?;
                 rotate(&segment, &next, txn)?;
                 self.open = Some(next);
@@ -80,7 +86,6 @@ impl Active {
 
     fn is_full(&self, segment: &OpenSegment) -> bool {
         let age = clock::unix_millis().saturating_sub(segment.name.start_millis());
-        // A segment without data is never too old: nothing would be gained by another one.
         segment.disk_bytes() >= self.segment_bytes || age >= self.segment_age_millis
     }
 

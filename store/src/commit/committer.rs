@@ -6,6 +6,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 use uuid::Uuid;
 
 use super::active::Active;
+use super::seal;
 use super::signal::{Request, Signal, StoreRequest};
 use crate::codec::{self, Place};
 use crate::directory::Directory;
@@ -25,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     /// Commits that failed; what they held was tried again.
     pub(crate) failed_commits: AtomicU64,
+    /// Attempts to make blocks that failed; the traces stayed in hot batches.
+    pub(crate) failed_seals: AtomicU64,
     /// Appended records that could not be read as records, and were left out.
     pub(crate) refused: AtomicU64,
 }
@@ -42,6 +45,14 @@ pub(crate) struct Committer {
     /// What was taken from the journal and is not stored yet.
     waiting: Batch,
     state: StateWriter,
+    segment_bytes: u64,
+    seal_spans: u64,
+    /// This writer has the lease and is to make blocks.
+    seal_is_due: bool,
+    /// Records of spans in hot batches, at the last commit.
+    hot_spans: u64,
+    /// As many must there be before blocks are made again.
+    seal_from: u64,
 }
 
 impl Committer {
@@ -58,6 +69,11 @@ impl Committer {
             state: StateWriter::new(directory.state()),
             interval: options.commit_interval,
             waiting: Batch::default(),
+            segment_bytes: options.segment_bytes,
+            seal_spans: options.seal_spans.max(1),
+            seal_is_due: false,
+            hot_spans: 0,
+            seal_from: 0,
             directory,
             signal,
             journal,
@@ -81,8 +97,13 @@ impl Committer {
                     Request::Flush(reply) => drop(reply.send(outcome.clone())),
                     Request::Store(request) => self.store_apart(&request),
                     Request::State(task) => task(&mut self.state),
+                    Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
                     Request::Close(reply) => return self.close(&outcome, &reply),
                 }
+            }
+            if self.seal_is_due {
+                // Failures are counted, and the traces stay where they are.
+                drop(self.seal());
             }
         }
     }
@@ -96,6 +117,7 @@ impl Committer {
             match request {
                 Request::Store(request) => self.store_apart(&request),
                 Request::State(task) => task(&mut self.state),
+                Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
                 Request::Flush(waiting) | Request::Close(waiting) => {
                     drop(waiting.send(outcome.clone()));
                 }
@@ -107,6 +129,10 @@ impl Committer {
         let outcome = self.commit();
         if outcome.is_ok() {
             self.journal.close();
+            // After that, so that what did not end counts as interrupted.
+            if self.seal_is_due || self.hot_spans >= self.seal_spans / seal::PART_AT_CLOSE {
+                drop(self.seal());
+            }
         } else if self.journal.form() == JournalForm::Memory {
             self.signal.count_dropped(self.waiting.count);
         }
@@ -197,17 +223,60 @@ impl Committer {
         let mut counts = segment.counts(&txn)?;
         for batch in batches {
             batch.store(&txn, &segment.path, counts.next_batch)?;
-            counts.next_batch += 1;
-            counts.hot_batches += 1;
-            counts.hot_spans += batch.n_spans();
-            counts.hot_bytes += batch.bytes();
+            counts.add_batch(batch.n_spans(), batch.bytes());
         }
         segment.put_counts(&txn, &counts)?;
         if let Some((journal, positions)) = journal {
             put_positions(&txn, segment, journal, positions)?;
         }
+        let due = counts.hot_spans >= self.seal_from
+            && (seal::is_worthwhile(&counts, self.seal_spans)
+                || segment.disk_bytes() >= self.segment_bytes);
+        self.seal_is_due = due && segment.take_lease(&txn, self.journal.id())?;
+        self.hot_spans = counts.hot_spans;
         txn.commit()
             .map_err(|error| StorageError::redb("write to", &segment.path, error))
+    }
+
+    /// Makes blocks of the hot batches of the active segment. What goes wrong leaves them as they
+    /// are, and the next commits do not try again before there is more of them.
+    fn seal(&mut self) -> Result<bool, StorageError> {
+        self.seal_is_due = false;
+        let folder = self.directory.path().to_owned();
+        let sealed = protected(&folder, || self.try_seal());
+        if sealed.is_err() {
+            self.counters.failed_seals.fetch_add(1, Ordering::Relaxed);
+            self.active.reset();
+        }
+        if let Ok(true) = sealed {
+            self.seal_from = 0;
+        } else {
+            self.seal_from = self.hot_spans + self.seal_spans;
+        }
+        sealed
+    }
+
+    /// As above, of the newest segment even if this writer has not written to it.
+    fn seal_on_request(&mut self) -> Result<bool, StorageError> {
+        self.active.begin()?;
+        self.seal()
+    }
+
+    fn try_seal(&mut self) -> Result<bool, StorageError> {
+        let Some(segment) = self.active.current() else {
+            return Ok(false);
+        };
+        let name = segment.name;
+        let Some(swap) = seal::prepare(segment, &self.directory)? else {
+            return Ok(false);
+        };
+        let (txn, segment) = self.active.begin()?;
+        if segment.name != name || !swap.store(&txn, segment)? {
+            return Ok(false);
+        }
+        txn.commit()
+            .map_err(|error| StorageError::redb("write to", &segment.path, error))?;
+        Ok(true)
     }
 
     /// Stores what killed writers left in their journals.

@@ -5,6 +5,7 @@
 
 mod active;
 mod committer;
+mod seal;
 mod signal;
 
 pub(crate) use committer::{Committer, Counters};

@@ -33,6 +33,8 @@ pub(crate) enum Request {
     State(Box<dyn FnOnce(&mut StateWriter) + Send>),
     /// Commit everything that was appended before, then answer.
     Flush(Sender<Result<(), FlushError>>),
+    /// Make blocks of what is complete; the answer tells whether there was anything.
+    Seal(Sender<Result<bool, StorageError>>),
     /// Commit, then end.
     Close(Sender<Result<(), FlushError>>),
 }

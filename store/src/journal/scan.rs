@@ -77,6 +77,15 @@ pub(super) fn list(directory: &Path) -> Result<Vec<(Uuid, PathBuf)>, StorageErro
     Ok(journals)
 }
 
+/// Returns whether the writer of a journal lives. One whose file cannot be looked at counts as
+/// alive.
+pub(crate) fn is_alive(directory: &Path, id: Uuid) -> bool {
+    match File::open(directory.join(id.to_string())) {
+        Ok(file) => is_locked(&file).unwrap_or(true),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 /// Shows every journal of a directory but `own`, for a snapshot. What cannot be read is left out;
 /// one whose header is damaged counts as damaged in an empty view.
 pub(crate) fn peek(directory: &Path, own: Option<Uuid>) -> Result<Vec<JournalView>, StorageError> {

@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
 use redb::{Builder, ConcurrencyMode, Database, ReadableTable as _, WriteTransaction};
+use uuid::Uuid;
 
 use super::{
-    CACHE_BYTES, COUNTS, CREATED, Counts, HOT, JOURNALS, META, META_VERSION, SEALED, SegmentName,
+    CACHE_BYTES, COUNTS, CREATED, Counts, HOT, JOURNALS, LEASE, Lease, META, META_VERSION, SEALED,
+    SegmentName,
 };
 use crate::clock;
 use crate::codec::{self, Place, ValueError};
 use crate::directory::{self, Directory};
 use crate::error::StorageError;
+
+/// How long a writer may take to make blocks before another one tries.
+const LEASE_MILLIS: u64 = 60_000;
 
 /// A segment that this process writes to.
 #[derive(Debug)]
@@ -175,6 +180,43 @@ impl OpenSegment {
         counts: &Counts,
     ) -> Result<(), StorageError> {
         put_meta(txn, &self.path, COUNTS, counts)
+    }
+
+    /// Takes the lease for a writer, unless another writer has it.
+    pub(crate) fn take_lease(
+        &self,
+        txn: &WriteTransaction,
+        writer: Uuid,
+    ) -> Result<bool, StorageError> {
+        let now = clock::unix_millis();
+        let writer = writer.into_bytes();
+        if let Some(lease) = meta::<Lease>(txn, &self.path, LEASE)?
+            && lease.writer != writer
+            // A lease from a future that a clock step made is none.
+            && (now..=now + LEASE_MILLIS).contains(&lease.until_millis)
+        {
+            return Ok(false);
+        }
+        let until_millis = now + LEASE_MILLIS;
+        put_meta(
+            txn,
+            &self.path,
+            LEASE,
+            &Lease {
+                writer,
+                until_millis,
+            },
+        )?;
+        Ok(true)
+    }
+
+    /// Gives the lease up.
+    pub(crate) fn drop_lease(&self, txn: &WriteTransaction) -> Result<(), StorageError> {
+        let nobody = Lease {
+            writer: [0; 16],
+            until_millis: 0,
+        };
+        put_meta(txn, &self.path, LEASE, &nobody)
     }
 
     /// How much of the disk the file takes. Its length says more, because redb grows it ahead.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use redb::{ReadOnlyTable, WriteTransaction};
+use redb::{ReadOnlyTable, ReadableTable as _, WriteTransaction};
 use spanlite_model::{Span, SpanId, StatusCode, TraceId};
 use uuid::Uuid;
 
@@ -70,6 +70,7 @@ impl HotDirectory {
 /// A batch that is ready to be stored.
 pub(crate) struct EncodedBatch {
     directory: HotDirectory,
+    raw_bytes: u64,
     body: Vec<u8>,
 }
 
@@ -174,6 +175,7 @@ impl Draft {
     fn finish(self, journal: Uuid) -> EncodedBatch {
         let body = Uuid::new_v4().as_u64_pair().1;
         EncodedBatch {
+            raw_bytes: self.body.len() as u64,
             body: codec::seal_compressed(VERSION, &self.body, body_place(body)),
             directory: HotDirectory {
                 body,
@@ -206,9 +208,9 @@ impl EncodedBatch {
         traces.map(|trace| u64::from(trace.n_spans)).sum()
     }
 
-    /// Bytes of the body.
+    /// Bytes of the body before compression.
     pub(crate) fn bytes(&self) -> u64 {
-        self.body.len() as u64
+        self.raw_bytes
     }
 
     /// Stores the batch under a number that was not used before.
@@ -234,6 +236,32 @@ impl EncodedBatch {
         }
         Ok(())
     }
+}
+
+/// Returns whether a batch is still the one whose directory was read.
+pub(crate) fn is_unchanged(
+    txn: &WriteTransaction,
+    path: &Path,
+    batch: u64,
+    directory: &HotDirectory,
+) -> Result<bool, StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("read", path, error);
+    let table = txn.open_table(HOT).map_err(|error| failed(error.into()))?;
+    let value = table
+        .get(batch << 16)
+        .map_err(|error| failed(error.into()))?;
+    Ok(value.is_some_and(|value| {
+        decode_directory(batch, value.value()).is_ok_and(|stored| stored == *directory)
+    }))
+}
+
+/// Removes a batch.
+pub(crate) fn remove(txn: &WriteTransaction, path: &Path, batch: u64) -> Result<(), StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    let mut table = txn.open_table(HOT).map_err(|error| failed(error.into()))?;
+    table
+        .retain_in(batch << 16..(batch + 1) << 16, |_, _| false)
+        .map_err(|error| failed(error.into()))
 }
 
 /// The directories of all batches of a segment, by number. Damaged ones go to `damaged`.
@@ -337,14 +365,25 @@ impl HotBatch {
         self.body.len()
     }
 
+    /// The bytes of the origin.
+    pub(crate) fn origin_bytes(&self) -> &[u8] {
+        split(&self.body).next().unwrap_or_default()
+    }
+
+    /// The records of one trace as they were appended, in the order they came.
+    pub(crate) fn raw_records(&self, trace_id: TraceId) -> impl Iterator<Item = &[u8]> + '_ {
+        let places = self.records.get(&trace_id).map_or(&[][..], Vec::as_slice);
+        places
+            .iter()
+            .filter_map(|(at, length)| self.body.get(*at as usize..(*at + *length) as usize))
+    }
+
     /// The records of one trace, in the order they came. Those of a later version are left out.
     pub(crate) fn records(
         &self,
         trace_id: TraceId,
     ) -> impl Iterator<Item = Result<Record, ValueError>> + '_ {
-        let places = self.records.get(&trace_id).map_or(&[][..], Vec::as_slice);
-        places.iter().filter_map(|(at, length)| {
-            let bytes = self.body.get(*at as usize..(*at + *length) as usize)?;
+        self.raw_records(trace_id).filter_map(|bytes| {
             let decoded = decode_record(bytes, &self.origin).map_err(|_| ValueError::Body {
                 reason: "a record does not decode",
             });

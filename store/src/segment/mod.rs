@@ -7,6 +7,7 @@ mod create;
 pub(crate) mod hot;
 mod overlay;
 mod reader;
+pub(crate) mod sealed;
 
 use redb::TableDefinition;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ pub(crate) use create::{
     OpenSegment, builder, create, disk_bytes, guard, open_for_writing, protected,
 };
 pub(crate) use reader::{SegmentReader, counts, open_for_reading, positions, table};
+pub use sealed::Sections;
 
 /// Facts about the segment, by name; values are framed.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -24,18 +26,37 @@ pub(crate) const JOURNALS: TableDefinition<'static, &[u8], &[u8]> =
 /// Hot batches: `batch << 16 | piece`.
 pub(crate) const HOT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("hot");
 
+/// Headers of blocks, by the number of the block; values are framed.
+pub(crate) const HEADERS: TableDefinition<'static, u32, &[u8]> = TableDefinition::new("headers");
+/// What is known of the traces of a block, by its number; values are framed.
+pub(crate) const FACTS: TableDefinition<'static, u32, &[u8]> = TableDefinition::new("facts");
+/// Sections of blocks: `block << 32 | section << 16 | piece`. The header has their checksums.
+pub(crate) const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
+
 /// The version of the values in `meta` and `journals`.
 pub(crate) const META_VERSION: u8 = 1;
 /// Key in `meta`: when the segment was made, in Unix milliseconds.
 pub(crate) const CREATED: &str = "created";
 /// Key in `meta`: when the segment was sealed; nobody writes to it any more.
 pub(crate) const SEALED: &str = "sealed";
+/// Key in `meta`: which writer is making blocks of hot batches, a [`Lease`].
+pub(crate) const LEASE: &str = "lease";
 /// Key in `meta`: what the segment holds, a [`Counts`].
 pub(crate) const COUNTS: &str = "counts";
 
 /// The page cache of one redb handle. The default of redb is 1 GiB, and a larger cache did not
 /// change the speed of writing.
 pub(crate) const CACHE_BYTES: usize = 16 << 20;
+
+/// Who does something that others should not do at the same time. It saves work only: what is
+/// done twice is found out when it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub(crate) struct Lease {
+    /// The id of the journal of the writer.
+    pub(crate) writer: [u8; 16],
+    /// When others may take over, in Unix milliseconds.
+    pub(crate) until_millis: u64,
+}
 
 /// What a segment holds, so that rows that are missing show, and what is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode)]
@@ -49,12 +70,27 @@ pub(crate) struct Counts {
     pub(crate) hot_batches: u64,
     /// Records of spans in hot batches.
     pub(crate) hot_spans: u64,
-    /// Bytes of the bodies of hot batches.
+    /// Bytes of the bodies of hot batches, before compression.
     pub(crate) hot_bytes: u64,
     /// Blocks that are there.
     pub(crate) blocks: u32,
     /// Spans in blocks.
     pub(crate) block_spans: u64,
+}
+
+impl Counts {
+    /// Whether the segment holds no traces.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hot_batches == 0 && self.blocks == 0
+    }
+
+    /// Counts a hot batch that was stored under the next number.
+    pub(crate) fn add_batch(&mut self, spans: u64, bytes: u64) {
+        self.next_batch += 1;
+        self.hot_batches += 1;
+        self.hot_spans += spans;
+        self.hot_bytes += bytes;
+    }
 }
 
 /// The name of a segment: when it was made, and a random part, so that no two processes ever make

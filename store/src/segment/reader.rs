@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::create::{builder, guard, unseal_meta};
 use super::overlay::Overlay;
+use super::sealed::KnownBlocks;
 use super::{CACHE_BYTES, COUNTS, Counts, JOURNALS, META, META_VERSION, SegmentName};
 use crate::codec::{self, Place, ValueError};
 use crate::directory::Directory;
@@ -22,6 +23,7 @@ use crate::options::Access;
 pub(crate) struct SegmentReader {
     path: PathBuf,
     database: ReadDatabase,
+    known_blocks: KnownBlocks,
 }
 
 enum ReadDatabase {
@@ -62,11 +64,17 @@ impl SegmentReader {
         Ok(Self {
             path: path.to_owned(),
             database: opened?,
+            known_blocks: KnownBlocks::default(),
         })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The blocks that earlier snapshots have read the headers of.
+    pub(crate) fn known_blocks(&self) -> &KnownBlocks {
+        &self.known_blocks
     }
 
     /// Whether the reader sees the file through an overlay, and so does not follow later commits.

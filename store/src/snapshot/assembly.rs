@@ -7,20 +7,22 @@ use crate::record::Record;
 
 /// A trace in the making: what was found of it, in the order it was stored.
 #[derive(Debug)]
-pub(super) struct Assembly {
+pub(crate) struct Assembly {
     trace_id: TraceId,
     spans: Vec<(Span, Option<Uuid>)>,
     numbers: HashMap<SpanId, usize>,
     updates: Vec<TraceUpdate>,
+    has_writer: bool,
 }
 
 impl Assembly {
-    pub(super) fn new(trace_id: TraceId) -> Self {
+    pub(crate) fn new(trace_id: TraceId) -> Self {
         Self {
             trace_id,
             spans: Vec::new(),
             numbers: HashMap::new(),
             updates: Vec::new(),
+            has_writer: false,
         }
     }
 
@@ -29,7 +31,8 @@ impl Assembly {
     }
 
     /// Adds a record that came through `writer`'s journal; imported ones have no writer.
-    pub(super) fn add(&mut self, record: Record, writer: Option<Uuid>) {
+    pub(crate) fn add(&mut self, record: Record, writer: Option<Uuid>) {
+        self.has_writer |= writer.is_some();
         match record {
             Record::Span(span) => self.add_span(*span, writer),
             Record::Update(update) => self.updates.push(update),
@@ -53,6 +56,42 @@ impl Assembly {
         self.updates.extend(updates);
     }
 
+    /// The writers of spans that are open.
+    pub(crate) fn open_writers(&self) -> impl Iterator<Item = Uuid> + '_ {
+        let open = |(span, _): &&(Span, Option<Uuid>)| span.end_time_unix_nano.is_none();
+        self.spans
+            .iter()
+            .filter(open)
+            .filter_map(|(_, writer)| *writer)
+    }
+
+    /// Whether a span without a parent has ended.
+    pub(crate) fn has_ended_root(&self) -> bool {
+        self.spans
+            .iter()
+            .any(|(span, _)| span.parent_span_id.is_none() && span.end_time_unix_nano.is_some())
+    }
+
+    /// Whether nothing came through a journal.
+    pub(crate) fn is_imported(&self) -> bool {
+        !self.has_writer
+    }
+
+    /// The first start of a span or time of a change.
+    pub(crate) fn first_time_unix_nano(&self) -> u64 {
+        let spans = self.spans.iter().map(|(span, _)| span.start_time_unix_nano);
+        let updates = self.updates.iter().map(|update| update.time_unix_nano);
+        spans.chain(updates).min().unwrap_or(0)
+    }
+
+    /// When what belongs to the whole trace last changed.
+    pub(crate) fn changed_unix_nano(&self) -> Option<u64> {
+        self.updates
+            .iter()
+            .map(|update| update.time_unix_nano)
+            .max()
+    }
+
     /// The spans and changes as they were stored.
     pub(super) fn into_stored(self) -> (Vec<Span>, Vec<TraceUpdate>) {
         let spans = self.spans.into_iter().map(|(span, _)| span).collect();
@@ -60,7 +99,7 @@ impl Assembly {
     }
 
     /// The whole trace. `is_alive` tells whether a writer still runs.
-    pub(super) fn finish(mut self, is_alive: impl Fn(Uuid) -> bool) -> Trace {
+    pub(crate) fn finish(mut self, is_alive: impl Fn(Uuid) -> bool) -> Trace {
         let interrupted = self.spans.iter().any(|(span, writer)| {
             span.end_time_unix_nano.is_none() && writer.is_some_and(|writer| !is_alive(writer))
         });

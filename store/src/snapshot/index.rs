@@ -1,15 +1,15 @@
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use spanlite_model::TraceId;
 
-use super::TimeRange;
 use crate::record::RecordRef;
 
-/// When each trace began.
+/// When each trace began that is not whole in one block.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     starts: BTreeMap<TraceId, Start>,
+    /// How many places in blocks belong to traces of the index.
+    in_blocks: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,19 +48,46 @@ impl Index {
         }
     }
 
+    /// Adds a trace of which so far only a later change is known.
+    pub(super) fn add_note(&mut self, trace_id: TraceId) {
+        self.starts.entry(trace_id).or_insert(Start {
+            unix_nano: u64::MAX,
+            has_spans: false,
+        });
+    }
+
+    /// Adds what a block holds of a trace of the index.
+    pub(super) fn add_from_block(&mut self, trace_id: TraceId, unix_nano: u64) {
+        self.add(trace_id, unix_nano, true);
+        self.in_blocks += 1;
+    }
+
+    /// Forgets the traces of which nothing is stored but later changes.
+    pub(super) fn drop_notes(&mut self) {
+        self.starts.retain(|_, start| start.unix_nano != u64::MAX);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.starts.len()
     }
 
-    pub(super) fn newest_first(&self, range: TimeRange) -> Vec<TraceId> {
-        let mut found: Vec<(Reverse<u64>, TraceId)> = self
-            .starts
-            .iter()
-            .filter(|(_, start)| range.contains(start.unix_nano))
-            .map(|(trace_id, start)| (Reverse(start.unix_nano), *trace_id))
-            .collect();
-        found.sort_unstable();
-        found.into_iter().map(|(_, trace_id)| trace_id).collect()
+    /// How many places in blocks belong to traces of the index.
+    pub(super) fn in_blocks(&self) -> u64 {
+        self.in_blocks
+    }
+
+    pub(super) fn contains(&self, trace_id: TraceId) -> bool {
+        self.starts.contains_key(&trace_id)
+    }
+
+    pub(super) fn ids(&self) -> Vec<TraceId> {
+        self.starts.keys().copied().collect()
+    }
+
+    /// The traces with when they began.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (TraceId, u64)> + '_ {
+        let starts = self.starts.iter();
+        starts.map(|(trace_id, start)| (*trace_id, start.unix_nano))
     }
 
     /// The ids whose hex digits begin with `digits`, which are lower case.
@@ -93,19 +120,20 @@ mod tests {
     }
 
     #[test]
-    fn traces_come_newest_first_and_spans_decide_when_a_trace_began() {
+    fn spans_decide_when_a_trace_began_and_notes_alone_are_no_trace() {
         let mut index = Index::default();
-        let [a, b] = [1, 2].map(|byte| TraceId::from_bytes([byte; 16]));
+        let [a, b, c] = [1, 2, 3].map(|byte| TraceId::from_bytes([byte; 16]));
         index.add(a, 1, false);
         index.add(a, 50, true);
         index.add(a, 40, true);
         index.add(a, 2, false);
-        index.add(b, 10, true);
-        assert_eq!(index.newest_first(TimeRange::default()), [a, b]);
-        let early = TimeRange {
-            start_unix_nano: 10,
-            end_unix_nano: 40,
-        };
-        assert_eq!(index.newest_first(early), [b]);
+        index.add_note(a);
+        index.add_note(b);
+        index.add_note(c);
+        index.add_from_block(c, 7);
+        index.drop_notes();
+        assert_eq!(index.starts().collect::<Vec<_>>(), [(a, 40), (c, 7)]);
+        assert_eq!((index.len(), index.in_blocks()), (2, 1));
+        assert!(!index.contains(b));
     }
 }

@@ -1,8 +1,11 @@
 //! What a store held at one moment.
 
 mod assembly;
+mod blocks;
 mod damage;
 mod index;
+mod order;
+mod sealed;
 mod segment;
 
 use std::path::PathBuf;
@@ -18,10 +21,12 @@ use crate::journal::JournalView;
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
 use crate::segment::{SegmentReader, hot, protected};
-use crate::state::notes_of;
-use assembly::Assembly;
+use crate::state::{noted_traces, notes_of};
+pub(crate) use assembly::Assembly;
 pub use damage::Damage;
 use index::Index;
+use order::NewestFirst;
+pub use sealed::SealedBlock;
 use segment::SegmentView;
 
 /// A stretch of time, in Unix nanoseconds.
@@ -44,11 +49,14 @@ impl Default for TimeRange {
 }
 
 impl TimeRange {
+    fn begins_before_end(&self, unix_nano: u64) -> bool {
+        unix_nano < self.end_unix_nano || self.end_unix_nano == u64::MAX
+    }
+
     /// Returns whether a moment lies in the range. The last nanosecond that can be written belongs
     /// to all time.
     pub fn contains(&self, unix_nano: u64) -> bool {
-        self.start_unix_nano <= unix_nano
-            && (unix_nano < self.end_unix_nano || self.end_unix_nano == u64::MAX)
+        self.start_unix_nano <= unix_nano && self.begins_before_end(unix_nano)
     }
 }
 
@@ -236,14 +244,41 @@ impl Snapshot {
 
     /// The traces that begin in a range of time, newest first.
     pub fn traces(&self, range: TimeRange) -> impl Iterator<Item = Result<Trace, ReadError>> + '_ {
-        let (ids, failure) = match self.index() {
-            Ok(index) => (index.newest_first(range), None),
-            Err(error) => (Vec::new(), Some(Err(error))),
-        };
-        let traces = ids
-            .into_iter()
-            .filter_map(|trace_id| self.trace(trace_id).transpose());
-        failure.into_iter().chain(traces)
+        NewestFirst::new(self, range)
+    }
+
+    /// The blocks, oldest segment first. What stands in them is most of a store; the rest is
+    /// loose.
+    pub fn blocks(&self) -> Result<Vec<SealedBlock<'_>>, ReadError> {
+        // The index opens the blocks of all segments.
+        self.index()?;
+        let mut found = Vec::new();
+        for segment in &self.parts.segments {
+            let report = |damage| self.report(damage);
+            match protected(segment.path(), || segment.blocks(&report)) {
+                Ok(blocks) => found.extend(blocks.entries().iter().map(|entry| SealedBlock {
+                    snapshot: self,
+                    segment,
+                    entry,
+                })),
+                Err(error @ StorageError::Damaged { .. }) => {
+                    self.report(Damage::file(segment.path().to_owned(), error));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns whether a trace has to be put together by [`Snapshot::trace`]. One that is not
+    /// loose is whole in one block, or is not there.
+    pub fn is_loose(&self, trace_id: TraceId) -> Result<bool, ReadError> {
+        Ok(self.index()?.contains(trace_id))
+    }
+
+    /// The loose traces with when they began in Unix nanoseconds, by id.
+    pub fn loose(&self) -> Result<impl Iterator<Item = (TraceId, u64)> + '_, ReadError> {
+        Ok(self.index()?.starts())
     }
 
     /// The ids that begin with some hex digits, with or without `tr-`, in order.
@@ -254,12 +289,23 @@ impl Snapshot {
                 prefix: prefix.chars().take(80).collect(),
             });
         }
-        Ok(self.index()?.with_prefix(&digits.to_ascii_lowercase()))
+        let digits = digits.to_ascii_lowercase();
+        let mut found = self.index()?.with_prefix(&digits);
+        self.each_segment(|segment, report| segment.find_prefix(&digits, &mut found, report))?;
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     /// How many traces there are.
     pub fn count_traces(&self) -> Result<usize, ReadError> {
-        Ok(self.index()?.len())
+        let index = self.index()?;
+        let mut in_blocks = 0;
+        self.each_segment(|segment, report| {
+            in_blocks += segment.count_in_blocks(report)?;
+            Ok(())
+        })?;
+        Ok(index.len() + in_blocks.saturating_sub(index.in_blocks()) as usize)
     }
 
     /// How many records of spans there are.
@@ -292,12 +338,17 @@ impl Snapshot {
             return Ok(index);
         }
         let mut index = Index::default();
-        self.each_segment(|segment, report| segment.enumerate(&mut index, report))?;
+        self.each_segment(|segment, report| segment.enumerate_loose(&mut index, report))?;
         for journal in &self.parts.journals {
             for bytes in journal.all_records() {
                 index.add_record(bytes);
             }
         }
+        if let Some(state) = &self.parts.state {
+            noted_traces(&state.txn, &state.path, |trace_id| index.add_note(trace_id))?;
+        }
+        self.each_segment(|segment, report| segment.complete_loose(&mut index, report))?;
+        index.drop_notes();
         Ok(self.parts.index.get_or_init(|| index))
     }
 }

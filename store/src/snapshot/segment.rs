@@ -7,13 +7,16 @@ use spanlite_model::TraceId;
 use uuid::Uuid;
 
 use super::assembly::Assembly;
+use super::blocks::{Blocks, damaged, facts_of};
 use super::damage::Damage;
 use super::index::Index;
+use crate::block::{BlockError, BlockReader};
 use crate::codec::ValueError;
 use crate::error::StorageError;
 use crate::journal::Positions;
 use crate::record::Record;
 use crate::segment::hot::{self, HotBatch, HotDirectory};
+use crate::segment::sealed::{BlockEntry, BlockFacts, Sections};
 use crate::segment::{Counts, HOT, SegmentReader, counts, positions, protected, table};
 
 /// How many bytes of decoded batches a segment of a snapshot keeps.
@@ -26,6 +29,7 @@ pub(super) struct SegmentView {
     positions: HashMap<Uuid, Positions>,
     counts: Counts,
     hot: OnceLock<Hot>,
+    blocks: OnceLock<Blocks>,
     kept: Mutex<Kept>,
 }
 
@@ -64,6 +68,7 @@ impl SegmentView {
             txn,
             reader,
             hot: OnceLock::new(),
+            blocks: OnceLock::new(),
             kept: Mutex::default(),
         })
     }
@@ -109,12 +114,130 @@ impl SegmentView {
         }))
     }
 
-    /// Adds every trace to the index.
-    pub(super) fn enumerate(
+    /// The blocks of the segment.
+    pub(super) fn blocks(&self, report: &dyn Fn(Damage)) -> Result<&Blocks, StorageError> {
+        if let Some(blocks) = self.blocks.get() {
+            return Ok(blocks);
+        }
+        let known = self.reader.known_blocks();
+        let blocks = Blocks::read(&self.txn, self.path(), known, self.counts.blocks, report)?;
+        Ok(self.blocks.get_or_init(|| blocks))
+    }
+
+    /// Opens a block.
+    pub(super) fn open_block(
+        &self,
+        entry: &BlockEntry,
+    ) -> Result<Arc<BlockReader<Sections>>, BlockError> {
+        match self.blocks.get() {
+            Some(blocks) => blocks.open(entry, self.path()),
+            None => Err(BlockError::Malformed {
+                what: "its segment was not opened",
+            }),
+        }
+    }
+
+    /// What is known of the traces of a block; nothing if that is damaged.
+    pub(super) fn facts<'e>(
+        &self,
+        entry: &'e BlockEntry,
+        report: &dyn Fn(Damage),
+    ) -> Result<Option<&'e BlockFacts>, StorageError> {
+        facts_of(entry, &self.txn, self.path(), report)
+    }
+
+    /// Adds to the traces of the index what blocks hold of them.
+    pub(super) fn complete_loose(
         &self,
         index: &mut Index,
         report: &dyn Fn(Damage),
     ) -> Result<(), StorageError> {
+        let blocks = self.blocks(report)?;
+        let ids = index.ids();
+        for entry in blocks.entries() {
+            for trace_id in &ids {
+                if !entry.header.may_have_trace(*trace_id) {
+                    continue;
+                }
+                let Some(facts) = self.facts(entry, report)? else {
+                    break;
+                };
+                match blocks.find(entry, facts, self.path(), *trace_id) {
+                    Ok(places) => {
+                        for (_, start) in places {
+                            index.add_from_block(*trace_id, start);
+                        }
+                    }
+                    Err(error) => {
+                        report(damaged(entry, self.path(), &error));
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many traces and parts of traces the blocks hold.
+    pub(super) fn count_in_blocks(&self, report: &dyn Fn(Damage)) -> Result<u64, StorageError> {
+        let entries = self.blocks(report)?.entries().iter();
+        Ok(entries
+            .map(|entry| u64::from(entry.header.summary().n_traces))
+            .sum())
+    }
+
+    /// Adds the ids in blocks that begin with some hex digits.
+    pub(super) fn find_prefix(
+        &self,
+        digits: &str,
+        found: &mut Vec<TraceId>,
+        report: &dyn Fn(Damage),
+    ) -> Result<(), StorageError> {
+        let blocks = self.blocks(report)?;
+        for entry in blocks.entries() {
+            let opened = blocks.open(entry, self.path());
+            let ids = opened.as_ref().map(|reader| reader.trace_ids());
+            match ids {
+                Ok(Ok(ids)) => found.extend(
+                    ids.iter()
+                        .map(|id| TraceId::from_bytes(*id))
+                        .filter(|trace_id| trace_id.to_hex().starts_with(digits)),
+                ),
+                Ok(Err(error)) => report(damaged(entry, self.path(), &error)),
+                Err(error) => report(damaged(entry, self.path(), error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the traces that are not whole in one block: those in hot batches, and those of which
+    /// blocks hold a part.
+    pub(super) fn enumerate_loose(
+        &self,
+        index: &mut Index,
+        report: &dyn Fn(Damage),
+    ) -> Result<(), StorageError> {
+        let blocks = self.blocks(report)?;
+        let with_parts = blocks.entries().iter().filter(|entry| entry.has_parts);
+        for entry in with_parts {
+            let Some(facts) = facts_of(entry, &self.txn, self.path(), report)? else {
+                continue;
+            };
+            let opened = blocks.open(entry, self.path());
+            match opened.as_ref().map(|reader| reader.trace_ids()) {
+                Ok(Ok(ids)) => {
+                    for part in &facts.parts {
+                        let id = ids.get(*part as usize);
+                        let start = facts.starts.get(*part as usize);
+                        if let (Some(id), Some(start)) = (id, start) {
+                            index.add(TraceId::from_bytes(*id), *start, true);
+                        }
+                    }
+                }
+                Ok(Err(error)) => report(damaged(entry, self.path(), &error)),
+                Err(error) => report(damaged(entry, self.path(), error)),
+            }
+        }
         for (_, directory) in &self.hot(report)?.directories {
             for trace in &directory.traces {
                 let has_spans = trace.n_spans > 0;
@@ -134,8 +257,9 @@ impl SegmentView {
         self.reader.path()
     }
 
-    /// Reads every batch.
+    /// Reads every batch and every section of every block.
     pub(super) fn check_values(&self, report: &dyn Fn(Damage)) -> Result<(), StorageError> {
+        self.blocks(report)?.check(&self.txn, self.path(), report)?;
         let hot = self.hot(report)?;
         for (number, directory) in &hot.directories {
             let Some(batch) = self.batch(hot, *number, directory, report)? else {
@@ -160,6 +284,8 @@ impl SegmentView {
         assembly: &mut Assembly,
         report: &dyn Fn(Damage),
     ) -> Result<(), StorageError> {
+        let blocks = self.blocks(report)?;
+        blocks.collect(&self.txn, self.path(), trace_id, assembly, report)?;
         let hot = self.hot(report)?;
         for &number in hot.batches.get(&trace_id).map_or(&[][..], Vec::as_slice) {
             let Some((number, directory)) = hot.directories.get(number as usize) else {

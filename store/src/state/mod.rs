@@ -6,7 +6,7 @@ mod notes;
 mod writer;
 
 pub use change::{State, StateChange, StateError, Versioned};
-pub(crate) use notes::notes_of;
+pub(crate) use notes::{noted_traces, notes_of};
 pub(crate) use writer::StateWriter;
 
 use redb::TableDefinition;

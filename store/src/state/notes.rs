@@ -71,6 +71,31 @@ pub(crate) fn notes_of(
     Ok(updates)
 }
 
+/// The traces of which there are later changes. Costs a look-up a trace, not a change.
+pub(crate) fn noted_traces(
+    txn: &ReadTransaction,
+    path: &Path,
+    mut each: impl FnMut(TraceId),
+) -> Result<(), StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let Some(notes) = table(txn, path, NOTES)? else {
+        return Ok(());
+    };
+    let mut next = Some([0; TRACE_ID_BYTES]);
+    while let Some(first) = next {
+        let mut rows = notes.range::<&[u8]>(first.as_slice()..).map_err(failed)?;
+        let Some(row) = rows.next() else { break };
+        let (key, _) = row.map_err(failed)?;
+        let Some(id) = key.value().first_chunk::<TRACE_ID_BYTES>() else {
+            break;
+        };
+        each(TraceId::from_bytes(*id));
+        let after = u128::from_be_bytes(*id).checked_add(1);
+        next = after.map(u128::to_be_bytes);
+    }
+    Ok(())
+}
+
 fn decode(key: &[u8], value: &[u8]) -> Result<Option<TraceUpdate>, ValueError> {
     let body = codec::unseal(value, Place::new("notes", key), VERSION)?;
     match decode_record(&body, &Origin::default()) {

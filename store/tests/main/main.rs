@@ -4,5 +4,6 @@
 mod child;
 mod damage;
 mod first_light;
+mod model;
 mod processes;
 mod support;

@@ -1,0 +1,265 @@
+//! Blocks in a segment: the rows they are cut into, and what is kept beside them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bincode::{Decode, Encode};
+use redb::{ReadOnlyTable, ReadTransaction, WriteTransaction};
+
+use super::{BLOCKS, FACTS, HEADERS};
+use super::{blob, table};
+use crate::block::{BlockError, BlockHeader, EncodedBlock, LoadSection, Section};
+use crate::codec::{self, Place, ValueError};
+use crate::error::StorageError;
+use crate::fork::Owned;
+
+/// The version of headers' frames and of facts.
+const VERSION: u8 = 1;
+/// Flag before a header: something of a trace may be stored elsewhere.
+const FLAG_PARTS: u8 = 1;
+
+/// What is known of the traces of a block beside their columns, in their order in the block.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub(crate) struct BlockFacts {
+    /// When each trace began, in Unix nanoseconds.
+    pub(crate) starts: Vec<u64>,
+    /// When what belongs to a whole trace last changed, in Unix nanoseconds, where that is not the
+    /// start; by trace, in order.
+    pub(crate) changed: Vec<(u32, u64)>,
+    /// Traces of which something may be stored elsewhere, in order.
+    pub(crate) parts: Vec<u32>,
+    /// Traces with an open span whose writer was gone, in order.
+    pub(crate) interrupted: Vec<u32>,
+}
+
+impl BlockFacts {
+    /// Whether a trace has an open span whose writer was gone.
+    pub(crate) fn is_interrupted(&self, trace: usize) -> bool {
+        self.interrupted.binary_search(&(trace as u32)).is_ok()
+    }
+
+    /// When what belongs to a whole trace last changed, in Unix nanoseconds.
+    pub(crate) fn changed_unix_nano(&self, trace: usize) -> u64 {
+        let changed = self
+            .changed
+            .binary_search_by_key(&(trace as u32), |(place, _)| *place);
+        match changed {
+            Ok(found) => self.changed[found].1,
+            Err(_) => self.starts.get(trace).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// A block whose header was read. It never changes, so that later snapshots use it again.
+#[derive(Debug)]
+pub(crate) struct BlockEntry {
+    pub(crate) number: u32,
+    pub(crate) header: Arc<BlockHeader>,
+    /// Whether something of one of its traces may be stored elsewhere.
+    pub(crate) has_parts: bool,
+    facts: OnceLock<Result<BlockFacts, ValueError>>,
+}
+
+/// The blocks of a file whose headers were read, by number.
+pub(crate) type KnownBlocks = Mutex<BTreeMap<u32, Arc<BlockEntry>>>;
+
+impl BlockEntry {
+    /// What is known of the traces of the block.
+    pub(crate) fn facts(
+        &self,
+        txn: &ReadTransaction,
+        path: &Path,
+    ) -> Result<&Result<BlockFacts, ValueError>, StorageError> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let facts = read_facts(txn, path, self.number)?;
+        let n_traces = self.header.summary().n_traces as usize;
+        let checked = facts.and_then(|facts| {
+            if facts.starts.len() == n_traces {
+                Ok(facts)
+            } else {
+                let reason = "the facts are about another number of traces";
+                Err(ValueError::Body { reason })
+            }
+        });
+        Ok(self.facts.get_or_init(|| checked))
+    }
+}
+
+/// A block that is ready to be stored.
+#[derive(Debug)]
+pub(crate) struct NewBlock {
+    pub(crate) encoded: EncodedBlock,
+    pub(crate) facts: BlockFacts,
+}
+
+fn header_place(block: u32) -> Place {
+    Place::new("headers", &block.to_le_bytes())
+}
+
+fn facts_place(block: u32) -> Place {
+    Place::new("facts", &block.to_le_bytes())
+}
+
+fn piece_key(block: u32, section: u32, piece: usize) -> u64 {
+    u64::from(block) << 32 | u64::from(section) << 16 | piece as u64
+}
+
+impl NewBlock {
+    /// Stores the block under a number that was not used before.
+    pub(crate) fn store(
+        &self,
+        txn: &WriteTransaction,
+        path: &Path,
+        block: u32,
+    ) -> Result<(), StorageError> {
+        let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+        let flags = u8::from(!self.facts.parts.is_empty()) * FLAG_PARTS;
+        let body = [&[flags], self.encoded.header.as_slice()].concat();
+        let header = codec::seal(VERSION, &body, header_place(block));
+        txn.open_table(HEADERS)
+            .map_err(|error| failed(error.into()))?
+            .insert(block, header.as_slice())
+            .map_err(|error| failed(error.into()))?;
+        let facts = codec::to_bincode(&self.facts);
+        let facts = codec::seal_compressed(VERSION, &facts, facts_place(block));
+        txn.open_table(FACTS)
+            .map_err(|error| failed(error.into()))?
+            .insert(block, facts.as_slice())
+            .map_err(|error| failed(error.into()))?;
+        let mut blocks = txn
+            .open_table(BLOCKS)
+            .map_err(|error| failed(error.into()))?;
+        for (section, bytes) in (0..).zip(&self.encoded.sections) {
+            for (piece, bytes) in blob::pieces(bytes).enumerate() {
+                blocks
+                    .insert(piece_key(block, section, piece), bytes)
+                    .map_err(|error| failed(error.into()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The headers of the blocks of a segment, but for those that are known.
+pub(crate) fn headers(
+    txn: &ReadTransaction,
+    path: &Path,
+    mut is_known: impl FnMut(u32) -> bool,
+    mut each: impl FnMut(u32, Result<BlockEntry, ValueError>),
+) -> Result<(), StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let Some(headers) = table(txn, path, HEADERS)? else {
+        return Ok(());
+    };
+    for row in headers.range::<u32>(..).map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        let block = key.value();
+        if !is_known(block) {
+            each(block, decode_header(block, value.value()));
+        }
+    }
+    Ok(())
+}
+
+fn decode_header(number: u32, value: &[u8]) -> Result<BlockEntry, ValueError> {
+    let body = codec::unseal(value, header_place(number), VERSION)?;
+    let (flags, header) = body
+        .split_first()
+        .ok_or(ValueError::TooShort { bytes: 0 })?;
+    let header = BlockHeader::read(header).map_err(|error| to_value_error(&error))?;
+    Ok(BlockEntry {
+        number,
+        header: Arc::new(header),
+        has_parts: flags & FLAG_PARTS != 0,
+        facts: OnceLock::new(),
+    })
+}
+
+/// What a damaged block is reported as.
+pub(crate) fn to_value_error(error: &BlockError) -> ValueError {
+    match error {
+        BlockError::NewerVersion { found, supported } => ValueError::NewerVersion {
+            found: *found,
+            supported: *supported,
+        },
+        BlockError::HeaderChecksum | BlockError::SectionChecksum { .. } => ValueError::Checksum,
+        BlockError::Malformed { what } => ValueError::Body { reason: what },
+        _ => ValueError::Body {
+            reason: "a section of the block cannot be read",
+        },
+    }
+}
+
+fn read_facts(
+    txn: &ReadTransaction,
+    path: &Path,
+    block: u32,
+) -> Result<Result<BlockFacts, ValueError>, StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let missing = Ok(Err(ValueError::MissingPiece { piece: 0 }));
+    let Some(facts) = table(txn, path, FACTS)? else {
+        return missing;
+    };
+    let Some(value) = facts.get(block).map_err(failed)? else {
+        return missing;
+    };
+    let body = codec::unseal(value.value(), facts_place(block), VERSION);
+    Ok(body.and_then(|body| codec::from_bincode(&body)))
+}
+
+/// A table that is not dropped in a forked child.
+pub(crate) type SharedTable = Arc<Owned<ReadOnlyTable<u64, &'static [u8]>>>;
+
+/// Reads the sections of one block.
+pub struct Sections {
+    table: Option<SharedTable>,
+    path: PathBuf,
+    block: u32,
+}
+
+impl std::fmt::Debug for Sections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sections")
+            .field("path", &self.path)
+            .field("block", &self.block)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Sections {
+    pub(crate) fn new(table: Option<SharedTable>, path: PathBuf, block: u32) -> Self {
+        Self { table, path, block }
+    }
+
+    fn read(&self, number: u32, length: usize) -> Result<Vec<u8>, StorageError> {
+        let failed = |error| StorageError::redb("read", &self.path, redb::Error::from(error));
+        // A damaged length does not reserve more than sections have.
+        let mut bytes = Vec::with_capacity(length.min(1 << 20));
+        let first = piece_key(self.block, number, 0);
+        let Some(table) = &self.table else {
+            return Ok(bytes);
+        };
+        for row in table.range(first..=first | 0xffff).map_err(failed)? {
+            let (_, value) = row.map_err(failed)?;
+            bytes.extend_from_slice(value.value());
+            if bytes.len() > length {
+                break; // the checksum of the section tells
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl LoadSection for Sections {
+    fn load(
+        &self,
+        number: u32,
+        section: Section,
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+        super::protected(&self.path, || self.read(number, section.length as usize))
+            .map_err(Into::into)
+    }
+}

@@ -1,0 +1,259 @@
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use redb::ReadTransaction;
+use spanlite_model::{TraceId, TraceUpdate};
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::assembly::Assembly;
+use super::damage::Damage;
+use crate::block::{BlockError, BlockReader, LoadSection as _};
+use crate::codec::ValueError;
+use crate::error::StorageError;
+use crate::fork::Owned;
+use crate::record::Record;
+use crate::segment::sealed::{self, BlockEntry, BlockFacts, KnownBlocks, Sections, SharedTable};
+use crate::segment::{BLOCKS, table};
+
+/// How many blocks of a segment stay open.
+const OPEN_BLOCKS: usize = 16;
+
+/// The blocks of one segment.
+pub(super) struct Blocks {
+    table: Option<SharedTable>,
+    entries: Vec<Arc<BlockEntry>>,
+    open: Mutex<VecDeque<(u32, Arc<BlockReader<Sections>>)>>,
+}
+
+impl Blocks {
+    /// Reads the headers of the blocks, but for those that an earlier snapshot has read.
+    pub(super) fn read(
+        txn: &ReadTransaction,
+        path: &Path,
+        known: &KnownBlocks,
+        expected: u32,
+        report: &dyn Fn(Damage),
+    ) -> Result<Self, StorageError> {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = Vec::new();
+        let mut new = Vec::new();
+        sealed::headers(
+            txn,
+            path,
+            |number| {
+                numbers.push(number);
+                known.contains_key(&number)
+            },
+            |number, entry| match entry {
+                Ok(entry) => new.push(Arc::new(entry)),
+                Err(source) => {
+                    report(Damage::value(
+                        path,
+                        "headers",
+                        &number.to_le_bytes(),
+                        source,
+                    ));
+                }
+            },
+        )?;
+        for entry in new {
+            known.insert(entry.number, entry);
+        }
+        if numbers.len() != expected as usize {
+            let reason = "the segment names another number of blocks";
+            report(Damage::value(
+                path,
+                "headers",
+                &[],
+                ValueError::Body { reason },
+            ));
+        }
+        let entries = numbers.iter().filter_map(|number| known.get(number));
+        Ok(Self {
+            entries: entries.cloned().collect(),
+            table: table(txn, path, BLOCKS)?.map(|table| Arc::new(Owned::new(table))),
+            open: Mutex::default(),
+        })
+    }
+
+    pub(super) fn entries(&self) -> &[Arc<BlockEntry>] {
+        &self.entries
+    }
+
+    /// Opens a block.
+    pub(super) fn open(
+        &self,
+        entry: &BlockEntry,
+        path: &Path,
+    ) -> Result<Arc<BlockReader<Sections>>, BlockError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, reader)) = open.iter().find(|(number, _)| *number == entry.number) {
+            return Ok(Arc::clone(reader));
+        }
+        let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
+        let reader = Arc::new(BlockReader::open(Arc::clone(&entry.header), sections)?);
+        if open.len() >= OPEN_BLOCKS {
+            open.pop_front();
+        }
+        open.push_back((entry.number, Arc::clone(&reader)));
+        Ok(reader)
+    }
+
+    /// Reads every section, and decodes every trace.
+    pub(super) fn check(
+        &self,
+        txn: &ReadTransaction,
+        path: &Path,
+        report: &dyn Fn(Damage),
+    ) -> Result<(), StorageError> {
+        for entry in &self.entries {
+            let Some(facts) = facts_of(entry, txn, path, report)? else {
+                continue;
+            };
+            if let Err(error) = self.check_block(entry, facts, path) {
+                report(damaged(entry, path, &error));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_block(
+        &self,
+        entry: &BlockEntry,
+        facts: &BlockFacts,
+        path: &Path,
+    ) -> Result<(), BlockError> {
+        let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
+        for (number, section) in (0..).zip(entry.header.sections()) {
+            let bytes = sections
+                .load(number, *section)
+                .map_err(|source| BlockError::Load {
+                    section: number,
+                    source,
+                })?;
+            if bytes.len() != section.length as usize || xxh3_64(&bytes) != section.checksum {
+                return Err(BlockError::SectionChecksum { section: number });
+            }
+        }
+        let reader = self.open(entry, path)?;
+        let decoder = reader.decoder()?;
+        for place in 0..reader.n_traces() {
+            let trace = decoder.trace(place)?;
+            let start = trace.start_time_unix_nano();
+            if !trace.spans.is_empty() && start != facts.starts.get(place).copied() {
+                return Err(BlockError::Malformed {
+                    what: "a trace begins at another time than the facts say",
+                });
+            }
+            if !entry.header.may_have_trace(trace.trace_id) {
+                return Err(BlockError::Malformed {
+                    what: "a trace is missing in the header's filter",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The places in a block where a trace stands, with when it began there.
+    pub(super) fn find(
+        &self,
+        entry: &BlockEntry,
+        facts: &BlockFacts,
+        path: &Path,
+        trace_id: TraceId,
+    ) -> Result<Vec<(usize, u64)>, BlockError> {
+        let places = self.open(entry, path)?.find(trace_id)?;
+        let start = |place: usize| facts.starts.get(place).copied().unwrap_or(0);
+        Ok(places
+            .into_iter()
+            .map(|place| (place, start(place)))
+            .collect())
+    }
+
+    /// Adds what the blocks hold of a trace.
+    pub(super) fn collect(
+        &self,
+        txn: &ReadTransaction,
+        path: &Path,
+        trace_id: TraceId,
+        assembly: &mut Assembly,
+        report: &dyn Fn(Damage),
+    ) -> Result<(), StorageError> {
+        for entry in &self.entries {
+            if !entry.header.may_have_trace(trace_id) {
+                continue;
+            }
+            let Some(facts) = facts_of(entry, txn, path, report)? else {
+                continue;
+            };
+            if let Err(error) = self.collect_block(entry, facts, path, trace_id, assembly) {
+                report(damaged(entry, path, &error));
+            }
+        }
+        Ok(())
+    }
+
+    fn collect_block(
+        &self,
+        entry: &BlockEntry,
+        facts: &BlockFacts,
+        path: &Path,
+        trace_id: TraceId,
+        assembly: &mut Assembly,
+    ) -> Result<(), BlockError> {
+        let reader = self.open(entry, path)?;
+        for place in reader.find(trace_id)? {
+            collect_place(&reader, facts, place, assembly)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds the trace at a place of a block.
+pub(super) fn collect_place(
+    reader: &BlockReader<Sections>,
+    facts: &BlockFacts,
+    place: usize,
+    assembly: &mut Assembly,
+) -> Result<(), BlockError> {
+    let trace = reader.decoder()?.trace(place)?;
+    // The writer of an open span is gone, which the nil id stands for: nobody has it.
+    let writer = facts.is_interrupted(place).then(Uuid::nil);
+    for span in trace.spans {
+        assembly.add(Record::Span(Box::new(span)), writer);
+    }
+    let time_unix_nano = facts.changed_unix_nano(place);
+    for change in trace.info.to_changes() {
+        let update = TraceUpdate {
+            trace_id: trace.trace_id,
+            time_unix_nano,
+            change,
+        };
+        assembly.add(Record::Update(update), None);
+    }
+    Ok(())
+}
+
+/// What is known of the traces of a block; nothing if that is damaged.
+pub(super) fn facts_of<'e>(
+    entry: &'e BlockEntry,
+    txn: &ReadTransaction,
+    path: &Path,
+    report: &dyn Fn(Damage),
+) -> Result<Option<&'e BlockFacts>, StorageError> {
+    match entry.facts(txn, path)? {
+        Ok(facts) => Ok(Some(facts)),
+        Err(source) => {
+            let key = entry.number.to_le_bytes();
+            report(Damage::value(path, "facts", &key, source.clone()));
+            Ok(None)
+        }
+    }
+}
+
+pub(super) fn damaged(entry: &BlockEntry, path: &Path, error: &BlockError) -> Damage {
+    let source = sealed::to_value_error(error);
+    Damage::value(path, "blocks", &entry.number.to_le_bytes(), source)
+}

@@ -1,0 +1,109 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use spanlite_model::{Trace, TraceId};
+
+use super::{SealedBlock, Snapshot, TimeRange};
+use crate::error::ReadError;
+
+/// The traces of a snapshot, newest first. Blocks are opened when their turn comes: a block whose
+/// last trace began before the one that is next has nothing to say yet.
+pub(super) struct NewestFirst<'s> {
+    snapshot: &'s Snapshot,
+    range: TimeRange,
+    /// Traces whose turn may come, with when they began.
+    ready: BinaryHeap<(u64, Reverse<TraceId>, Source)>,
+    blocks: Vec<SealedBlock<'s>>,
+    /// Blocks that are not opened yet, as places in `blocks`; the newest is last.
+    closed: Vec<usize>,
+    failure: Option<ReadError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// It has to be put together.
+    Loose,
+    /// It is whole in one block.
+    Whole { block: usize, place: usize },
+}
+
+impl<'s> NewestFirst<'s> {
+    pub(super) fn new(snapshot: &'s Snapshot, range: TimeRange) -> Self {
+        let mut this = Self {
+            snapshot,
+            range,
+            ready: BinaryHeap::new(),
+            blocks: Vec::new(),
+            closed: Vec::new(),
+            failure: None,
+        };
+        this.failure = this.begin().err();
+        this
+    }
+
+    fn begin(&mut self) -> Result<(), ReadError> {
+        self.blocks = self.snapshot.blocks()?;
+        let mut closed: Vec<usize> = (0..self.blocks.len()).collect();
+        closed.retain(|block| {
+            let summary = self.blocks[*block].header().summary();
+            summary.last_start_unix_nano >= self.range.start_unix_nano
+                && self.range.begins_before_end(summary.first_start_unix_nano)
+        });
+        // Traces without spans are loose, so the header knows of every start that matters.
+        closed.sort_by_key(|block| self.blocks[*block].last_start());
+        self.closed = closed;
+        for (trace_id, start) in self.snapshot.index()?.starts() {
+            self.push(trace_id, start, Source::Loose);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, trace_id: TraceId, start: u64, source: Source) {
+        if self.range.contains(start) {
+            self.ready.push((start, Reverse(trace_id), source));
+        }
+    }
+
+    /// Opens the blocks that may hold a trace newer than the one that is next.
+    fn open_due(&mut self) -> Result<(), ReadError> {
+        while let Some(&block) = self.closed.last() {
+            let next = self.ready.peek().map(|(start, _, _)| *start);
+            if next.is_some_and(|start| start > self.blocks[block].last_start()) {
+                return Ok(());
+            }
+            self.closed.pop();
+            let index = self.snapshot.index()?;
+            for (place, (trace_id, start)) in self.blocks[block].traces()?.into_iter().enumerate() {
+                if !index.contains(trace_id) {
+                    self.push(trace_id, start, Source::Whole { block, place });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for NewestFirst<'_> {
+    type Item = Result<Trace, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                return Some(Err(failure));
+            }
+            if let Err(error) = self.open_due() {
+                self.closed.clear();
+                self.ready.clear();
+                return Some(Err(error));
+            }
+            let (_, Reverse(trace_id), source) = self.ready.pop()?;
+            let trace = match source {
+                Source::Loose => self.snapshot.trace(trace_id),
+                Source::Whole { block, place } => self.blocks[block].trace(place),
+            };
+            if let Some(trace) = trace.transpose() {
+                return Some(trace);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use std::sync::Arc;
+
+use spanlite_model::{Trace, TraceId};
+
+use super::Snapshot;
+use super::assembly::Assembly;
+use super::segment::SegmentView;
+use crate::block::{BlockError, BlockHeader, BlockReader};
+use crate::error::{ReadError, StorageError};
+use crate::segment::protected;
+use crate::segment::sealed::{BlockEntry, Sections};
+
+/// A block of a [`Snapshot`], to be searched by its columns.
+///
+/// Not every trace in it is whole: [`Snapshot::is_loose`] tells which ones have to be put
+/// together with what is stored elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct SealedBlock<'s> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) segment: &'s SegmentView,
+    pub(super) entry: &'s BlockEntry,
+}
+
+impl<'s> SealedBlock<'s> {
+    /// The header: what is known without opening the block.
+    pub fn header(&self) -> &'s BlockHeader {
+        &self.entry.header
+    }
+
+    /// No trace in the block began later, but for those that are loose.
+    pub(super) fn last_start(&self) -> u64 {
+        self.header().summary().last_start_unix_nano
+    }
+
+    /// Opens the block. The last few blocks of a snapshot stay open.
+    pub fn reader(&self) -> Result<Arc<BlockReader<Sections>>, BlockError> {
+        self.segment.open_block(self.entry)
+    }
+
+    /// Reports that the block cannot be read, so that [`Snapshot::damage`] tells of it.
+    pub fn report(&self, error: &BlockError) {
+        let damage = super::blocks::damaged(self.entry, self.segment.path(), error);
+        self.snapshot.report(damage);
+    }
+
+    /// The traces with when they began; none if the block is damaged, which is reported.
+    pub fn traces(&self) -> Result<Vec<(TraceId, u64)>, ReadError> {
+        let path = self.segment.path();
+        let read = || {
+            let Some(facts) = self
+                .segment
+                .facts(self.entry, &|damage| self.snapshot.report(damage))?
+            else {
+                return Ok(Vec::new());
+            };
+            let reader = match self.reader() {
+                Ok(reader) => reader,
+                Err(error) => {
+                    self.report(&error);
+                    return Ok(Vec::new());
+                }
+            };
+            match reader.trace_ids() {
+                Ok(ids) => {
+                    let ids = ids.iter().map(|id| TraceId::from_bytes(*id));
+                    Ok(ids.zip(facts.starts.iter().copied()).collect())
+                }
+                Err(error) => {
+                    self.report(&error);
+                    Ok(Vec::new())
+                }
+            }
+        };
+        self.or_damage(protected(path, read))
+    }
+
+    /// The trace at a place of the block, as the block has it; nothing if that is damaged, which
+    /// is reported.
+    pub fn trace(&self, place: usize) -> Result<Option<Trace>, ReadError> {
+        let read = || {
+            let report = |damage| self.snapshot.report(damage);
+            let Some(facts) = self.segment.facts(self.entry, &report)? else {
+                return Ok(None);
+            };
+            let mut assembly = None;
+            let read = self.reader().and_then(|reader| {
+                let mut found = Assembly::new(trace_id_at(&reader, place)?);
+                super::blocks::collect_place(&reader, facts, place, &mut found)?;
+                assembly = Some(found);
+                Ok(())
+            });
+            if let Err(error) = read {
+                self.report(&error);
+            }
+            Ok(assembly.map(|assembly| assembly.finish(|_writer| false)))
+        };
+        self.or_damage(protected(self.segment.path(), read))
+    }
+
+    /// What is damaged beyond reading is reported and left out.
+    fn or_damage<T: Default>(&self, read: Result<T, StorageError>) -> Result<T, ReadError> {
+        match read {
+            Err(error @ StorageError::Damaged { .. }) => {
+                let path = self.segment.path().to_owned();
+                self.snapshot.report(super::Damage::file(path, error));
+                Ok(T::default())
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+fn trace_id_at(reader: &BlockReader<Sections>, place: usize) -> Result<TraceId, BlockError> {
+    let id = reader.trace_ids()?.get(place).copied();
+    id.map(TraceId::from_bytes).ok_or(BlockError::Malformed {
+        what: "there is no such trace",
+    })
+}
