@@ -84,7 +84,9 @@ fn play() {
     let number = variable(NUMBER).unwrap().parse().unwrap();
     let options = OpenOptions {
         commit_interval: Duration::from_millis(5),
-        segment_bytes: 2 << 20,
+        // So little that blocks are made and segments begun while the process runs.
+        segment_bytes: 600_000,
+        seal_spans: 40,
         ..OpenOptions::default()
     };
     let store = Store::open(&path, options).unwrap();
@@ -100,17 +102,18 @@ fn play() {
     }
 }
 
-/// Appends traces of three spans until it is killed, and says each number once it is flushed.
+/// Appends traces of three spans until it is killed, and says each number once it is appended:
+/// what an append has returned for survives a kill, flushed or not.
 fn append_for_ever(store: &Store, first: u64) {
     let lane = store.lane().unwrap();
     for number in first.. {
         for one in 1..=3 {
             append(&lane, &span(number, one));
         }
-        if number % 5 == 0 {
+        if number % 50 == 0 {
             store.flush().unwrap();
-            say(number);
         }
+        say(number);
     }
 }
 
