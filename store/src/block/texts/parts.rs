@@ -89,6 +89,11 @@ impl TraceTexts {
         Ok(texts)
     }
 
+    /// How many distinct values the trace has.
+    pub(in super::super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// The length of a value in bytes.
     pub(in super::super) fn value_length(&self, value: usize) -> Option<u64> {
         self.values.get(value).map(|(_, length)| *length)
