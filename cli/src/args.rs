@@ -31,7 +31,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, short = 's', global = true, value_name = "PATH")]
     pub(crate) store: Option<PathBuf>,
     /// Form of the output
-    #[arg(long, short = 'f', global = true, value_enum, value_name = "FORMAT")]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
     /// Short for --format json
     #[arg(long, global = true, conflicts_with = "format")]
@@ -97,6 +97,10 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show everything of one span
     Span(SpanArgs),
+    /// Compare two traces: totals, the first divergence, the aligned tree
+    Diff(DiffArgs),
+    /// Show spans as they begin and end, in every program that writes
+    Tail(TailArgs),
     /// Count spans by fields: errors, durations, tokens, cost
     Stats(StatsArgs),
     /// List the values of a field with how often they come
@@ -116,6 +120,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Write traces to files
     Export(ExportArgs),
+    /// Fill a store with made-up traces, to try things out
+    Generate(GenerateArgs),
     /// Say what the store holds and how it is
     Info,
     /// Show the settings and where each came from
@@ -160,6 +166,12 @@ pub(crate) struct ShowArgs {
     /// Show this many levels of the tree
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) depth: Option<u32>,
+    /// Show inputs and outputs too; of model calls the messages that are new
+    #[arg(long)]
+    pub(crate) io: bool,
+    /// With --io: show known messages and long texts whole
+    #[arg(long, requires = "io")]
+    pub(crate) full: bool,
     /// Number repeated names: `name_1`, `name_2`
     #[arg(long)]
     pub(crate) number_repeats: bool,
@@ -173,6 +185,42 @@ pub(crate) struct SpanArgs {
     /// Show payloads whole
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The first trace
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+    /// The second trace
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+    /// Show how inputs and outputs differ
+    #[arg(long)]
+    pub(crate) io: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Go on until interrupted
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
+    /// How many lines of what happened before are shown
+    #[arg(long, short = 'n', value_name = "N", default_value = "10")]
+    pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// How many traces
+    #[arg(long, short = 'n', value_name = "N", default_value = "100")]
+    pub(crate) traces: u64,
+    /// The same seed makes the same traces
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+    /// Their shape: mixed, chat, tool-agent, coding-agent and others
+    #[arg(long, value_name = "PROFILE", default_value = "mixed")]
+    pub(crate) profile: spanlite_generate::Profile,
 }
 
 /// Which spans are counted.

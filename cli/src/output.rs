@@ -79,6 +79,20 @@ impl<'s> Output<'s> {
         Sheet::new(sink.writer(), &settings.look)
     }
 
+    /// Where lines for people go one by one, as they come.
+    pub(crate) fn plain_sheet(&mut self) -> Sheet<'_> {
+        let look = &self.settings.look;
+        Sheet::new(self.sink.get_or_insert_with(Sink::stdout).writer(), look)
+    }
+
+    /// Sends out what was written so far.
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        if let Some(sink) = &mut self.sink {
+            sink.writer().flush()?;
+        }
+        Ok(())
+    }
+
     /// How JSON is written: laid out and escaped for a terminal, as it is for a pipe.
     pub(crate) fn json_style(&self) -> JsonStyle {
         JsonStyle {

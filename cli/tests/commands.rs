@@ -104,7 +104,7 @@ impl Place {
                 0 => out.push_str(piece),
                 _ if hex == 32 => {
                     out.push_str("a-ID");
-                    out.push_str(&piece[32..]);
+                    out.push_str(piece.split_at(32).1);
                 }
                 _ => {
                     out.push_str("a-");
@@ -150,11 +150,11 @@ fn traces_are_listed_at_every_width() {
     insta::assert_snapshot!("list_csv", place.transcript(&["list", "--format", "csv"]));
     insta::assert_snapshot!(
         "list_md",
-        place.transcript(&["list", "-f", "md", "-n", "1"])
+        place.transcript(&["list", "--format", "md", "-n", "1"])
     );
     assert_eq!(
         place
-            .run(&["list", "-f", "ndjson", "-q"])
+            .run(&["list", "--format", "ndjson", "-q"])
             .stdout
             .lines()
             .count(),
@@ -175,12 +175,58 @@ fn a_trace_is_shown() {
         "tr-9f31c2ab000000000000000000000001"
     );
     assert_eq!(document["data"]["spans"].as_array().map(Vec::len), Some(11));
-    insta::assert_snapshot!(place.transcript(&["show", "@", "-f", "csv"]), @r#"
+    insta::assert_snapshot!(place.transcript(&["show", "@", "--format", "csv"]), @r#"
     --- stderr
     error: `show` has no form csv
       it has tree, json and ndjson
     --- exit 2
     "#);
+}
+
+#[test]
+fn the_messages_of_a_trace_are_shown() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!("show_io", place.transcript(&["show", "@", "--io"]));
+    let full = place.run(&["show", "@", "--io", "--full"]).stdout;
+    assert_eq!(full.matches("You help customers.").count(), 2);
+}
+
+#[test]
+fn two_traces_are_compared() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!("diff", place.transcript(&["diff", "@-2", "@"]));
+    insta::assert_snapshot!("diff_io", place.transcript(&["diff", "@-2", "@", "--io"]));
+    insta::assert_snapshot!("diff_same", place.transcript(&["diff", "@-2", "@-2"]));
+    let json = place.run(&["diff", "@-2", "@", "--json"]).stdout;
+    let diff: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(diff["first_divergence"], 0);
+    assert_eq!(diff["spans"][2]["mark"], "changed");
+}
+
+#[test]
+fn the_newest_happenings_are_shown() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!("tail", place.transcript(&["tail", "-n", "6"]));
+    let ended = place.run(&["tail", "-n", "6", "--format", "ndjson"]).stdout;
+    assert_eq!(ended.lines().count(), 5);
+}
+
+#[test]
+fn made_up_traces_are_always_the_same() {
+    let place = Place::empty();
+    let args = [
+        "generate",
+        "-n",
+        "3",
+        "--seed",
+        "7",
+        "--profile",
+        "tool-agent",
+    ];
+    assert_eq!(place.run(&args).code, 0);
+    let first = place.run(&["list", "--json"]).stdout;
+    assert_eq!(place.run(&args).code, 0);
+    assert_eq!(place.run(&["list", "--json"]).stdout, first);
 }
 
 #[test]
@@ -271,7 +317,7 @@ fn what_cannot_be_imported_is_named_and_nothing_of_it_is_taken() {
     let place = Place::empty();
     let whole = std::fs::read_to_string(AGENTS).unwrap();
     std::fs::create_dir_all(place.path("files/below")).unwrap();
-    place.write("files/broken.json", &whole[..whole.len() / 2]);
+    place.write("files/broken.json", whole.split_at(whole.len() / 2).0);
     place.write("files/empty.json", "");
     place.write("files/notes.txt", "just a text");
     place.write("files/below/good.json", &whole);

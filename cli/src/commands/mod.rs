@@ -1,7 +1,9 @@
 //! One module per command, each a function of settled values.
 
 mod config;
+mod diff;
 mod export;
+mod generate;
 mod help;
 mod import;
 mod info;
@@ -10,6 +12,7 @@ mod list;
 mod show;
 mod span;
 mod stats;
+mod tail;
 mod verify;
 
 use crate::args::Command;
@@ -22,6 +25,9 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::List(args) => list::run(args, session),
         Command::Show(args) => show::run(args, session),
         Command::Span(args) => span::run(args, session),
+        Command::Diff(args) => diff::run(args, session),
+        Command::Tail(args) => tail::run(args, session),
+        Command::Generate(args) => generate::run(args, session),
         Command::Stats(args) => stats::stats(args, session),
         Command::Values(args) => stats::values(args, session),
         Command::Sessions(args) => stats::sessions(args, session),

@@ -1,6 +1,6 @@
 use crate::args::{Format, ShowArgs};
 use crate::error::{CliError, Outcome};
-use crate::render::{Fold, ShowOptions, error_origins, json, show};
+use crate::render::{Fold, ShowOptions, conversation, error_origins, json, show};
 use crate::session::{Session, find_trace, id_digits};
 
 /// Shows one trace.
@@ -36,6 +36,11 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome,
         id_digits,
     };
     show(&mut session.out.sheet(), &trace, options)?;
+    if args.io {
+        let mut sheet = session.out.sheet();
+        sheet.blank()?;
+        conversation(&mut sheet, &trace, args.full)?;
+    }
     let id: String = trace.trace_id.to_hex().chars().take(id_digits).collect();
     let origins = error_origins(&trace, &trace.forest());
     if let Some(span) = origins.first().copied().or_else(|| trace.root()) {

@@ -40,6 +40,9 @@ pub(crate) enum Role {
     Key,
     Text,
     Number,
+    Added,
+    Removed,
+    Changed,
     Model,
     Tool,
     Agent,
@@ -55,10 +58,11 @@ impl Role {
             Self::Dim => "2",
             Self::Heading => "1;2",
             Self::Id | Self::Lookup => "36",
-            Self::Ok | Self::Text => "32",
+            Self::Ok | Self::Added | Self::Text => "32",
             Self::Error => "1;31",
+            Self::Removed => "31",
             Self::Running | Self::Key | Self::Tool => "34",
-            Self::Interrupted | Self::Warning => "33",
+            Self::Interrupted | Self::Warning | Self::Changed => "33",
             Self::Number => "35",
             Self::Model => "32;1",
             Self::Agent => "35;1",
@@ -99,6 +103,11 @@ impl Look {
     /// The time of day, `14:02:11`.
     pub(crate) fn time_of_day(&self, unix_nano: u64) -> String {
         self.format_time(unix_nano, "%H:%M:%S")
+    }
+
+    /// The time of day with milliseconds, `14:02:11.120`.
+    pub(crate) fn time_of_day_millis(&self, unix_nano: u64) -> String {
+        self.format_time(unix_nano, "%H:%M:%S%.3f")
     }
 
     /// Month, day and time, `08-12 21:18:08`.

@@ -5,11 +5,13 @@
 
 mod bars;
 mod critical;
+mod diff;
 pub(crate) mod json;
 mod json_view;
 mod line;
 mod listing;
 mod look;
+mod messages;
 mod node;
 mod outline;
 #[cfg(test)]
@@ -22,12 +24,14 @@ mod trace_row;
 pub(crate) mod units;
 
 pub(crate) use bars::sparkline;
+pub(crate) use diff::TraceDiff;
 pub(crate) use json_view::JsonFold;
 pub(crate) use line::{Line, Sheet};
 pub(crate) use listing::{Column, Listing};
 pub(crate) use look::{Look, Role, Zone};
+pub(crate) use messages::conversation;
 pub(crate) use node::{Node, object};
 pub(crate) use outline::Fold;
-pub(crate) use show::{ShowOptions, error_origins, show, tokens};
+pub(crate) use show::{ShowOptions, error_origins, error_text, show, tokens};
 pub(crate) use span::{span_item, span_page};
 pub(crate) use trace_row::trace_list;

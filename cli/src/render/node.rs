@@ -32,6 +32,22 @@ impl Node {
         }
     }
 
+    /// The text, if this is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, if this is a list.
+    pub(crate) fn as_list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// Compact JSON text.
     pub(crate) fn to_text(&self) -> String {
         // Writing into memory cannot fail.

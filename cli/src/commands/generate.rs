@@ -1,0 +1,38 @@
+use spanlite_generate::Workload;
+
+use crate::args::GenerateArgs;
+use crate::error::{CliError, Outcome};
+use crate::progress::Progress;
+use crate::render::{Line, Role, units};
+use crate::session::Session;
+
+/// Traces that are stored together.
+const BATCH: usize = 256;
+
+/// Fills a store with made-up traces.
+pub(super) fn run(args: &GenerateArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store_to_write(true)?;
+    let settings = session.settings;
+    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut traces = Workload::new(args.profile, args.seed, args.traces).into_iter();
+    let (mut count, mut spans) = (0_u64, 0_u64);
+    loop {
+        let batch: Vec<_> = traces.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
+        let report = store.write(&batch)?;
+        count += report.traces;
+        spans += report.spans;
+        progress.tell(|| units::plural(count, "trace"));
+    }
+    drop(progress);
+    store.close()?;
+    let text = format!(
+        "{}, {}",
+        units::plural(count, "trace"),
+        units::plural(spans, "span")
+    );
+    session.out.remark(Line::of(Role::Plain, &text));
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,502 @@
+use std::io;
+
+use similar::{Algorithm, ChangeTag, DiffOp, TextDiff, capture_diff_slices};
+use spanlite_model::{Span, SpanType, Trace};
+
+use super::line::{Align, Line, Sheet};
+use super::look::Role;
+use super::node::{Node, object};
+use super::show::{error_text, tokens};
+use super::summary::TraceSummary;
+use super::units;
+
+/// A pair of equal spans is marked when one lasted this many times as long as the other ...
+const SLOWER_TIMES: f64 = 1.5;
+/// ... and at least this much longer.
+const SLOWER_NANOS: u64 = 50_000_000;
+/// Lines of a payload's difference that are shown.
+const TEXT_LINES: usize = 40;
+
+/// Two traces side by side.
+pub(crate) struct TraceDiff<'t> {
+    a: &'t Trace,
+    b: &'t Trace,
+    rows: Vec<Pair<'t>>,
+}
+
+/// Spans of both traces that stand for each other, or one without a partner.
+struct Pair<'t> {
+    depth: u32,
+    leaf: bool,
+    a: Option<&'t Span>,
+    b: Option<&'t Span>,
+}
+
+/// How a pair compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Same,
+    Changed,
+    Removed,
+    Added,
+}
+
+impl Pair<'_> {
+    fn mark(&self) -> Mark {
+        match (self.a, self.b) {
+            (Some(a), Some(b)) if is_changed(a, b) => Mark::Changed,
+            (Some(_), Some(_)) => Mark::Same,
+            (Some(_), None) => Mark::Removed,
+            (None, _) => Mark::Added,
+        }
+    }
+
+    fn span(&self) -> Option<&Span> {
+        self.b.or(self.a)
+    }
+
+    /// Whether the two runs part here. How a span with others below it ends follows from those;
+    /// what goes into it does not.
+    fn diverges(&self) -> bool {
+        match (self.a, self.b) {
+            (Some(a), Some(b)) if !self.leaf => a.inputs != b.inputs,
+            _ => self.mark() != Mark::Same,
+        }
+    }
+}
+
+fn is_changed(a: &Span, b: &Span) -> bool {
+    let (short, long) = match (a.duration_nanos(), b.duration_nanos()) {
+        (Some(a), Some(b)) => (a.min(b), a.max(b)),
+        (a, b) => return a != b,
+    };
+    let slower = long as f64 > short as f64 * SLOWER_TIMES && long - short > SLOWER_NANOS;
+    let payloads = a.inputs != b.inputs || a.outputs != b.outputs;
+    slower || payloads || a.is_error() != b.is_error()
+}
+
+/// What makes two spans the same step of two runs. The depth does not count: a step that moved
+/// below a new one is still the same.
+type Key<'t> = (&'t SpanType, &'t str);
+
+/// The keys, spans and depths of a trace in pre-order, and which spans have nothing below them.
+struct Flat<'t> {
+    keys: Vec<Key<'t>>,
+    spans: Vec<&'t Span>,
+    depths: Vec<u32>,
+    leaves: Vec<bool>,
+}
+
+fn flat(trace: &Trace) -> Flat<'_> {
+    let forest = trace.forest();
+    let nodes = forest.nodes();
+    let spans: Vec<&Span> = nodes.iter().map(|node| &trace.spans[node.span]).collect();
+    Flat {
+        keys: spans
+            .iter()
+            .map(|span| (&span.span_type, span.name.as_str()))
+            .collect(),
+        spans,
+        depths: nodes.iter().map(|node| node.depth).collect(),
+        leaves: (1..)
+            .zip(nodes)
+            .map(|(next, node)| node.end == next)
+            .collect(),
+    }
+}
+
+impl<'t> TraceDiff<'t> {
+    /// Aligns the spans of two traces, in pre-order, by type and name.
+    pub(crate) fn of(a: &'t Trace, b: &'t Trace) -> Self {
+        let (a_flat, b_flat) = (flat(a), flat(b));
+        let mut rows = Vec::new();
+        let a_side = |at: usize| (a_flat.depths[at], a_flat.leaves[at], Some(a_flat.spans[at]));
+        let b_side = |at: usize| (b_flat.depths[at], b_flat.leaves[at], Some(b_flat.spans[at]));
+        for op in capture_diff_slices(Algorithm::Myers, &a_flat.keys, &b_flat.keys) {
+            let (a_range, b_range) = (op.old_range(), op.new_range());
+            if let DiffOp::Equal { .. } = op {
+                rows.extend(a_range.zip(b_range).map(|(a, b)| {
+                    let ((_, a_leaf, a), (depth, b_leaf, b)) = (a_side(a), b_side(b));
+                    let leaf = a_leaf && b_leaf;
+                    Pair { depth, leaf, a, b }
+                }));
+                continue;
+            }
+            rows.extend(a_range.map(|a| {
+                let (depth, leaf, a) = a_side(a);
+                Pair {
+                    depth,
+                    leaf,
+                    a,
+                    b: None,
+                }
+            }));
+            rows.extend(b_range.map(|b| {
+                let (depth, leaf, b) = b_side(b);
+                Pair {
+                    depth,
+                    leaf,
+                    a: None,
+                    b,
+                }
+            }));
+        }
+        Self { a, b, rows }
+    }
+
+    /// Writes totals, the first difference and the aligned tree; with `io` also how payloads
+    /// differ.
+    pub(crate) fn write(&self, sheet: &mut Sheet<'_>, io: bool, digits: usize) -> io::Result<()> {
+        self.totals(sheet, digits)?;
+        sheet.blank()?;
+        match self.rows.iter().find(|pair| pair.diverges()) {
+            None => sheet.text(Role::Ok, "no difference in spans, payloads or errors")?,
+            Some(pair) => {
+                let mut line = Line::of(Role::Dim, "first divergence: ");
+                line.append(divergence(pair));
+                sheet.line(&line)?;
+            }
+        }
+        for (pair, times) in folded(&self.rows) {
+            row(sheet, pair, times)?;
+            if io && let (Mark::Changed, Some(a), Some(b)) = (pair.mark(), pair.a, pair.b) {
+                payload_diffs(sheet, a, b)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn totals(&self, sheet: &mut Sheet<'_>, digits: usize) -> io::Result<()> {
+        let (a, b) = (TraceSummary::of(self.a), TraceSummary::of(self.b));
+        let id = |trace: &Trace| {
+            trace
+                .trace_id
+                .to_hex()
+                .chars()
+                .take(digits)
+                .collect::<String>()
+        };
+        let mut header = Line::new();
+        let columns = (digits + 2).max(10);
+        header
+            .pad(14)
+            .cell(
+                Role::Heading,
+                &format!("A {}", id(self.a)),
+                columns,
+                Align::Right,
+            )
+            .pad(2)
+            .cell(
+                Role::Heading,
+                &format!("B {}", id(self.b)),
+                columns,
+                Align::Right,
+            )
+            .pad(2)
+            .cell(Role::Heading, "Δ", 8, Align::Right);
+        sheet.line(&header)?;
+        for total in rows(self, &a, &b) {
+            if total.a.is_none() && total.b.is_none() {
+                continue;
+            }
+            let (delta, sign) = total.delta();
+            let mut line = Line::new();
+            line.cell(Role::Plain, total.name, 14, Align::Left)
+                .cell(Role::Plain, &total.shown.0, columns, Align::Right)
+                .pad(2)
+                .cell(Role::Plain, &total.shown.1, columns, Align::Right)
+                .pad(2)
+                .cell(Role::Strong, &delta, 8, Align::Right)
+                .pad(1)
+                .text(Role::Changed, sign);
+            sheet.line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// The comparison as machines get it.
+    pub(crate) fn item(&self) -> Node {
+        let total = |trace: &Trace| {
+            let summary = TraceSummary::of(trace);
+            super::trace_row::trace_item(trace, &summary)
+        };
+        let rows = self.rows.iter().map(|pair| {
+            let id = |span: Option<&Span>| span.map(|span| span.span_id.to_string()).into();
+            let nanos = |span: Option<&Span>| span.and_then(Span::duration_nanos).into();
+            object([
+                ("mark", pair.mark().as_str().into()),
+                ("depth", u64::from(pair.depth).into()),
+                ("name", pair.span().map(|span| span.name.as_str()).into()),
+                (
+                    "type",
+                    pair.span().map(|span| span.span_type.as_str()).into(),
+                ),
+                ("a_span_id", id(pair.a)),
+                ("b_span_id", id(pair.b)),
+                ("a_duration_ns", nanos(pair.a)),
+                ("b_duration_ns", nanos(pair.b)),
+            ])
+        });
+        let first = self.rows.iter().position(Pair::diverges);
+        object([
+            ("a", total(self.a)),
+            ("b", total(self.b)),
+            ("first_divergence", first.into()),
+            ("spans", Node::List(rows.collect())),
+        ])
+    }
+}
+
+struct Total {
+    name: &'static str,
+    a: Option<f64>,
+    b: Option<f64>,
+    shown: (String, String),
+}
+
+/// The rows of the totals.
+fn rows(diff: &TraceDiff<'_>, a: &TraceSummary, b: &TraceSummary) -> [Total; 7] {
+    let (a_nanos, b_nanos) = (diff.a.duration_nanos(), diff.b.duration_nanos());
+    [
+        Total::count("duration", (a_nanos, b_nanos), units::duration),
+        Total::count("spans", (a.n_spans, b.n_spans), units::count),
+        Total::count("errors", (a.n_errors, b.n_errors), units::count),
+        Total::count(
+            "llm calls",
+            (a.n_model_calls, b.n_model_calls),
+            units::count,
+        ),
+        Total::tokens("tokens in", a.usage.input_tokens, b.usage.input_tokens),
+        Total::tokens("tokens out", a.usage.output_tokens, b.usage.output_tokens),
+        Total {
+            name: "cost",
+            a: a.cost.total_cost,
+            b: b.cost.total_cost,
+            shown: (
+                a.cost.total_cost.map(units::dollars).unwrap_or_default(),
+                b.cost.total_cost.map(units::dollars).unwrap_or_default(),
+            ),
+        },
+    ]
+}
+
+impl Total {
+    fn count(name: &'static str, (a, b): (u64, u64), show: fn(u64) -> String) -> Self {
+        Self {
+            name,
+            a: Some(a as f64),
+            b: Some(b as f64),
+            shown: (show(a), show(b)),
+        }
+    }
+
+    fn tokens(name: &'static str, a: Option<u64>, b: Option<u64>) -> Self {
+        let shown = |count: Option<u64>| count.map(units::short_count).unwrap_or_default();
+        Self {
+            name,
+            a: a.map(|a| a as f64),
+            b: b.map(|b| b as f64),
+            shown: (shown(a), shown(b)),
+        }
+    }
+
+    /// How much more B is, and its sign.
+    fn delta(&self) -> (String, &'static str) {
+        let (Some(a), Some(b)) = (self.a, self.b) else {
+            return ("–".to_owned(), "");
+        };
+        let sign = match b.total_cmp(&a) {
+            std::cmp::Ordering::Greater => "▲",
+            std::cmp::Ordering::Equal => return ("=".to_owned(), ""),
+            std::cmp::Ordering::Less => "▼",
+        };
+        let small = a.abs() < 20.0 && b.abs() < 20.0 && a.fract() == 0.0 && b.fract() == 0.0;
+        let text = if small || a == 0.0 {
+            format!("{:+}", b - a)
+        } else if b / a >= 10.0 {
+            format!("×{:.0}", b / a)
+        } else {
+            format!("{:+.0}%", (b / a - 1.0) * 100.0)
+        };
+        (text, sign)
+    }
+}
+
+impl Mark {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Changed => "changed",
+            Self::Removed => "removed",
+            Self::Added => "added",
+        }
+    }
+
+    fn sign(self) -> (Role, &'static str) {
+        match self {
+            Self::Same => (Role::Dim, "= "),
+            Self::Changed => (Role::Changed, "~ "),
+            Self::Removed => (Role::Removed, "- "),
+            Self::Added => (Role::Added, "+ "),
+        }
+    }
+}
+
+/// Neighbours of one mark, depth, type and name as one row.
+fn folded<'p, 't>(rows: &'p [Pair<'t>]) -> Vec<(&'p Pair<'t>, usize)> {
+    let mut folded: Vec<(&Pair<'_>, usize)> = Vec::new();
+    for pair in rows {
+        match folded.last_mut() {
+            Some((last, times)) if is_like(last, pair) => *times += 1,
+            _ => folded.push((pair, 1)),
+        }
+    }
+    folded
+}
+
+fn is_like(a: &Pair<'_>, b: &Pair<'_>) -> bool {
+    let key = |pair: &Pair<'_>| {
+        let span = pair.span();
+        span.map(|span| (span.name.clone(), span.span_type.clone(), span.is_error()))
+    };
+    let lonely = !matches!(a.mark(), Mark::Changed);
+    lonely && a.mark() == b.mark() && a.depth == b.depth && key(a) == key(b)
+}
+
+fn label(span: &Span) -> Line {
+    let mut line = Line::new();
+    if span.span_type != SpanType::Unknown {
+        line.text(Role::of_type(&span.span_type), span.span_type.as_str())
+            .pad(1);
+    }
+    let role = if span.is_error() {
+        Role::Error
+    } else {
+        Role::Plain
+    };
+    line.fitted(role, &span.name, 40);
+    line
+}
+
+fn divergence(pair: &Pair<'_>) -> Line {
+    let mut line = pair.span().map(label).unwrap_or_default();
+    let what = match (pair.a, pair.b) {
+        (Some(_), None) => "only in A".to_owned(),
+        (None, _) => "only in B".to_owned(),
+        (Some(a), Some(b)) if a.inputs != b.inputs => "its inputs differ".to_owned(),
+        (Some(a), Some(b)) if a.is_error() != b.is_error() => {
+            let (which, failed) = if b.is_error() { ("B", b) } else { ("A", a) };
+            format!("failed in {which}: {}", error_text(failed))
+        }
+        (Some(a), Some(b)) if a.outputs != b.outputs => "its outputs differ".to_owned(),
+        (Some(_), Some(_)) => "its duration differs".to_owned(),
+    };
+    line.text(Role::Dim, ", ").text(Role::Plain, &what);
+    line
+}
+
+fn row(sheet: &mut Sheet<'_>, pair: &Pair<'_>, times: usize) -> io::Result<()> {
+    let Some(span) = pair.span() else {
+        return Ok(());
+    };
+    let (role, sign) = pair.mark().sign();
+    let mut line = Line::new();
+    line.pad(2).sign(role, sign);
+    line.pad(2 * pair.depth.min(12) as usize)
+        .append(label(span));
+    if times > 1 {
+        line.text(Role::Dim, &format!(" ×{times}"));
+    }
+    line.pad_to((sheet.look.width / 2).min(48));
+    let duration = |span: Option<&Span>| {
+        span.and_then(Span::duration_nanos)
+            .map(units::duration)
+            .unwrap_or_default()
+    };
+    line.cell(Role::Plain, &duration(pair.a), 8, Align::Right);
+    line.sign(
+        Role::Dim,
+        if pair.a.is_some() && pair.b.is_some() {
+            " → "
+        } else {
+            "   "
+        },
+    );
+    line.cell(Role::Plain, &duration(pair.b), 8, Align::Right);
+    if let (Mark::Changed, Some(a), Some(b)) = (pair.mark(), pair.a, pair.b) {
+        let usage = |span| tokens(spanlite_model::TokenUsage::of(span), units::short_count);
+        let (before, after) = (usage(a), usage(b));
+        if before != after {
+            let side = |tokens: Option<String>| tokens.unwrap_or_else(|| "–".to_owned());
+            let text = format!("  {} ⇒ {}", side(before), side(after));
+            line.text(Role::Plain, &text);
+        }
+    }
+    if span.is_error() {
+        let rest = sheet.look.width.saturating_sub(line.width() + 4);
+        line.text(Role::Error, "  ✗ ")
+            .fitted(Role::Error, &error_text(span), rest);
+    }
+    sheet.line(&line)
+}
+
+/// How the inputs and outputs of two spans differ, line by line.
+fn payload_diffs(sheet: &mut Sheet<'_>, a: &Span, b: &Span) -> io::Result<()> {
+    let pairs = [
+        ("inputs", &a.inputs, &b.inputs),
+        ("outputs", &a.outputs, &b.outputs),
+    ];
+    for (name, a, b) in pairs {
+        if a == b {
+            continue;
+        }
+        let text =
+            |json: &Option<spanlite_model::Json>| json.as_ref().map_or_else(String::new, laid_out);
+        let (a, b) = (text(a), text(b));
+        let mut heading = Line::new();
+        heading.pad(6).text(Role::Heading, name);
+        sheet.line(&heading)?;
+        let diff = TextDiff::from_lines(&a, &b);
+        let mut shown = 0;
+        for hunk in diff.unified_diff().context_radius(1).iter_hunks() {
+            for change in hunk.iter_changes() {
+                if shown == TEXT_LINES {
+                    let mut line = Line::new();
+                    line.pad(6).text(Role::Dim, "… more");
+                    sheet.line(&line)?;
+                    break;
+                }
+                shown += 1;
+                let (role, sign) = match change.tag() {
+                    ChangeTag::Equal => (Role::Dim, "  "),
+                    ChangeTag::Delete => (Role::Removed, "- "),
+                    ChangeTag::Insert => (Role::Added, "+ "),
+                };
+                let mut line = Line::new();
+                let rest = sheet.look.width.saturating_sub(8);
+                line.pad(6)
+                    .sign(role, sign)
+                    .fitted(role, change.value().trim_end(), rest);
+                sheet.line(&line)?;
+            }
+            if shown == TEXT_LINES {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A payload in lines: objects a key a line, texts as they are.
+fn laid_out(json: &spanlite_model::Json) -> String {
+    if let Some(text) = json.as_str() {
+        return text.into_owned();
+    }
+    let node = Node::parse(json.as_text());
+    let pretty = node.and_then(|node| serde_json::to_string_pretty(&node).ok());
+    pretty.map_or_else(
+        || json.as_text().to_owned(),
+        |text| text.replace("\\n", "\n"),
+    )
+}
