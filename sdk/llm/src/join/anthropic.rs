@@ -1,0 +1,121 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Object, Step, append, place};
+
+/// A message of Anthropic's interface from its events.
+#[derive(Debug, Default)]
+pub(crate) struct Message {
+    head: Object,
+    blocks: BTreeMap<u64, Block>,
+}
+
+#[derive(Debug, Default)]
+struct Block {
+    fields: Object,
+    /// The input of a tool, which comes as pieces of JSON text.
+    input: String,
+}
+
+impl Message {
+    pub(super) fn add(&mut self, mut event: Object) -> Step {
+        let kind = match event.remove("type") {
+            Some(Value::String(kind)) => kind,
+            _ => String::new(),
+        };
+        match kind.as_str() {
+            "message_start" => {
+                if let Some(Value::Object(message)) = event.remove("message") {
+                    self.head = message;
+                    self.head.remove("content");
+                }
+            }
+            "content_block_start" => {
+                if let (Some(place), Some(Value::Object(fields))) =
+                    (place(&event), event.remove("content_block"))
+                {
+                    self.blocks.entry(place).or_default().fields = fields;
+                }
+            }
+            "content_block_delta" => {
+                if let (Some(place), Some(Value::Object(delta))) =
+                    (place(&event), event.remove("delta"))
+                {
+                    self.blocks.entry(place).or_default().add(&delta);
+                    return Step {
+                        content: true,
+                        last: false,
+                    };
+                }
+            }
+            "message_delta" => {
+                if let Some(Value::Object(delta)) = event.remove("delta") {
+                    self.head.extend(delta);
+                }
+                if let Some(Value::Object(usage)) = event.remove("usage") {
+                    let known = self.head.entry("usage").or_insert_with(|| json!({}));
+                    if let Value::Object(known) = known {
+                        known.extend(usage.into_iter().filter(|(_, value)| !value.is_null()));
+                    }
+                }
+            }
+            "message_stop" => {
+                return Step {
+                    content: false,
+                    last: true,
+                };
+            }
+            "error" => {
+                if let Some(error) = event.remove("error") {
+                    self.head.insert("error".to_owned(), error);
+                }
+                return Step {
+                    content: false,
+                    last: true,
+                };
+            }
+            _ => {}
+        }
+        Step::default()
+    }
+
+    pub(super) fn finish(self) -> Option<Value> {
+        if self.head.is_empty() && self.blocks.is_empty() {
+            return None;
+        }
+        let mut answer = self.head;
+        let blocks: Vec<Value> = self.blocks.into_values().map(Block::finish).collect();
+        if !blocks.is_empty() {
+            answer.insert("content".to_owned(), blocks.into());
+        }
+        Some(answer.into())
+    }
+}
+
+impl Block {
+    fn add(&mut self, delta: &Object) {
+        for (field, value) in delta {
+            match (field.as_str(), value) {
+                ("text" | "thinking" | "signature", Value::String(more)) => {
+                    append(&mut self.fields, field, more);
+                }
+                ("partial_json", Value::String(more)) => self.input.push_str(more),
+                _ => {}
+            }
+        }
+    }
+
+    /// An input that was cut off in the middle of its JSON stays a text.
+    fn finish(self) -> Value {
+        let mut fields = self.fields;
+        if !self.input.is_empty() {
+            let input = serde_json::from_str(&self.input);
+            fields.insert(
+                "input".to_owned(),
+                input.unwrap_or(Value::String(self.input)),
+            );
+        }
+        fields.into()
+    }
+}

@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{MAX_PARTS, Object, Step, append, take_over};
+
+/// An answer of the responses interface. Its last event repeats all of it; the pieces count
+/// only when that event never comes.
+#[derive(Debug, Default)]
+pub(crate) struct Responses {
+    whole: Option<Object>,
+    head: Object,
+    /// Output items by their place: the finished item, or the text of an unfinished one.
+    items: BTreeMap<u64, Value>,
+    text: Object,
+}
+
+impl Responses {
+    pub(super) fn add(&mut self, mut event: Object) -> Step {
+        let kind = match event.remove("type") {
+            Some(Value::String(kind)) => kind,
+            _ => String::new(),
+        };
+        match kind.as_str() {
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                if let Some(Value::Object(response)) = event.remove("response") {
+                    self.whole = Some(response);
+                }
+                Step {
+                    content: false,
+                    last: true,
+                }
+            }
+            "response.created" | "response.in_progress" => {
+                if let Some(Value::Object(mut response)) = event.remove("response") {
+                    take_over(
+                        &mut self.head,
+                        &mut response,
+                        &["id", "model", "created_at"],
+                    );
+                }
+                Step::default()
+            }
+            "response.output_item.done" => {
+                let place = event.get("output_index").and_then(Value::as_u64);
+                if let (Some(place), Some(item)) = (place, event.remove("item"))
+                    && place < MAX_PARTS
+                {
+                    self.items.insert(place, item);
+                }
+                Step::default()
+            }
+            "error" => {
+                self.head.insert("error".to_owned(), event.into());
+                Step {
+                    content: false,
+                    last: true,
+                }
+            }
+            _ if kind.rsplit('.').next() == Some("delta") => {
+                let delta = event
+                    .get("delta")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                if kind == "response.output_text.delta" {
+                    append(&mut self.text, "output_text", delta);
+                }
+                Step {
+                    content: !delta.is_empty(),
+                    last: false,
+                }
+            }
+            _ => Step::default(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Option<Value> {
+        if let Some(whole) = self.whole {
+            return Some(whole.into());
+        }
+        let mut answer = self.head;
+        answer.extend(self.text);
+        if !self.items.is_empty() {
+            let items: Vec<Value> = self.items.into_values().collect();
+            answer.insert("output".to_owned(), json!(items));
+        }
+        (!answer.is_empty()).then(|| answer.into())
+    }
+}
