@@ -89,6 +89,14 @@ pub enum RunError {
         /// What it may use.
         limit_bytes: usize,
     },
+    /// The step is too short for the range of time.
+    #[error("{n_steps} steps are more than the {max_steps} a table may have")]
+    TooManySteps {
+        /// How many it would be.
+        n_steps: u64,
+        /// How many there may be.
+        max_steps: u64,
+    },
     /// A query for metrics was asked for traces.
     #[error("this query yields metrics, not traces")]
     YieldsMetrics,

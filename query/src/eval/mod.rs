@@ -11,6 +11,6 @@ mod view;
 
 pub(crate) use datum::Datum;
 pub(crate) use node::At;
-pub(crate) use pipeline::{aggregate_of, run};
+pub(crate) use pipeline::{aggregate_of, group_key, run};
 pub(crate) use text::words;
 pub(crate) use view::View;

@@ -6,7 +6,10 @@ pub(crate) mod expr;
 mod pipeline;
 
 pub(crate) use expr::Node;
-pub(crate) use pipeline::{Aggregated, Body, Key, KeyValue, Resolved, Set, Stage, resolve};
+pub(crate) use pipeline::{
+    Aggregated, Body, Key, KeyValue, Measure, Narrow, Resolved, SeriesFn, SeriesPlan, Set, Stage,
+    resolve,
+};
 
 use regex::Regex;
 

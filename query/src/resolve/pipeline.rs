@@ -18,14 +18,12 @@ pub(crate) struct Resolved {
     pub(crate) offset: u64,
 }
 
-#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
     Search(Vec<Stage>),
     Metrics(Measure),
 }
 
-#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 /// A metric, or arithmetic over metrics.
 #[derive(Debug, Clone)]
 pub(crate) enum Measure {
@@ -43,7 +41,6 @@ pub(crate) enum Measure {
     },
 }
 
-#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) enum Narrow {
     Top(usize),
@@ -51,17 +48,13 @@ pub(crate) enum Narrow {
     Compare(BinaryOp, f64),
 }
 
-#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) struct SeriesPlan {
     pub(crate) stages: Vec<Stage>,
     pub(crate) function: SeriesFn,
     pub(crate) by: Vec<(String, Node)>,
-    /// The name of the function.
-    pub(crate) name: String,
 }
 
-#[expect(dead_code, reason = "metrics are resolved, not yet run")]
 #[derive(Debug, Clone)]
 pub(crate) enum SeriesFn {
     Rate,
@@ -306,32 +299,25 @@ fn measure(metrics: &Metrics) -> Result<Measure, QueryError> {
 
 fn series(metric: &Metric) -> Result<SeriesPlan, QueryError> {
     let of = |field: &Field| Node::Field(plain(field));
-    let (name, function) = match &metric.function {
-        MetricFn::Rate => ("rate", SeriesFn::Rate),
-        MetricFn::Count => ("count_over_time", SeriesFn::Count),
-        MetricFn::Over(over, field, _) => (over.as_str(), SeriesFn::Over(*over, of(field))),
-        MetricFn::Histogram(field, _) => ("histogram_over_time", SeriesFn::Histogram(of(field))),
-        MetricFn::Quantile(field, quantiles, _) => (
-            "quantile_over_time",
-            SeriesFn::Quantile(of(field), quantiles.clone()),
-        ),
+    let function = match &metric.function {
+        MetricFn::Rate => SeriesFn::Rate,
+        MetricFn::Count => SeriesFn::Count,
+        MetricFn::Over(over, field, _) => SeriesFn::Over(*over, of(field)),
+        MetricFn::Histogram(field, _) => SeriesFn::Histogram(of(field)),
+        MetricFn::Quantile(field, quantiles, _) => SeriesFn::Quantile(of(field), quantiles.clone()),
         MetricFn::Compare {
             selection,
             top,
             window,
-        } => (
-            "compare",
-            SeriesFn::Compare {
-                selection: condition(selection, Form::Braces)?,
-                top: *top as usize,
-                window: *window,
-            },
-        ),
+        } => SeriesFn::Compare {
+            selection: condition(selection, Form::Braces)?,
+            top: *top as usize,
+            window: *window,
+        },
     };
     Ok(SeriesPlan {
         stages: stages(&metric.pipeline)?,
         function,
         by: metric.by.iter().map(|(field, _)| column(field)).collect(),
-        name: name.to_owned(),
     })
 }
