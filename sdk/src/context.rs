@@ -84,6 +84,14 @@ impl Context {
         self.flags & (SAMPLED | HELD) != 0
     }
 
+    /// The context with the tracer of the calling code.
+    pub(crate) fn of_present_tracer(self) -> Self {
+        Self {
+            tracer: get().tracer,
+            ..self
+        }
+    }
+
     pub(crate) fn has_span(&self) -> bool {
         !self.span_id.is_zero()
     }
@@ -145,6 +153,14 @@ impl Drop for Attached {
             replace(self.previous);
         }
     }
+}
+
+/// Starts a thread that stands where the calling code stands. For a pool or a runtime use
+/// [`wrap`], or [`in_current_context`](crate::InSpanExt::in_current_context) on futures.
+pub fn spawn<R: Send + 'static>(
+    closure: impl FnOnce() -> R + Send + 'static,
+) -> std::thread::JoinHandle<R> {
+    std::thread::spawn(wrap(closure))
 }
 
 /// Gives a closure that runs where the calling code stands, for a thread or a pool.

@@ -30,7 +30,7 @@ pub enum IsError {}
 /// Marks a type that holds an error, such as `anyhow::Error`.
 #[derive(Debug)]
 pub enum HoldsError {}
-/// Marks a type that holds an error of one thread.
+/// Marks a box that holds an error of one thread.
 #[derive(Debug)]
 pub enum HoldsLocalError {}
 /// Marks a text.
@@ -49,9 +49,9 @@ impl<E: AsRef<dyn Error + Send + Sync>> Failure<HoldsError> for E {
     }
 }
 
-impl<E: AsRef<dyn Error>> Failure<HoldsLocalError> for E {
+impl Failure<HoldsLocalError> for Box<dyn Error> {
     fn record(&self, sheet: &mut Sheet<'_>) {
-        sheet.0.error(type_name::<E>(), self.as_ref());
+        sheet.0.error(type_name::<Self>(), self.as_ref());
     }
 }
 

@@ -29,6 +29,7 @@
 //! on stderr says so, and [`dropped`] counts.
 
 mod capture;
+mod client;
 mod clock;
 mod config;
 mod context;
@@ -40,8 +41,10 @@ mod init;
 mod live;
 mod mailbox;
 mod panics;
+mod propagate;
 mod recent;
 mod redaction;
+pub mod reducers;
 #[doc(hidden)]
 pub mod rt;
 mod scope;
@@ -49,14 +52,17 @@ mod span;
 mod stream;
 pub mod testing;
 mod trace;
+mod traced;
 mod tracer;
 
 pub use capture::{AsDebug, AsDisplay, debug, display};
+pub use client::Client;
 pub use config::{Builder, builder};
-pub use context::{Attached, Context, wrap};
+pub use context::{Attached, Context, spawn, wrap};
 pub use failure::{Failure, Sheet};
 pub use future::{InContext, InSpan, InSpanExt, TryInSpan};
 pub use init::{Guard, InitError, dropped, flush, init};
+pub use propagate::{Extract, Inject, baggage, extract, extract_environment, inject};
 pub use recent::{last_trace_id, last_trace_id_of_thread};
 pub use redaction::Redaction;
 pub use scope::{ScopeBuilder, scope};
@@ -75,6 +81,7 @@ pub use spanlite_store::{
 pub use trace::{
     AssessmentBuilder, TraceHandle, current_trace, expectation, failed_feedback, feedback, trace_of,
 };
+pub use traced::{Traceable, traced, traced_async, try_traced, try_traced_async};
 pub use tracer::OpenSpans;
 
 /// Attribute: a captured value of the span was cut because it was too long.

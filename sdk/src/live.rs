@@ -204,6 +204,11 @@ impl Local {
             flags: otlp_flags(&context, &parent),
         });
         live.encoder.set_name(name);
+        if parent.is(REMOTE)
+            && let Some(tracestate) = scope::carried(parent.scope).and_then(|one| one.tracestate)
+        {
+            live.encoder.set_trace_state(&tracestate);
+        }
         live.context = context;
         live.parent = parent;
         live.start = stamp;
@@ -546,6 +551,16 @@ impl Live {
                     .set_value_limit_bytes(tracer.rules.value_limit_bytes);
                 self.redact.clone_from(&tracer.rules.redact);
             }
+        });
+    }
+
+    /// Takes over what was said of a span that this one replaces.
+    pub(crate) fn take_over(&mut self, other: &Self) {
+        self.encoder.set_kind(other.encoder.kind());
+        self.absorb(&Letter {
+            fields: other.encoder.fields().to_vec(),
+            status: other.status,
+            has_outputs: other.has_outputs,
         });
     }
 

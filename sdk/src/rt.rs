@@ -16,6 +16,7 @@ pub use crate::fault::{
 use crate::future::InSpan;
 use crate::live::{self, Live};
 pub use crate::stream::{Deferred, Items, Outputs, TracedIterator, TracedStream};
+pub use crate::traced::{Async, AsyncFallible, Fallible, Plain};
 use crate::{Span, span};
 
 /// Begins the span of a call. It is not known to readers yet.
@@ -124,6 +125,11 @@ pub fn future<F: Future, R: FnOnce(&F::Output, &mut Span)>(
     record: R,
 ) -> Deferred<F, R> {
     Deferred::new(span, future, record)
+}
+
+/// Gives the items of a stream to its reducer.
+pub fn reduce<T, R>(reducer: impl FnOnce(&[T]) -> R, items: &[T]) -> R {
+    reducer(items)
 }
 
 /// Wraps an iterator that a function returned.

@@ -28,6 +28,41 @@ struct Defaults {
     user: Option<String>,
     tags: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
+    carried: Carried,
+}
+
+/// What goes along to other processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Carried {
+    pub(crate) tracestate: Option<String>,
+    pub(crate) baggage: BTreeMap<String, String>,
+}
+
+/// What goes along with the contexts of a scope.
+pub(crate) fn carried(scope: u32) -> Option<Carried> {
+    scopes().get(scope).map(|defaults| defaults.carried.clone())
+}
+
+impl Context {
+    /// The context with what came along with it.
+    pub(crate) fn with_carried(
+        mut self,
+        tracestate: Option<String>,
+        baggage: BTreeMap<String, String>,
+    ) -> Self {
+        let carried = Carried {
+            tracestate,
+            baggage,
+        };
+        if carried != Carried::default() {
+            let defaults = Defaults {
+                carried,
+                ..Defaults::default()
+            };
+            self.scope = scopes().add(self.scope, defaults);
+        }
+        self
+    }
 }
 
 /// Begins a scope.
@@ -57,6 +92,15 @@ impl ScopeBuilder {
     /// Sets an entry of the metadata.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.defaults.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets an entry of the baggage, which [`inject`](crate::inject) sends along to others.
+    pub fn baggage(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.defaults
+            .carried
+            .baggage
+            .insert(key.into(), value.into());
         self
     }
 
@@ -128,6 +172,12 @@ impl Scopes {
         defaults.user = inner.user.or(defaults.user);
         defaults.tags.extend(inner.tags);
         defaults.metadata.extend(inner.metadata);
+        let carried = &mut defaults.carried;
+        carried.tracestate = inner
+            .carried
+            .tracestate
+            .or_else(|| carried.tracestate.take());
+        carried.baggage.extend(inner.carried.baggage);
         let known = self
             .kept
             .iter()

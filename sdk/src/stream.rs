@@ -232,7 +232,11 @@ where
             return;
         }
         if items.started {
-            if !std::thread::panicking() {
+            if std::thread::panicking() {
+                // What drops it runs while the thread unwinds: no code of the program is called.
+                items.list_outputs();
+                items.finish(false);
+            } else {
                 self.end(items, false);
             }
         } else {

@@ -272,3 +272,45 @@ pub(crate) fn add(tracer: Arc<Tracer>) -> Option<u16> {
     GENERATION.fetch_add(1, Ordering::Release);
     Some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracer(sampled: f64) -> Tracer {
+        let rules = Rules {
+            sampled: share_of(sampled),
+            ..Rules::default()
+        };
+        Tracer::new(Sink::Memory(Mutex::default()), rules, Source::System)
+    }
+
+    #[test]
+    fn about_the_wanted_share_of_traces_is_sampled() {
+        let tracer = tracer(0.25);
+        let sampled = |ratio| {
+            let ids = (0..4_000).map(|_| id::trace_id(1));
+            ids.filter(|id| tracer.samples(*id, ratio)).count()
+        };
+        let share = sampled(None);
+        assert!((850..1_150).contains(&share), "{share} of 4,000");
+        assert_eq!(sampled(Some(0.0)), 0);
+        assert_eq!(sampled(Some(1.0)), 4_000);
+    }
+
+    #[test]
+    fn what_is_held_back_is_bounded() {
+        let tracer = tracer(0.0);
+        let large = vec![0; HELD_LIMIT_BYTES / 4];
+        for number in 0..9 {
+            let trace_id = TraceId::from_bytes([number; 16]);
+            assert!(tracer.hold(trace_id, &large, false).is_empty());
+            assert!(tracer.held().bytes <= HELD_LIMIT_BYTES);
+        }
+        let last = TraceId::from_bytes([8; 16]);
+        assert_eq!(tracer.hold(last, &large, true).len(), 2);
+        assert!(tracer.hold(TraceId::default(), &[1], false).is_empty());
+        tracer.release(TraceId::default());
+        tracer.release(last);
+    }
+}

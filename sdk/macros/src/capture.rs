@@ -1,6 +1,6 @@
 //! The statements that capture arguments and return values.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
@@ -58,6 +58,9 @@ pub(crate) fn inputs(
     let captured = captured.map(|name| {
         let text = name.to_string();
         let text = text.strip_prefix("r#").unwrap_or(&text);
+        // The place of the macro: lints on the use of a parameter are not for its author.
+        let mut name = name.clone();
+        name.set_span(Span::call_site().resolved_at(name.span()));
         quote!(__inputs.add(#text, &(&&&#krate::rt::Captured(&#name)).capture());)
     });
     let fields = arguments.fields.iter().map(|(key, value)| {
@@ -136,7 +139,7 @@ pub(crate) fn items(krate: &Path, arguments: &Arguments) -> TokenStream {
     let end = match &arguments.output_reducer {
         Some(reducer) => quote_spanned! {syn::spanned::Spanned::span(reducer)=>
             __items.reduce(
-                || (#reducer)(&__state),
+                || #krate::rt::reduce(#reducer, &__state),
                 |__live, __reduced| {
                     __live.outputs(&(&&&#krate::rt::Captured(__reduced)).capture())
                 },

@@ -179,16 +179,22 @@ fn asynchronous(
 ) -> TokenStream {
     let statements = &function.body.stmts;
     let returned = shape::written(&function.signature.output);
-    let hint = if let Type::Never(_) = returned {
-        TokenStream::new()
-    } else {
-        // Tells the compiler what `?` and `return` in the body return.
-        quote! {
-            if let ::core::option::Option::Some(__returned) =
-                ::core::option::Option::None::<#returned>
+    if let Type::Never(_) = returned {
+        return quote!({
+            #begin
+            #[allow(unreachable_code)]
             {
-                return __returned;
+                #krate::rt::run(__span, async move { #(#statements)* }).await;
+                ::std::process::abort()
             }
+        });
+    }
+    // Tells the compiler what `?` and `return` in the body return.
+    let hint = quote! {
+        if let ::core::option::Option::Some(__returned) =
+            ::core::option::Option::None::<#returned>
+        {
+            return __returned;
         }
     };
     let run = quote! {

@@ -7,10 +7,6 @@ use crate::context::Context;
 use crate::live::{self, Live, Start, Started};
 
 /// A span that is being made.
-///
-/// Say where it belongs ([`parent`](Self::parent), [`root`](Self::root),
-/// [`sampling`](Self::sampling)) before what it holds: where nothing is recorded, nothing that
-/// was said before is kept.
 #[must_use = "a span begins with `start`"]
 pub struct SpanBuilder<'a> {
     name: &'a str,
@@ -37,24 +33,36 @@ impl SpanBuilder<'_> {
     /// Makes it the child of another span than the present one.
     pub fn parent(mut self, parent: Context) -> Self {
         self.start.parent = Some(parent);
-        self
+        self.restarted()
     }
 
     /// Begins a trace of its own.
     pub fn root(mut self) -> Self {
         self.start.root = true;
-        self
+        self.restarted()
     }
 
     /// Records this share of traces, between 0 and 1, if it begins one. Its children follow.
     pub fn sampling(mut self, ratio: f64) -> Self {
         self.start.sampling = Some(ratio);
-        self
+        self.restarted()
     }
 
     /// Says when it started, in Unix nanoseconds, where that is not now.
     pub fn start_time_unix_nano(mut self, nanos: u64) -> Self {
         self.start.start_unix_nanos = Some(nanos);
+        self.restarted()
+    }
+
+    /// Begins anew if something was said of the span already, at the place that is known only
+    /// now. What was said where nothing is recorded is lost.
+    fn restarted(mut self) -> Self {
+        if let Some(Started::Live(said)) = self.started.take() {
+            if let Some(live) = self.live() {
+                live.take_over(&said);
+            }
+            live::forget(said);
+        }
         self
     }
 

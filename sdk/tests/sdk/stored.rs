@@ -5,6 +5,8 @@ use std::time::Duration;
 use spanlite::model::{Trace, TraceState};
 use spanlite::{Context, InitError, SpanType, Store, trace};
 
+use crate::block_on;
+
 #[derive(Debug, thiserror::Error)]
 #[error("no document about `{topic}`")]
 struct NoDocument {
@@ -26,16 +28,6 @@ async fn answer(question: String) -> Result<usize, NoDocument> {
     spanlite::current_trace().set_tag("fruit", "apple");
     let found = look_up(&question)?;
     Ok(found.len())
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut task) {
-            return output;
-        }
-    }
 }
 
 fn last_trace(store: &Store) -> Trace {

@@ -144,6 +144,12 @@ impl SpanEncoder {
         }
     }
 
+    /// OpenTelemetry's role, as it was set.
+    pub fn kind(&self) -> SpanKind {
+        let number = self.bytes.get(at::KIND).copied().unwrap_or_default();
+        SpanKind::from_number(number).unwrap_or_default()
+    }
+
     /// Sets the status without a message.
     pub fn set_status(&mut self, code: StatusCode) {
         if let Some(head) = self.head() {
