@@ -36,7 +36,7 @@ pub enum SectionKind {
     Directory = 0,
     /// Columns.
     Columns = 1,
-    /// The word index.
+    /// A part of the word index.
     Words = 2,
     /// A chunk of texts.
     Texts = 3,

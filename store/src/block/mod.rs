@@ -20,6 +20,7 @@ mod terms;
 mod tests;
 mod texts;
 mod value;
+mod words;
 
 pub use attributes::{ColumnValues, Doubles, ValueType};
 pub use decode::TraceDecoder;
@@ -32,3 +33,4 @@ pub use scan::{AttributeKind, AttributePart, AttributeReader, Matches, Structure
 pub use shared::{read_resource, read_scope};
 pub use strings::Strings;
 pub use terms::{Term, TermField};
+pub use words::{for_each_word, for_each_word_of_json};

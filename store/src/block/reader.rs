@@ -101,7 +101,7 @@ impl<L: LoadSection> BlockReader<L> {
         &self.directory
     }
 
-    fn section(&self, number: u32) -> Result<&[u8], BlockError> {
+    pub(super) fn section(&self, number: u32) -> Result<&[u8], BlockError> {
         let slot = self
             .sections
             .get(number as usize)

@@ -85,6 +85,9 @@ impl Rows<'_> {
         writer.ints(Column::ChunkLengths, &lengths);
         writer.blob(Column::TextTable, &self.texts.values);
         let n_chunks = chunks.len();
+        for section in self.words.to_sections(self.spans.kinds.len()) {
+            writer.section(SectionKind::Words, section);
+        }
         for chunk in chunks {
             writer.section(SectionKind::Texts, chunk.stored);
         }

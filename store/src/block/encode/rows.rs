@@ -1,4 +1,4 @@
-use spanlite_model::{Event, Forest, Json, Link, Span, StatusCode, Trace, TraceInfo};
+use spanlite_model::{Event, Forest, Json, Link, Span, StatusCode, Trace, TraceInfo, keys};
 
 use super::super::attributes::{AttributesBuilder, Field};
 use super::super::directory::{
@@ -7,6 +7,7 @@ use super::super::directory::{
 use super::super::shared::SharedParts;
 use super::super::strings::StringsBuilder;
 use super::super::texts::{MIN_TEXT_BYTES, TextsBuilder};
+use super::super::words::WordsBuilder;
 
 /// The rows of all columns, while they are collected.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(super) struct Rows<'a> {
     pub(super) events: EventRows<'a>,
     pub(super) links: LinkRows<'a>,
     pub(super) texts: TextsBuilder<'a>,
+    pub(super) words: WordsBuilder,
     pub(super) root_names: StringsBuilder<'a>,
     pub(super) n_error_traces: u32,
     pub(super) has_fragments: bool,
@@ -167,6 +169,7 @@ impl<'a> Rows<'a> {
         let row = self.spans.kinds.len() as i64;
         let spans = &mut self.spans;
         let texts = &mut self.texts;
+        let words = &mut self.words;
         spans.ids.extend_from_slice(span.span_id.as_bytes());
         spans.names.push_text(filled(&span.name));
         spans.types.push_text(Some(span.span_type.as_str()));
@@ -186,7 +189,9 @@ impl<'a> Rows<'a> {
             spans.open_rows.push(row + 1);
         }
         let mut text = |json: &'a Option<Json>| match json {
-            Some(json) => texts.add(json.as_text().as_bytes(), |_| {}),
+            Some(json) => texts.add(json.as_text().as_bytes(), |new| {
+                words.add(row as u32, new, true);
+            }),
             None => 0,
         };
         spans.inputs.push(text(&span.inputs));
@@ -217,13 +222,30 @@ impl<'a> Rows<'a> {
             .iter()
             .map(|(key, value)| (key, Field::Value(value)));
         spans.attributes.push_row(fields, texts, |_| {});
+        let texts_of_span = [&span.name, &span.status.message].map(String::as_str);
+        for text in texts_of_span
+            .into_iter()
+            .chain(span.attributes.get_str(keys::ERROR_TYPE))
+        {
+            self.words.add(row as u32, text.as_bytes(), false);
+        }
         for event in &span.events {
             self.events.push(event, span.start_time_unix_nano, texts);
+            for text in texts_of(event) {
+                self.words.add(row as u32, text.as_bytes(), false);
+            }
         }
         for link in &span.links {
             self.links.push(link, texts);
         }
     }
+}
+
+/// The name of an event and the texts of its attributes.
+fn texts_of(event: &Event) -> impl Iterator<Item = &str> {
+    let texts = event.attributes.iter();
+    let texts = texts.filter_map(|(_, value)| value.as_str());
+    std::iter::once(event.name.as_str()).chain(texts)
 }
 
 impl<'a> EventRows<'a> {

@@ -6,6 +6,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod words;
 
 pub use attribute::{AttributeKind, AttributePart, AttributeReader};
 pub use matches::Matches;

@@ -189,6 +189,45 @@ fn check_structure(block: &BlockReader<Load<'_>>, traces: &[Trace]) {
 }
 
 #[test]
+fn a_word_is_found_where_it_entered_the_trace() {
+    let message = |text: &str| {
+        format!(
+            "{{\"role\":\"user\",\"content\":\"{text} {}\"}}",
+            "x".repeat(60)
+        )
+    };
+    let mut spans: Vec<Span> = Vec::new();
+    let mut messages = Vec::new();
+    for (number, text) in (1..).zip(["Refund\\npolicy", "deadline", "caf\\u00e9"]) {
+        messages.push(message(text));
+        let mut span = plain_span(number);
+        span.inputs = Some(Json::from_text(format!("[{}]", messages.join(","))).unwrap());
+        spans.push(span);
+    }
+    spans[1].events.push(spanlite_model::Event {
+        name: "exception".to_owned(),
+        attributes: [("exception.message", "it broke")].into_iter().collect(),
+        ..spanlite_model::Event::default()
+    });
+    let other = Trace::new(TraceId::from_bytes([1; 16]), vec![plain_span(9)]);
+    let traces = [in_order(&Trace::new(TraceId::default(), spans)), other];
+    with_block(&traces, |block| {
+        let spans = |word: &str| block.spans_with_word(word).unwrap();
+        assert_eq!(spans("refund"), [0]);
+        assert_eq!(spans("policy"), [0]);
+        assert_eq!(spans("deadline"), [1]);
+        assert_eq!(spans("café"), [2]);
+        assert_eq!(spans("broke"), [1]);
+        assert_eq!(spans("span"), [0, 1, 2, 3]);
+        assert_eq!(spans("npolicy"), [0; 0]);
+        let traces = |words: &[&str]| block.traces_with_words(words).unwrap();
+        assert_eq!(traces(&["refund", "policy"]), [0]);
+        assert_eq!(traces(&["span"]), [0, 1]);
+        assert_eq!(traces(&["span", "nobody", "refund"]), [0; 0]);
+    });
+}
+
+#[test]
 fn more_keys_than_columns_are_found() {
     let mut spans = Vec::new();
     for number in 1..40u64 {

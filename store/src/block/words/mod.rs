@@ -1,0 +1,8 @@
+//! Words of texts, and the index of them that a block has.
+
+mod bits;
+mod index;
+mod split;
+
+pub(super) use index::{WordsBuilder, find_rows, section_of};
+pub use split::{for_each_word, for_each_word_of_json};
