@@ -97,6 +97,14 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show everything of one span
     Span(SpanArgs),
+    /// Ask for traces and spans in the query language
+    #[command(visible_alias = "q")]
+    Query(QueryArgs),
+    /// Keep queries under names, to be asked as @NAME
+    #[command(subcommand)]
+    Queries(QueriesCommand),
+    /// Compare the number of matches with a bound; exits with 7 when it is broken
+    Check(CheckArgs),
     /// Compare two traces: totals, the first divergence, the aligned tree
     Diff(DiffArgs),
     /// Show spans as they begin and end, in every program that writes
@@ -128,6 +136,8 @@ pub(crate) enum Command {
     Config,
     /// Check every byte of the store; exits with 5 when something is damaged
     Verify,
+    /// Run a small traced agent into the store and show what can be seen
+    Demo,
     /// Print help: of spanlite, of a command, or of the query language (`help query`)
     Help(HelpArgs),
     /// Print the version
@@ -151,6 +161,8 @@ pub(crate) struct SelectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    /// A query; only traces with a match are listed
+    pub(crate) query: Option<String>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
 }
@@ -185,6 +197,57 @@ pub(crate) struct SpanArgs {
     /// Show payloads whole
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// The query, or @NAME; with --check, queries come from stdin, one JSON string a line
+    #[arg(required_unless_present = "check")]
+    pub(crate) query: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// How many matched spans of a span set are listed: a number or `all`
+    #[arg(long, value_name = "N", default_value = "3", value_parser = parse_spans)]
+    pub(crate) spans: usize,
+    /// Check queries from stdin without a store, one verdict a line
+    #[arg(long, conflicts_with = "query")]
+    pub(crate) check: bool,
+}
+
+/// What to do with saved queries.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueriesCommand {
+    /// Keep a query
+    Add {
+        /// Its name
+        name: String,
+        /// The query
+        query: String,
+    },
+    /// List the queries that are kept
+    List,
+    /// Forget a query
+    Rm {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The query, or @NAME
+    pub(crate) query: String,
+    /// Fewer matches break the bound
+    #[arg(long, value_name = "N")]
+    pub(crate) min: Option<u64>,
+    /// More matches break the bound [default: 0, unless --min is given]
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<u64>,
+    /// Count matched spans instead of traces
+    #[arg(long)]
+    pub(crate) spans: bool,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +289,8 @@ pub(crate) struct GenerateArgs {
 /// Which spans are counted.
 #[derive(Debug, Args)]
 pub(crate) struct ScopeArgs {
+    /// A query; only the spans that match are counted
+    pub(crate) query: Option<String>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
 }
@@ -359,6 +424,9 @@ pub(crate) struct ExportArgs {
     pub(crate) to: ExportFormat,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    /// Only traces with a match of this query
+    #[arg(long = "where", value_name = "QUERY")]
+    pub(crate) filter: Option<String>,
     /// The file to write; `-` is stdout
     #[arg(value_name = "PATH")]
     pub(crate) path: PathBuf,
@@ -412,6 +480,32 @@ fn parse_age(text: &str) -> Result<u64, AgeError> {
         _ => return Err(AgeError),
     };
     number.checked_mul(seconds * 1_000_000_000).ok_or(AgeError)
+}
+
+/// A text that is no number of spans.
+#[derive(Debug, thiserror::Error)]
+#[error("a number or `all` was expected")]
+pub(crate) struct SpansError;
+
+fn parse_spans(text: &str) -> Result<usize, SpansError> {
+    match text {
+        "all" => Ok(usize::MAX),
+        _ => text.parse().map_err(|_no_number| SpansError),
+    }
+}
+
+impl ShowArgs {
+    /// Shows a trace as it is shown without options.
+    pub(crate) fn of(trace: &str) -> Self {
+        Self {
+            trace: trace.to_owned(),
+            all: false,
+            depth: None,
+            io: false,
+            full: false,
+            number_repeats: false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use spanlite_query::RunError;
 use spanlite_store::{CloseError, OpenError, ReadError, StateError, StorageError, WriteError};
 
 use crate::args::Format;
@@ -17,6 +18,8 @@ pub(crate) enum Outcome {
     DamageFound,
     /// Something that was named could not be used; the rest was done.
     Refused,
+    /// A bound of `check` is broken.
+    CheckFailed,
     /// Not everything was done; asking again is safe.
     PartlyDone,
 }
@@ -37,6 +40,8 @@ pub(crate) enum Exit {
     Damage = 5,
     /// An export or import was done in part; asking again is safe.
     PartlyDone = 6,
+    /// A bound of `check` is broken.
+    CheckFailed = 7,
 }
 
 impl From<Exit> for ExitCode {
@@ -51,6 +56,7 @@ impl From<Outcome> for Exit {
             Outcome::Done => Self::Done,
             Outcome::DamageFound => Self::Damage,
             Outcome::Refused => Self::Failure,
+            Outcome::CheckFailed => Self::CheckFailed,
             Outcome::PartlyDone => Self::PartlyDone,
         }
     }
@@ -97,6 +103,20 @@ pub(crate) enum CliError {
         /// Ids and names, the first few.
         candidates: Vec<String>,
     },
+    #[error("{source}")]
+    Query {
+        /// The message, then the place in the query.
+        drawn: String,
+        source: Box<spanlite_query::QueryError>,
+    },
+    #[error("the query failed")]
+    Run(#[from] RunError),
+    #[error("there is no saved query `@{name}`")]
+    NoSavedQuery { name: String },
+    #[error("a line of the input is no JSON string")]
+    CheckInput(#[source] serde_json::Error),
+    #[error("the demo cannot be traced")]
+    Demo(#[from] spanlite::InitError),
     #[error("the trace has no assessment `{reference}`")]
     NoAssessment { reference: String },
     #[error("`{text}` is no KEY=VALUE")]
@@ -152,11 +172,15 @@ impl CliError {
             | Self::NoSuchAge { .. }
             | Self::AmbiguousTrace { .. }
             | Self::NoSpan { .. }
+            | Self::NoSavedQuery { .. }
             | Self::NoAssessment { .. }
             | Self::AmbiguousSpan { .. }
             | Self::Open(OpenError::NoStore { .. }) => Exit::NotFound,
             Self::Reference { .. }
             | Self::Pair { .. }
+            | Self::Query { .. }
+            | Self::Run(RunError::Query(_) | RunError::YieldsMetrics | RunError::YieldsTraces)
+            | Self::CheckInput(_)
             | Self::NoSuchForm { .. }
             | Self::Variable { .. }
             | Self::Config { .. }
@@ -173,6 +197,9 @@ impl CliError {
     /// Why, in lines of their own; the chain of causes where nothing says it better.
     fn reasons(&self) -> Vec<String> {
         let mut reasons = match self {
+            Self::Query { drawn, .. } => {
+                return drawn.lines().skip(1).map(ToOwned::to_owned).collect();
+            }
             Self::NoStore { looked_at, .. } => vec![format!("looked at {}", looked_at.join(", "))],
             Self::AmbiguousTrace { candidates, .. } | Self::AmbiguousSpan { candidates, .. } => {
                 candidates.clone()
@@ -205,6 +232,7 @@ impl CliError {
             Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
                 Some("give more digits of the id")
             }
+            Self::NoSavedQuery { .. } => Some("`spanlite queries list` shows them"),
             Self::NoAssessment { .. } => Some("`spanlite feedback list TRACE` shows them"),
             Self::NoSpan { .. } => Some("`spanlite show TRACE --format json` has the ids"),
             Self::Reference { .. } => {

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod args;
+mod ask;
 mod commands;
 mod config;
 mod error;

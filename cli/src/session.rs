@@ -1,7 +1,7 @@
 use spanlite_model::{Trace, TraceId};
 use spanlite_store::{Access, OpenError, OpenOptions, Snapshot, StorageError, Store, TimeRange};
 
-use crate::args::SelectArgs;
+use crate::args::{Format, SelectArgs};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -82,6 +82,16 @@ impl<'s> Session<'s> {
         range
     }
 
+    /// How many traces are shown. People see a screenful unless they say otherwise; machines get
+    /// all.
+    pub(crate) fn limit(&self, select: &SelectArgs) -> usize {
+        match (select.limit, self.settings.format) {
+            (None, None | Some(Format::Table | Format::Tree)) => DEFAULT_LIMIT,
+            (None | Some(0), _) => usize::MAX,
+            (Some(limit), _) => limit,
+        }
+    }
+
     /// Warns when something was skipped because it is damaged. Returns whether all was read.
     pub(crate) fn warn_of_damage(&mut self, snapshot: &Snapshot) -> bool {
         let damage = snapshot.damage();
@@ -97,15 +107,6 @@ impl<'s> Session<'s> {
         ));
         self.out.hint("  hint: spanlite verify");
         false
-    }
-}
-
-/// How many traces are shown.
-pub(crate) fn limit(select: &SelectArgs) -> usize {
-    match select.limit {
-        None => DEFAULT_LIMIT,
-        Some(0) => usize::MAX,
-        Some(limit) => limit,
     }
 }
 

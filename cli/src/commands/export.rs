@@ -4,9 +4,9 @@ use std::path::Path;
 
 use spanlite_formats::{OtlpJsonWriter, WriteError, mlflow_json, write_json_lines};
 use spanlite_model::Trace;
-use spanlite_store::ReadError;
 
 use crate::args::{ExportArgs, ExportFormat};
+use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
 use crate::render::units;
@@ -17,13 +17,25 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let range = session.range(&args.select);
+    let query = args
+        .filter
+        .as_deref()
+        .map(|text| ask::read(text, &store))
+        .transpose()?;
+    let traces = ask::matches(
+        &snapshot,
+        query.as_ref(),
+        range,
+        session.settings.now_unix_nano,
+    )?;
+    let traces = traces.map(|found| Ok(found?.trace));
     let mut counted = Counted {
         traces: 0,
         spans: 0,
         failed: None,
         progress: Progress::new(session.settings.stderr_is_terminal && !session.settings.quiet),
     };
-    let traces = counted.pass(snapshot.traces(range).take(limit_or_all(&args.select)));
+    let traces = counted.pass(traces.take(limit_or_all(&args.select)));
     if args.path == Path::new("-") {
         let written = write(args.to, traces, session.out.data());
         failed_write(written, &args.path)?;
@@ -91,7 +103,7 @@ struct Counted {
 impl Counted {
     fn pass(
         &mut self,
-        traces: impl Iterator<Item = Result<Trace, ReadError>>,
+        traces: impl Iterator<Item = Result<Trace, CliError>>,
     ) -> impl Iterator<Item = Trace> {
         traces.map_while(|trace| match trace {
             Ok(trace) => {
@@ -102,7 +114,7 @@ impl Counted {
                 Some(trace)
             }
             Err(error) => {
-                self.failed = Some(error.into());
+                self.failed = Some(error);
                 None
             }
         })

@@ -12,7 +12,7 @@ use crate::args::{
 use crate::commands::span::find_span;
 use crate::error::{CliError, Outcome};
 use crate::render::{Column, Line, Listing, Node, Role, json, object};
-use crate::session::{Session, find_trace, id_digits, limit};
+use crate::session::{Session, find_trace, id_digits};
 
 /// Sets and removes tags of a trace.
 pub(super) fn tag(args: &TagArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
@@ -152,12 +152,13 @@ fn list(args: &FeedbackListArgs, session: &mut Session<'_>) -> Result<Outcome, C
         Column::left("WHY").shrinks_to(8).dropped(1),
         Column::left("ID"),
     ]);
+    let limit = session.limit(&args.select);
     let mut take = |trace: &Trace| -> Result<bool, CliError> {
         let digits = id_digits(&snapshot, trace.trace_id)?;
         for assessment in &trace.info.assessments {
             listing.push(cells(trace, digits, assessment), item(trace, assessment));
         }
-        Ok(listing.len() >= limit(&args.select))
+        Ok(listing.len() >= limit)
     };
     if let Some(reference) = &args.trace {
         take(&find_trace(&snapshot, reference)?)?;

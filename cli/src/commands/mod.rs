@@ -1,6 +1,7 @@
 //! One module per command, each a function of settled values.
 
 mod config;
+mod demo;
 mod diff;
 mod export;
 mod generate;
@@ -9,6 +10,8 @@ mod import;
 mod info;
 mod judge;
 mod list;
+mod query;
+mod saved;
 mod show;
 mod span;
 mod stats;
@@ -25,6 +28,10 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::List(args) => list::run(args, session),
         Command::Show(args) => show::run(args, session),
         Command::Span(args) => span::run(args, session),
+        Command::Query(args) => query::run(args, session),
+        Command::Queries(command) => saved::queries(command, session),
+        Command::Check(args) => saved::check(args, session),
+        Command::Demo => demo::run(session),
         Command::Diff(args) => diff::run(args, session),
         Command::Tail(args) => tail::run(args, session),
         Command::Generate(args) => generate::run(args, session),

@@ -1,11 +1,12 @@
 use spanlite_model::{Cost, Trace};
 
 use crate::args::{SessionsArgs, StatsArgs, ValuesArgs};
+use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::group::{Field, Group, Groups};
 use crate::progress::Progress;
 use crate::render::{Column, Listing, Node, Role, json, object, sparkline, units};
-use crate::session::{Session, limit};
+use crate::session::Session;
 
 /// Counts spans by fields: errors, durations, tokens, cost.
 pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
@@ -45,7 +46,7 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
     for (key, group) in collected.groups {
         calls += group.spans;
         without_cost += group.without_cost;
-        if listing.len() < limit(&args.scope.select) {
+        if listing.len() < session.limit(&args.scope.select) {
             listing.push(
                 stats_cells(&key, &group, range),
                 stats_item(&args.by, &key, &group),
@@ -83,10 +84,16 @@ fn collect(
     let mut groups = Groups::new(fields);
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
-    for (count, trace) in snapshot.traces(range).enumerate() {
-        let trace = trace?;
-        for span in &trace.spans {
-            groups.add(&trace, span);
+    let query = scope
+        .query
+        .as_deref()
+        .map(|text| ask::read(text, &store))
+        .transpose()?;
+    let now = settings.now_unix_nano;
+    for (count, found) in ask::matches(&snapshot, query.as_ref(), range, now)?.enumerate() {
+        let found = found?;
+        for span in found.matched_spans() {
+            groups.add(&found.trace, span);
         }
         progress.tell(|| units::plural(count as u64 + 1, "trace"));
     }
@@ -176,7 +183,7 @@ pub(super) fn values(args: &ValuesArgs, session: &mut Session<'_>) -> Result<Out
     for (key, group) in &collected.groups {
         let value = key.first().and_then(Option::as_ref);
         let count = group.spans;
-        if value.is_none() || listing.len() >= limit(&args.scope.select) {
+        if value.is_none() || listing.len() >= session.limit(&args.scope.select) {
             continue;
         }
         listing.push(
@@ -285,7 +292,7 @@ pub(super) fn sessions(
     ]);
     listing.complete = session.warn_of_damage(&snapshot);
     let look = session.out.look();
-    for (name, row) in rows.iter().take(limit(&args.select)) {
+    for (name, row) in rows.iter().take(session.limit(&args.select)) {
         let error_role = if row.errors > 0 {
             Role::Error
         } else {

@@ -28,7 +28,7 @@ pub(crate) use diff::TraceDiff;
 pub(crate) use json_view::JsonFold;
 pub(crate) use line::{Line, Sheet};
 pub(crate) use listing::{Column, Listing};
-pub(crate) use look::{Look, Role, Zone};
+pub(crate) use look::{Look, Role, Zone, state_sign};
 pub(crate) use messages::conversation;
 pub(crate) use node::{Node, object};
 pub(crate) use outline::Fold;

@@ -525,7 +525,9 @@ pub(crate) fn error_text(span: &Span) -> String {
     } else {
         ""
     };
-    match span.error_type() {
+    // The last part of a Rust path is the name of the type.
+    let kind = span.error_type().and_then(|kind| kind.rsplit("::").next());
+    match kind {
         Some(kind) if first.is_empty() => kind.to_owned(),
         Some(kind) if !first.contains(kind) => format!("{kind}: {first}{more}"),
         _ if first.is_empty() => "failed, without a message".to_owned(),
