@@ -76,6 +76,28 @@ impl Directory {
         })
     }
 
+    /// Takes a folder with segments whose `STORE` file may be damaged or gone.
+    pub(crate) fn open_damaged(path: &Path) -> Result<Self, OpenError> {
+        let this = Self {
+            path: path.to_owned(),
+            store_id: Uuid::nil(),
+        };
+        match this.segments() {
+            Ok(segments) if !segments.is_empty() => Ok(this),
+            Ok(_) => Err(OpenError::NoStore {
+                path: path.to_owned(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Copies the `STORE` file into another folder.
+    pub(crate) fn copy_store_file(&self, to: &Path) -> Result<(), StorageError> {
+        let (from, to) = (self.path.join(STORE_FILE), to.join(STORE_FILE));
+        let copied = fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all());
+        copied.map_err(|error| StorageError::io("copy", &to, error))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

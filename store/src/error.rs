@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::block::BlockError;
 use crate::codec::ValueError;
+use crate::store::Refused;
 
 /// Why the files of a store cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -234,6 +235,15 @@ pub enum WriteError {
 impl From<StorageError> for WriteError {
     fn from(source: StorageError) -> Self {
         Self::Storage(Arc::new(source))
+    }
+}
+
+impl From<Refused> for WriteError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::ReadOnly => Self::ReadOnly,
+            Refused::Closed => Self::Closed,
+        }
     }
 }
 

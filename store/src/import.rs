@@ -1,4 +1,4 @@
-use spanlite_model::{Span, Trace, TraceUpdate};
+use spanlite_model::{Span, Trace, TraceId, TraceUpdate};
 
 use crate::error::WriteError;
 use crate::record::{Origin, Record, encode_record};
@@ -53,6 +53,26 @@ impl Store {
             self.store_records(records, hot::origin_to_bytes(&origin))?;
         }
         Ok(report)
+    }
+}
+
+impl Store {
+    /// Stores what a snapshot has of a trace once more, into the active segment.
+    pub(crate) fn store_again(
+        &self,
+        snapshot: &Snapshot,
+        trace_id: TraceId,
+    ) -> Result<(), WriteError> {
+        let (spans, updates) = snapshot.stored(trace_id)?;
+        let origin = Origin::default();
+        let mut records = Vec::new();
+        for span in spans {
+            put(&mut records, &Record::Span(Box::new(span)), &origin);
+        }
+        for update in updates {
+            put(&mut records, &Record::Update(update), &origin);
+        }
+        self.store_records(records, hot::origin_to_bytes(&origin))
     }
 }
 

@@ -31,6 +31,7 @@ mod fork;
 mod import;
 mod info;
 mod journal;
+mod life;
 mod options;
 mod readers;
 pub mod record;
@@ -46,6 +47,9 @@ pub use fork::generation as fork_generation;
 pub use import::WriteReport;
 pub use info::StoreInfo;
 pub use journal::{Appended, JournalForm, Lane, OPEN_RECORD_BYTES, OpenSpan};
+pub use life::{
+    BackupReport, GcReport, GcSegment, Held, RecoverError, RecoverReport, Retention, recover,
+};
 pub use options::{Access, Durability, OpenOptions, Overload};
 pub use segment::Sections;
 pub use snapshot::{Damage, SealedBlock, Snapshot, TimeRange};

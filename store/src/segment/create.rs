@@ -1,4 +1,5 @@
 use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -110,6 +111,28 @@ pub(crate) fn open_for_writing(
         path,
         database,
     })
+}
+
+/// Seals a segment that may be open elsewhere: whoever writes to it finds out in the next
+/// transaction and moves on. Nothing if it is gone.
+pub(crate) fn seal_file(directory: &Directory, name: SegmentName) -> Result<(), StorageError> {
+    let segment = match open_for_writing(directory, name) {
+        Ok(segment) => segment,
+        Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let failed = |error: redb::Error| StorageError::redb("write to", &segment.path, error);
+    let txn = segment
+        .database
+        .begin_write()
+        .map_err(|error| failed(error.into()))?;
+    if segment.is_sealed(&txn)? {
+        return Ok(());
+    }
+    segment.seal(&txn)?;
+    txn.commit().map_err(|error| failed(error.into()))
 }
 
 /// The frame's place of a value in `meta`.

@@ -13,7 +13,7 @@ use redb::TableDefinition;
 use uuid::Uuid;
 
 pub(crate) use create::{
-    OpenSegment, builder, create, disk_bytes, guard, open_for_writing, protected,
+    OpenSegment, builder, create, disk_bytes, guard, open_for_writing, protected, seal_file,
 };
 pub(crate) use reader::{SegmentReader, counts, open_for_reading, positions, table};
 pub use sealed::Sections;

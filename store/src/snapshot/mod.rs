@@ -4,6 +4,7 @@ mod assembly;
 mod blocks;
 mod damage;
 mod index;
+mod life;
 mod order;
 mod sealed;
 mod segment;
@@ -25,6 +26,7 @@ use crate::state::{noted_traces, notes_of};
 pub(crate) use assembly::Assembly;
 pub use damage::Damage;
 use index::Index;
+pub(crate) use life::Member;
 use order::NewestFirst;
 pub use sealed::SealedBlock;
 use segment::SegmentView;
@@ -175,12 +177,8 @@ impl Snapshot {
     ) -> Result<(), ReadError> {
         for segment in &self.parts.segments {
             let report = |damage| self.report(damage);
-            match protected(segment.path(), || read(segment, &report)) {
-                Err(error @ StorageError::Damaged { .. }) => {
-                    self.report(Damage::file(segment.path().to_owned(), error));
-                }
-                other => other?,
-            }
+            let done = protected(segment.path(), || read(segment, &report));
+            self.or_damage(segment.path(), done)?;
         }
         Ok(())
     }
@@ -255,16 +253,13 @@ impl Snapshot {
         let mut found = Vec::new();
         for segment in &self.parts.segments {
             let report = |damage| self.report(damage);
-            match protected(segment.path(), || segment.blocks(&report)) {
-                Ok(blocks) => found.extend(blocks.entries().iter().map(|entry| SealedBlock {
+            let blocks = protected(segment.path(), || segment.blocks(&report).map(Some));
+            if let Some(blocks) = self.or_damage(segment.path(), blocks)? {
+                found.extend(blocks.entries().iter().map(|entry| SealedBlock {
                     snapshot: self,
                     segment,
                     entry,
-                })),
-                Err(error @ StorageError::Damaged { .. }) => {
-                    self.report(Damage::file(segment.path().to_owned(), error));
-                }
-                Err(error) => return Err(error.into()),
+                }));
             }
         }
         Ok(found)

@@ -97,16 +97,25 @@ impl<'s> SealedBlock<'s> {
         self.or_damage(protected(self.segment.path(), read))
     }
 
-    /// What is damaged beyond reading is reported and left out.
+    /// Whether the trace at a place of the block is pinned, as the block has it.
+    pub(super) fn is_pinned(&self, place: usize) -> Result<bool, ReadError> {
+        let read = || {
+            let info = self
+                .reader()
+                .and_then(|reader| reader.decoder()?.info(place));
+            Ok(match info {
+                Ok(info) => info.pinned,
+                Err(error) => {
+                    self.report(&error);
+                    false
+                }
+            })
+        };
+        self.or_damage(protected(self.segment.path(), read))
+    }
+
     fn or_damage<T: Default>(&self, read: Result<T, StorageError>) -> Result<T, ReadError> {
-        match read {
-            Err(error @ StorageError::Damaged { .. }) => {
-                let path = self.segment.path().to_owned();
-                self.snapshot.report(super::Damage::file(path, error));
-                Ok(T::default())
-            }
-            other => Ok(other?),
-        }
+        self.snapshot.or_damage(self.segment.path(), read)
     }
 }
 

@@ -252,6 +252,23 @@ impl SegmentView {
         self.counts.hot_spans + self.counts.block_spans
     }
 
+    /// The traces in hot batches, each as often as a batch holds it, with when they began.
+    pub(super) fn hot_starts(
+        &self,
+        report: &dyn Fn(Damage),
+    ) -> Result<Vec<(TraceId, u64)>, StorageError> {
+        let directories = self.hot(report)?.directories.iter();
+        let traces = directories.flat_map(|(_, directory)| &directory.traces);
+        Ok(traces
+            .map(|trace| (trace.trace_id(), trace.start_time_unix_nano))
+            .collect())
+    }
+
+    /// The transaction that the segment is read in.
+    pub(super) fn transaction(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
     /// The file.
     pub(super) fn path(&self) -> &Path {
         self.reader.path()

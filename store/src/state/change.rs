@@ -1,3 +1,7 @@
+use std::path::Path;
+
+use redb::ReadTransaction;
+
 use super::{VALUES, VERSION};
 use crate::codec::{self, Place, ValueError};
 use crate::error::{ReadError, StorageError};
@@ -168,6 +172,13 @@ impl StateChange {
         self.push(space, key, Expected::Version(version), None);
     }
 
+    /// Puts a value under a key as the table has it.
+    pub(crate) fn put_key(&mut self, key: &[u8], bytes: &[u8]) {
+        let mut parts = key.splitn(2, |byte| *byte == 0);
+        let space = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        self.put(&space, parts.next().unwrap_or_default(), bytes);
+    }
+
     fn push(&mut self, space: &str, key: &[u8], expected: Expected, bytes: Option<Vec<u8>>) {
         self.operations.push(Operation {
             space: space.to_owned(),
@@ -187,6 +198,30 @@ impl StateChange {
                 crate::store::Refused::Closed => StateError::Closed,
             })?
     }
+}
+
+/// A key as the table has it, and the bytes of its value.
+pub(crate) type KeyAndBytes = (Vec<u8>, Vec<u8>);
+
+/// The values that can be read, with their keys as the table has them.
+pub(crate) fn readable_values(
+    txn: &ReadTransaction,
+    path: &Path,
+    mut damaged: impl FnMut(&[u8], ValueError),
+) -> Result<Vec<KeyAndBytes>, StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let Some(values) = table(txn, path, VALUES)? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for row in values.range::<&[u8]>(&[1u8][..]..).map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        match decode_value(key.value(), value.value()) {
+            Ok(versioned) => found.push((key.value().to_vec(), versioned.bytes)),
+            Err(error) => damaged(key.value(), error),
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn value_key(space: &str, key: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@ mod change;
 mod notes;
 mod writer;
 
+pub(crate) use change::{KeyAndBytes, readable_values};
 pub use change::{State, StateChange, StateError, Versioned};
 pub(crate) use notes::{noted_traces, notes_of};
 pub(crate) use writer::StateWriter;
@@ -12,8 +13,8 @@ pub(crate) use writer::StateWriter;
 use redb::TableDefinition;
 
 /// Changes of traces: trace id (16 bytes), time (8, big-endian), checksum of the change (8).
-const NOTES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("notes");
+pub(crate) const NOTES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("notes");
 /// Values of others: name of the space, a zero byte, key.
-const VALUES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("values");
+pub(crate) const VALUES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("values");
 /// The version of the values in both tables.
 const VERSION: u8 = 1;

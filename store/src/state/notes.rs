@@ -38,6 +38,31 @@ pub(super) fn put(
     Ok(())
 }
 
+/// Removes all changes of some traces.
+pub(super) fn remove(
+    txn: &WriteTransaction,
+    path: &Path,
+    traces: &[TraceId],
+) -> Result<u64, StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    let mut notes = txn
+        .open_table(NOTES)
+        .map_err(|error| failed(error.into()))?;
+    let mut removed = 0;
+    for trace_id in traces {
+        let first = trace_id.as_bytes().as_slice();
+        // No key is longer than id, time and checksum.
+        let last = [first, &[0xff; 16]].concat();
+        notes
+            .retain_in::<&[u8], _>(first..=last.as_slice(), |_, _| {
+                removed += 1;
+                false
+            })
+            .map_err(|error| failed(error.into()))?;
+    }
+    Ok(removed)
+}
+
 fn key(update: &TraceUpdate, body: &[u8]) -> Vec<u8> {
     let mut key = update.trace_id.to_bytes().to_vec();
     key.extend_from_slice(&update.time_unix_nano.to_be_bytes());

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableTable as _, WriteTransaction};
-use spanlite_model::TraceUpdate;
+use spanlite_model::{TraceId, TraceUpdate};
 
 use super::change::{Operation, StateError, decode_value, encode_value, value_key};
 use super::{VALUES, notes};
@@ -33,6 +33,11 @@ impl StateWriter {
     /// Stores changes of traces; durable on return.
     pub(crate) fn put_notes(&mut self, updates: &[TraceUpdate]) -> Result<(), StorageError> {
         self.transaction(|txn, path| notes::put(txn, path, updates))
+    }
+
+    /// Removes all changes of some traces; durable on return. Returns how many there were.
+    pub(crate) fn remove_notes(&mut self, traces: &[TraceId]) -> Result<u64, StorageError> {
+        self.transaction(|txn, path| notes::remove(txn, path, traces))
     }
 
     /// Carries out operations on values, all or none; durable on return.

@@ -4,6 +4,7 @@
 mod child;
 mod damage;
 mod first_light;
+mod life;
 mod model;
 mod processes;
 mod support;

@@ -1,0 +1,11 @@
+//! What happens to a store over its life: space is given back, copies are made, damage is left
+//! behind.
+
+mod backup;
+mod copy;
+mod gc;
+mod recover;
+
+pub use backup::BackupReport;
+pub use gc::{GcReport, GcSegment, Held, Retention};
+pub use recover::{RecoverError, RecoverReport, recover};

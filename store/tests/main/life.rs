@@ -1,0 +1,241 @@
+//! Retention, backup, recovery.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use spanlite_model::{Trace, TraceChange, TraceUpdate};
+use spanlite_store::{Held, OpenOptions, Retention, Store, recover};
+
+use crate::child::Player;
+use crate::support::{all, append, patient, span, trace, trace_id};
+
+/// A store with three segments of ten traces each; trace 5 is pinned, trace 6 tagged.
+fn three_segments(path: &Path) -> Store {
+    let options = OpenOptions {
+        segment_bytes: 1,
+        ..patient()
+    };
+    let store = Store::open(path, options).unwrap();
+    for segment in 0..3 {
+        let traces: Vec<Trace> = (1..=10)
+            .map(|number| trace(segment * 10 + number, 3))
+            .collect();
+        store.write(&traces).unwrap();
+    }
+    let update = |number, change| TraceUpdate {
+        trace_id: trace_id(number),
+        time_unix_nano: 1 << 60,
+        change,
+    };
+    let tag = TraceChange::Tag {
+        key: "k".to_owned(),
+        value: "v".to_owned(),
+    };
+    store
+        .update(&[update(5, TraceChange::Pinned(true)), update(6, tag)])
+        .unwrap();
+    assert_eq!(store.info().unwrap().segments, 3);
+    store
+}
+
+fn numbers(store: &Store) -> Vec<u64> {
+    let mut found: Vec<u64> = (1..=30)
+        .filter(|number| {
+            let snapshot = store.snapshot().unwrap();
+            snapshot.trace(trace_id(*number)).unwrap().is_some()
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn gc_removes_the_oldest_segments_and_moves_what_is_pinned() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = three_segments(&folder.path().join("s"));
+    let retention = Retention {
+        max_traces: Some(20),
+        ..Retention::default()
+    };
+    let plan = store.gc(&retention, true, |_| true).unwrap();
+    assert_eq!((plan.removed.len(), plan.moved_traces), (1, 1));
+    assert_eq!(plan.removed[0].traces, 10);
+    assert_eq!(numbers(&store).len(), 30, "a dry run changes nothing");
+
+    let done = store.gc(&retention, false, |_| true).unwrap();
+    assert_eq!((done.removed.len(), done.moved_traces), (1, 1));
+    assert!(!done.removed[0].path.try_exists().unwrap());
+    let mut left = vec![5];
+    left.extend(11..=30);
+    assert_eq!(numbers(&store), left);
+    let pinned = store
+        .snapshot()
+        .unwrap()
+        .trace(trace_id(5))
+        .unwrap()
+        .unwrap();
+    assert_eq!(pinned.spans, trace(5, 3).spans);
+    assert!(pinned.info.pinned);
+    assert_eq!(done.removed_notes, 1, "the tag of trace 6");
+    let again = store.gc(&retention, false, |_| true).unwrap();
+    assert_eq!(again.removed_notes, 0);
+    assert!(store.verify().unwrap().is_sound());
+}
+
+#[test]
+fn gc_holds_back_what_the_caller_still_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = three_segments(&folder.path().join("s"));
+    let retention = Retention {
+        max_bytes: Some(0),
+        ..Retention::default()
+    };
+    let report = store
+        .gc(&retention, false, |id| id != trace_id(13))
+        .unwrap();
+    let held: Vec<Held> = report.held.iter().map(|(_, held)| *held).collect();
+    assert_eq!(held, [Held::Traces { count: 1 }]);
+    assert_eq!(report.removed.len(), 1, "the newest segment stays");
+    let mut left = vec![5];
+    left.extend(11..=30);
+    assert_eq!(numbers(&store), left);
+}
+
+#[test]
+fn gc_by_age_takes_the_active_segment_too_and_writing_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = three_segments(&folder.path().join("s"));
+    let lane = store.lane().unwrap();
+    let retention = Retention {
+        max_age: Some(Duration::from_secs(1)),
+        ..Retention::default()
+    };
+    let report = store.gc(&retention, false, |_| true).unwrap();
+    assert!(report.removed.len() >= 3, "{report:?}");
+    assert_eq!(numbers(&store), [5]);
+    append(&lane, &span(9, 1));
+    store.flush().unwrap();
+    assert_eq!(numbers(&store), [5, 9]);
+}
+
+#[test]
+fn a_backup_is_the_store_at_one_moment_while_others_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let mut player = Player::start("append", &path, 1000);
+    let store = three_segments_beside(&path);
+    let value = store.state();
+    let mut change = value.change();
+    change.put("jobs", b"nightly", b"{}");
+    change.commit().unwrap();
+    let mut said = 0;
+    while said < 1200 {
+        said = player.said().unwrap();
+    }
+    let copy = folder.path().join("copy");
+    let report = store.backup(&copy).unwrap();
+    assert!(report.segments >= 1 && report.bytes > 0);
+    player.kill();
+    let before = files(&copy).len();
+    assert!(
+        store.backup(&copy).is_err(),
+        "the folder is not empty any more"
+    );
+    assert_eq!(files(&copy).len(), before);
+
+    let restored = Store::open(&copy, patient()).unwrap();
+    assert!(restored.verify().unwrap().is_sound());
+    let traces = all(&restored);
+    let own = traces
+        .iter()
+        .find(|one| one.trace_id == trace_id(3))
+        .unwrap();
+    assert_eq!(own.spans, trace(3, 3).spans);
+    let flushed = traces.iter().filter(|one| one.spans.len() == 3).count();
+    assert!(flushed > 150, "{flushed}");
+    assert_eq!(
+        restored
+            .state()
+            .get("jobs", b"nightly")
+            .unwrap()
+            .unwrap()
+            .bytes,
+        b"{}"
+    );
+    restored.write(&[trace(77, 1)]).unwrap();
+    let ids = (
+        restored.info().unwrap().store_id,
+        store.info().unwrap().store_id,
+    );
+    assert_eq!(ids.0, ids.1);
+}
+
+fn three_segments_beside(path: &Path) -> Store {
+    let store = Store::open(path, patient()).unwrap();
+    let traces: Vec<Trace> = (1..=10).map(|number| trace(number, 3)).collect();
+    store.write(&traces).unwrap();
+    store
+}
+
+fn files(path: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn recovery_saves_what_can_be_read_and_counts_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = three_segments(&path);
+    let mut change = store.state().change();
+    change.put("queries", b"slow", b"duration > 1s");
+    change.commit().unwrap();
+    store.close().unwrap();
+    drop(store);
+    // The second segment loses its middle, and the folder its STORE file.
+    let segment = &files(&path)
+        .into_iter()
+        .filter(|file| file.to_string_lossy().contains("seg-"))
+        .nth(1)
+        .unwrap();
+    let mut bytes = fs::read(segment).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[4096..=used].fill(0x55);
+    fs::write(segment, bytes).unwrap();
+    fs::remove_file(path.join("STORE")).unwrap();
+    let before: Vec<_> = files(&path)
+        .iter()
+        .map(|file| fs::read(file).unwrap())
+        .collect();
+
+    let fixed = folder.path().join("fixed");
+    let report = recover(&path, &fixed).unwrap();
+    assert_eq!((report.traces, report.spans, report.values), (20, 60, 1));
+    assert!(!report.damage.is_empty());
+    let after: Vec<_> = files(&path)
+        .iter()
+        .map(|file| fs::read(file).unwrap())
+        .collect();
+    assert!(before == after, "the damaged store was changed");
+    let restored = Store::open(&fixed, OpenOptions::read_only()).unwrap();
+    assert!(restored.verify().unwrap().is_sound());
+    let mut left: Vec<u64> = (1..=10).collect();
+    left.extend(21..=30);
+    assert_eq!(numbers(&restored), left);
+    let snapshot = restored.snapshot().unwrap();
+    let tagged = snapshot.trace(trace_id(6)).unwrap().unwrap();
+    assert_eq!(tagged.info.tags["k"], "v");
+    let value = restored.state().get("queries", b"slow").unwrap().unwrap();
+    assert_eq!(value.bytes, b"duration > 1s");
+    assert!(
+        recover(&path, &fixed).is_err(),
+        "the target is not empty any more"
+    );
+    assert!(recover(folder.path(), folder.path().join("other")).is_err());
+}
