@@ -304,7 +304,7 @@ fn queries_are_checked_without_a_store() {
         place
             .run_with_input(&["query", "--check"], "no string\n")
             .code,
-        1
+        2
     );
 }
 
