@@ -37,7 +37,7 @@ pub use lift::{from_attribute, to_attribute};
 pub use lines::write_json_lines;
 pub use mlflow::{mlflow_json, write_mlflow_json};
 pub use otlp::{
-    OtlpJsonWriter, encode_otlp, read_otlp_json, read_otlp_protobuf, write_otlp_json,
-    write_otlp_protobuf,
+    OtlpJsonWriter, encode_otlp, encode_otlp_spans, read_otlp_json, read_otlp_protobuf,
+    write_otlp_json, write_otlp_protobuf,
 };
 pub use read::{Parsed, Reader, read};

@@ -27,7 +27,7 @@ pub(crate) use assembly::Assembly;
 pub use damage::Damage;
 use index::Index;
 pub(crate) use life::Member;
-use order::NewestFirst;
+use order::{NewestFirst, newest_ids};
 pub use sealed::SealedBlock;
 use segment::SegmentView;
 
@@ -274,6 +274,11 @@ impl Snapshot {
     /// The loose traces with when they began in Unix nanoseconds, by id.
     pub fn loose(&self) -> Result<impl Iterator<Item = (TraceId, u64)> + '_, ReadError> {
         Ok(self.index()?.starts())
+    }
+
+    /// The ids of the traces that begin in a range of time, newest first.
+    pub fn trace_ids(&self, range: TimeRange) -> Result<Vec<TraceId>, ReadError> {
+        newest_ids(self, range)
     }
 
     /// The ids that begin with some hex digits, with or without `tr-`, in order.

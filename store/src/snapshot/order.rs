@@ -83,6 +83,26 @@ impl<'s> NewestFirst<'s> {
     }
 }
 
+/// The ids of the traces of a snapshot, newest first, without reading the traces.
+pub(super) fn newest_ids(snapshot: &Snapshot, range: TimeRange) -> Result<Vec<TraceId>, ReadError> {
+    let index = snapshot.index()?;
+    let mut found: Vec<(Reverse<u64>, TraceId)> = index
+        .starts()
+        .map(|(trace_id, start)| (Reverse(start), trace_id))
+        .collect();
+    for block in snapshot.blocks()? {
+        let traces = block.traces()?.into_iter();
+        found.extend(
+            traces
+                .filter(|(trace_id, _)| !index.contains(*trace_id))
+                .map(|(trace_id, start)| (Reverse(start), trace_id)),
+        );
+    }
+    found.retain(|(start, _)| range.contains(start.0));
+    found.sort_unstable();
+    Ok(found.into_iter().map(|(_, trace_id)| trace_id).collect())
+}
+
 impl Iterator for NewestFirst<'_> {
     type Item = Result<Trace, ReadError>;
 

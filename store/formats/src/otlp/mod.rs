@@ -7,7 +7,9 @@ mod write;
 
 pub(crate) use read::{bare_spans, read_json};
 pub use read::{read_otlp_json, read_otlp_protobuf};
-pub use write::{OtlpJsonWriter, encode_otlp, write_otlp_json, write_otlp_protobuf};
+pub use write::{
+    OtlpJsonWriter, encode_otlp, encode_otlp_spans, write_otlp_json, write_otlp_protobuf,
+};
 
 /// The attribute of a root span that carries what OTLP has no place for: the trace's own
 /// information, as the JSON object that [`crate::write_json_lines`] writes as `info`.

@@ -18,6 +18,17 @@ pub fn encode_otlp(traces: &[Trace]) -> Vec<u8> {
     request(traces).encode_to_vec()
 }
 
+/// The spans alone as the bytes of one `ExportTraceServiceRequest`, with nothing added about their
+/// traces. The bytes of several such requests, one after another, are a request too.
+pub fn encode_otlp_spans(spans: &[&Span]) -> Vec<u8> {
+    let mut groups = Vec::new();
+    for span in spans.iter().copied() {
+        let group = group(&mut groups, &span.resource);
+        spans_of_scope(&mut group.scopes, &span.scope).push(self::span(span));
+    }
+    finish(groups).encode_to_vec()
+}
+
 /// Writes what [`encode_otlp`] encodes.
 pub fn write_otlp_protobuf(traces: &[Trace], mut out: impl Write) -> Result<(), WriteError> {
     Ok(out.write_all(&encode_otlp(traces))?)
@@ -86,6 +97,10 @@ fn request(traces: &[Trace]) -> wire::ExportTraceServiceRequest {
             spans.push(span_out);
         }
     }
+    finish(groups)
+}
+
+fn finish(groups: Vec<ResourceGroup<'_>>) -> wire::ExportTraceServiceRequest {
     wire::ExportTraceServiceRequest {
         resource_spans: groups.into_iter().map(ResourceGroup::finish).collect(),
     }

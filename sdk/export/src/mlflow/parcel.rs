@@ -1,0 +1,175 @@
+//! A trace taken apart for the two calls, and compared with what was sent of it before.
+
+use spanlite_formats::encode_otlp_spans;
+use spanlite_model::{Span, Trace};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::api::StoredInfo;
+use super::info::WireInfo;
+use super::span::{Resources, wire_span};
+use crate::adjust::Adjustments;
+use crate::parcel::Parcel;
+use crate::receipt::{Receipt, SentAssessment};
+
+/// What `StartTraceV3` will carry of a trace.
+#[derive(Debug)]
+pub(crate) struct InfoPart {
+    pub(super) wire: WireInfo,
+    /// What was sent before, if anything was.
+    pub(super) before: Option<Receipt>,
+    /// Tags that were sent before and are gone here.
+    pub(super) removed_tags: Vec<String>,
+    /// Assessments that were sent before and are gone here.
+    pub(super) removed_assessments: Vec<String>,
+}
+
+/// Makes a trace ready; nothing if all of it was sent before in this form.
+pub(crate) fn pack(trace: Trace, before: Option<Receipt>, adjusted: Adjustments) -> Option<Parcel> {
+    let mut adjusted = adjusted;
+    let mut wire = WireInfo::of(&trace, &mut adjusted);
+    let mut receipt = receipt_of(&wire);
+    let trace_id = trace.trace_id;
+    let mut resources = Resources::default();
+    let spans: Vec<Span> = trace
+        .spans
+        .into_iter()
+        .map(|span| wire_span(span, &mut resources, &mut adjusted))
+        .collect();
+    let hashes: Vec<u64> = spans
+        .iter()
+        .map(|span| xxh3_64(&encode_otlp_spans(&[span])))
+        .collect();
+    receipt.set_spans(hashes.clone());
+
+    let same_spans = before
+        .as_ref()
+        .is_some_and(|old| old.spans == receipt.spans);
+    let same_info = before.as_ref().is_some_and(|old| old.info == receipt.info);
+    if same_spans && same_info {
+        return None;
+    }
+    let to_send: Vec<&Span> = spans
+        .iter()
+        .zip(hashes)
+        .filter(|(_, hash)| !same_spans && !before.as_ref().is_some_and(|old| old.has_span(*hash)))
+        .map(|(span, _)| span)
+        .collect();
+    let n_spans = to_send.len();
+    let bytes = if n_spans == 0 {
+        Vec::new()
+    } else {
+        encode_otlp_spans(&to_send)
+    };
+    let mut removed_tags = Vec::new();
+    let mut removed_assessments = Vec::new();
+    if let Some(old) = &before {
+        // Metadata has no edits to spare; tags and assessments are sent where they changed.
+        wire.tags
+            .retain(|key, _| old.tags.get(key) != receipt.tags.get(key));
+        wire.assessments.retain(|one| {
+            old.assessments.get(&one.assessment_id) != receipt.assessments.get(&one.assessment_id)
+        });
+        let gone = |key: &&String| !receipt.tags.contains_key(*key);
+        removed_tags = old.tags.keys().filter(gone).cloned().collect();
+        let gone = |id: &&String| !receipt.assessments.contains_key(*id);
+        removed_assessments = old.assessments.keys().filter(gone).cloned().collect();
+    }
+    Some(Parcel {
+        trace_id,
+        spans: bytes,
+        n_spans,
+        info: Some(InfoPart {
+            wire,
+            before,
+            removed_tags,
+            removed_assessments,
+        }),
+        receipt,
+        adjusted,
+    })
+}
+
+fn receipt_of(wire: &WireInfo) -> Receipt {
+    let tags = wire
+        .tags
+        .iter()
+        .map(|(key, value)| (key.clone(), xxh3_64(value.as_bytes())));
+    let assessments = wire.assessments.iter().map(|one| {
+        let sent = SentAssessment {
+            hash: hash_of(one),
+            last_update_time: one.last_update_time.clone(),
+        };
+        (one.assessment_id.clone(), sent)
+    });
+    Receipt {
+        info: hash_of(wire),
+        tags: tags.collect(),
+        assessments: assessments.collect(),
+        ..Receipt::default()
+    }
+}
+
+fn hash_of(value: &impl serde::Serialize) -> u64 {
+    // Strings, numbers and raw JSON: writing them into memory does not fail. If it did, the hash
+    // of nothing would differ from the one remembered and the trace would be sent once more.
+    xxh3_64(&serde_json::to_vec(value).unwrap_or_default())
+}
+
+impl InfoPart {
+    /// About how many bytes it is.
+    pub(crate) fn size(&self) -> usize {
+        serde_json::to_vec(&self.wire).map_or(0, |body| body.len())
+    }
+
+    /// Leaves out what somebody changed on the server after it was sent, and returns how many
+    /// tags and assessments that were.
+    pub(super) fn spare_edits(&mut self, stored: &StoredInfo) -> u64 {
+        let Some(before) = &self.before else { return 0 };
+        // Sent and now otherwise there, or never sent and there all the same.
+        let tag_was_edited = |key: &String| {
+            let there = stored.tags.get(key).map(|value| xxh3_64(value.as_bytes()));
+            there != before.tags.get(key).copied()
+        };
+        let assessment_was_edited = |id: &String| {
+            let there = stored
+                .assessments
+                .iter()
+                .find(|one| one.assessment_id == *id)
+                .map(|one| one.last_update_time.as_str());
+            match (there, before.assessments.get(id)) {
+                (Some(there), Some(sent)) => !same_time(there, &sent.last_update_time),
+                (there, sent) => there.is_some() != sent.is_some(),
+            }
+        };
+        let wire = &mut self.wire;
+        let n_before = wire.tags.len()
+            + wire.assessments.len()
+            + self.removed_tags.len()
+            + self.removed_assessments.len();
+        wire.tags
+            .retain(|key, value| stored.tags.get(key) == Some(value) || !tag_was_edited(key));
+        wire.assessments
+            .retain(|one| !assessment_was_edited(&one.assessment_id));
+        self.removed_tags
+            .retain(|key| stored.tags.contains_key(key) && !tag_was_edited(key));
+        self.removed_assessments
+            .retain(|id| !assessment_was_edited(id));
+        let n_after = wire.tags.len()
+            + wire.assessments.len()
+            + self.removed_tags.len()
+            + self.removed_assessments.len();
+        (n_before - n_after) as u64
+    }
+}
+
+/// Compares times that may be written with or without their zero milliseconds.
+pub(super) fn same_time(one: &str, other: &str) -> bool {
+    use chrono::DateTime;
+    match (
+        DateTime::parse_from_rfc3339(one),
+        DateTime::parse_from_rfc3339(other),
+    ) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}

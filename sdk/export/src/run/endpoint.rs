@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::{ExportError, RunEvent, RunOptions};
+use crate::http::{Circuit, Client, Connection, Sender};
+use crate::job::{ExportJob, Target};
+use crate::mlflow::{MlflowTarget, NotATarget};
+use crate::otlp::OtlpTarget;
+use crate::parcel::{Delivered, Parcel};
+
+const WORKSPACE_HEADER: &str = "X-MLFLOW-WORKSPACE";
+
+/// A target, asked what it is when there is something to send for the first time.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    client: Client,
+    open: OnceCell<OpenTarget>,
+}
+
+#[derive(Debug)]
+pub(super) enum OpenTarget {
+    Mlflow(MlflowTarget),
+    Otlp(OtlpTarget),
+}
+
+impl OpenTarget {
+    pub(super) async fn deliver(&self, parcels: &mut [Parcel]) -> Delivered {
+        match self {
+            Self::Mlflow(target) => target.deliver(parcels).await,
+            Self::Otlp(target) => target.deliver(parcels).await,
+        }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn of(job: &ExportJob) -> Result<Arc<Self>, ExportError> {
+        let connection = match &job.target {
+            Target::Mlflow(server) => Connection {
+                url: server.url.clone(),
+                credentials: server.credentials.clone(),
+                ca_file: server.ca_file.clone(),
+                headers: server
+                    .workspace
+                    .iter()
+                    .map(|name| (WORKSPACE_HEADER.to_owned(), name.clone()))
+                    .collect(),
+            },
+            Target::Otlp(endpoint) => Connection {
+                url: endpoint.url.clone(),
+                credentials: endpoint.credentials.clone(),
+                ca_file: endpoint.ca_file.clone(),
+                headers: endpoint.headers.clone(),
+            },
+        };
+        Ok(Arc::new(Self {
+            client: Client::new(&connection)?,
+            open: OnceCell::new(),
+        }))
+    }
+
+    pub(super) async fn target(
+        &self,
+        job: &ExportJob,
+        options: &RunOptions,
+    ) -> Result<&OpenTarget, NotATarget> {
+        let open = || async {
+            let told = options.clone();
+            let sender = Sender {
+                client: self.client.clone(),
+                circuit: Circuit::new(options.longest_pause, options.patience_for(job.schedule)),
+                stop: options.stop.clone(),
+                canary: None,
+                on_failure: Box::new(move |error| told.tell(RunEvent::Failed { error })),
+            };
+            match &job.target {
+                Target::Mlflow(server) => {
+                    let experiment = &server.experiment;
+                    let target =
+                        MlflowTarget::open(sender, experiment, job.overwrite_edits).await?;
+                    options.tell(RunEvent::Connected {
+                        version: target.version(),
+                    });
+                    Ok(OpenTarget::Mlflow(target))
+                }
+                Target::Otlp(_) => Ok(OpenTarget::Otlp(OtlpTarget::new(sender))),
+            }
+        };
+        self.open.get_or_try_init(open).await
+    }
+}

@@ -1,0 +1,11 @@
+//! Jobs against a server that fails when it is told to.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what goes wrong in a test's own support fails the test"
+)]
+
+mod fake;
+mod fixtures;
+mod jobs;
+mod mlflow;
+mod otlp;

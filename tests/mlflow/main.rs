@@ -1,0 +1,12 @@
+//! Jobs against a real MLflow server. Skipped where MLflow cannot be installed, but not in CI.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "what goes wrong in a test's own support fails the test"
+)]
+
+mod fixtures;
+mod recordings;
+mod replicate;

@@ -1,0 +1,218 @@
+use std::fs::{self, File};
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+
+const VERSION: &str = "3.17.2";
+/// The first start of an installation compiles some thousand Python files.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An MLflow server on a free loopback port with a SQLite store of its own. Ends with the value.
+#[derive(Debug)]
+pub struct MlflowServer {
+    folder: TempDir,
+    python: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says whether this is CI and where a developer keeps the installation"
+    )]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Says that a test is skipped, which must not happen in CI.
+fn skip(reason: &str) {
+    assert!(variable("CI").is_none(), "not possible in CI: {reason}");
+    println!("skipped: {reason}");
+}
+
+/// The Python of an installation of MLflow: that of `SPANLITE_MLFLOW_VENV`, else one made under
+/// `target/` on first use. Without a Python nothing, said aloud; in CI a failure.
+fn python() -> Option<PathBuf> {
+    if let Some(venv) = variable("SPANLITE_MLFLOW_VENV") {
+        return Some(PathBuf::from(venv).join("bin/python"));
+    }
+    let has_python = Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !has_python {
+        skip("python3 with venv is needed to run MLflow");
+        return None;
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let venv = target.join("mlflow-venv");
+    let python = venv.join("bin/python");
+    fs::create_dir_all(&target).expect("target can be made");
+    // Test binaries run side by side; one installs, the others wait.
+    let lock = File::create(target.join("mlflow-venv.lock")).expect("the lock can be made");
+    lock.lock().expect("the lock can be taken");
+    let done = venv.join(format!("installed-{VERSION}"));
+    if done.is_file() {
+        return Some(python);
+    }
+    let installed = run(
+        "python3",
+        &["-m", "venv", "--clear", &venv.to_string_lossy()],
+    ) && run(
+        &python.to_string_lossy(),
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            &format!("mlflow=={VERSION}"),
+        ],
+    );
+    if !installed {
+        skip("MLflow cannot be installed from the package index");
+        return None;
+    }
+    fs::write(done, "").expect("the installation can be marked");
+    Some(python)
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program)
+        .args(arguments)
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+impl MlflowServer {
+    /// Starts a server with nothing in it; nothing where MLflow cannot be installed.
+    pub fn start() -> Option<Self> {
+        let python = python()?;
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
+        let mut server = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            python,
+            port,
+            child: None,
+        };
+        server.resume();
+        Some(server)
+    }
+
+    /// Starts the server again on its port with what it stored.
+    pub fn resume(&mut self) {
+        let folder = self.folder.path();
+        let log = File::create(folder.join("server.log")).expect("a log");
+        let child = Command::new(&self.python)
+            .args([
+                "-m",
+                "mlflow",
+                "server",
+                "--host",
+                "127.0.0.1",
+                "--workers",
+                "1",
+            ])
+            .arg("--port")
+            .arg(self.port.to_string())
+            .arg("--backend-store-uri")
+            .arg(format!("sqlite:///{}", folder.join("mlflow.db").display()))
+            .arg("--artifacts-destination")
+            .arg(folder.join("artifacts"))
+            .current_dir(folder)
+            .envs([
+                ("MLFLOW_DISABLE_TELEMETRY", "true"),
+                ("DO_NOT_TRACK", "true"),
+                ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"),
+                ("GIT_PYTHON_REFRESH", "quiet"),
+            ])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a handle"))
+            .stderr(log)
+            .spawn()
+            .expect("MLflow starts");
+        self.child = Some(child);
+        let begin = Instant::now();
+        while !self.is_healthy() {
+            let gone = self
+                .child
+                .as_mut()
+                .is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
+            assert!(
+                !gone && begin.elapsed() < START_TIMEOUT,
+                "MLflow did not start:\n{}",
+                fs::read_to_string(folder.join("server.log")).unwrap_or_default()
+            );
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn is_healthy(&self) -> bool {
+        let answer = super::readback::get(self.port, "/health");
+        answer.is_ok_and(|body| body.trim() == "OK")
+    }
+
+    /// Ends all processes of the server and waits for them.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let group = Pid::from_child(&child);
+        let begin = Instant::now();
+        let mut signal = Signal::TERM;
+        loop {
+            match kill_process_group(group, signal) {
+                Ok(()) => {}
+                // The whole group is gone.
+                Err(rustix::io::Errno::SRCH) => break,
+                Err(error) => panic!("the server cannot be stopped: {error}"),
+            }
+            // Reaps the leader, which otherwise keeps the group alive.
+            let _status: io::Result<_> = child.try_wait();
+            if begin.elapsed() > STOP_TIMEOUT {
+                signal = Signal::KILL;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port on the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The interpreter that has MLflow.
+    pub fn python(&self) -> &Path {
+        &self.python
+    }
+
+    /// The raw interface.
+    pub fn api(&self) -> super::Api {
+        super::Api { port: self.port }
+    }
+}
+
+impl Drop for MlflowServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
