@@ -1,0 +1,181 @@
+//! Spans of `tracing` and of Spanlite in one tree.
+
+#[cfg(test)]
+mod tests {
+    use spanlite::testing::{Capture, capture};
+    use spanlite::{SpanType, StatusCode, trace};
+    use spanlite_auto::{Targets, layer, layer_for};
+    use spanlite_model::Span;
+    use tracing::subscriber::{DefaultGuard, set_default};
+    use tracing::{Instrument as _, error, info, info_span};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    fn recording(targets: Targets) -> (DefaultGuard, Capture) {
+        let subscriber = tracing_subscriber::registry().with(layer_for(targets));
+        (set_default(subscriber), capture())
+    }
+
+    fn named(spans: &[Span], name: &str) -> Span {
+        spans.iter().find(|span| span.name == name).unwrap().clone()
+    }
+
+    #[trace]
+    fn manual(x: i64) -> i64 {
+        info_span!(target: "rig::completions", "inner").in_scope(|| x + 1)
+    }
+
+    #[test]
+    fn spans_nest_both_ways() {
+        let (_subscriber, capture) = recording(Targets::models());
+        spanlite::in_span("outer", |_| {
+            let span = info_span!(target: "rig::agent", "invoke_agent");
+            span.in_scope(|| manual(1));
+        });
+        assert_eq!(
+            capture.tree(),
+            "outer\n└─ invoke_agent\n   └─ manual\n      │ inputs: {\"x\":1}\n      │ outputs: 2\n      \
+             └─ inner\n"
+        );
+    }
+
+    #[test]
+    fn an_async_span_is_the_present_one_only_while_it_runs() {
+        let (_subscriber, capture) = recording(Targets::models());
+        let work = async {
+            spanlite::in_span("first", |_| ());
+            Yield(false).await;
+            spanlite::in_span("second", |_| ());
+        };
+        let future = work.instrument(info_span!(target: "rig", "call"));
+        let mut future = Box::pin(future);
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(future.as_mut().poll(&mut task).is_pending());
+        spanlite::in_span("between", |_| ());
+        assert!(future.as_mut().poll(&mut task).is_ready());
+        drop(future);
+        let spans = capture.spans();
+        let call = named(&spans, "call");
+        assert_eq!(named(&spans, "first").parent_span_id, Some(call.span_id));
+        assert_eq!(named(&spans, "second").parent_span_id, Some(call.span_id));
+        assert_eq!(named(&spans, "between").parent_span_id, None);
+    }
+
+    struct Yield(bool);
+
+    impl Future for Yield {
+        type Output = ();
+
+        fn poll(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<()> {
+            if std::mem::replace(&mut self.0, true) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        }
+    }
+
+    #[test]
+    fn fields_of_the_conventions_give_type_inputs_and_outputs() {
+        let (_subscriber, capture) = recording(Targets::models());
+        let messages = r#"[{"role":"user","parts":[{"type":"text","content":"2+2?"}]}]"#;
+        let span = info_span!(
+            target: "anything",
+            "chat",
+            gen_ai.operation.name = "chat",
+            gen_ai.request.model = "gpt-4o",
+            gen_ai.input.messages = messages,
+            gen_ai.output.messages = tracing::field::Empty,
+            gen_ai.usage.input_tokens = 12_u64,
+            gen_ai.usage.output_tokens = tracing::field::Empty,
+            otel.name = "chat gpt-4o",
+            otel.kind = "client",
+        );
+        span.record("gen_ai.output.messages", "[]");
+        span.record("gen_ai.usage.output_tokens", 3_i64);
+        drop(span);
+        let span = named(&capture.spans(), "chat gpt-4o");
+        assert_eq!(span.span_type, SpanType::ChatModel);
+        assert_eq!(span.kind, spanlite::SpanKind::Client);
+        assert_eq!(span.inputs.as_ref().unwrap().as_text(), messages);
+        assert_eq!(span.outputs.as_ref().unwrap().as_text(), "[]");
+        assert_eq!(span.model(), Some("gpt-4o"));
+        assert_eq!(spanlite_model::TokenUsage::of(&span).total_tokens, Some(15));
+        assert_eq!(
+            span.attributes.get_str("gen_ai.input.messages"),
+            Some(messages)
+        );
+    }
+
+    #[test]
+    fn spans_of_langchain_are_known_by_name() {
+        let (_subscriber, capture) = recording(Targets::models());
+        info_span!(target: "langchain_rust::llm", "llm.generate", model = "m", prompt_tokens = 2)
+            .in_scope(|| info_span!(target: "langchain_rust", "tool.call", tool = "t"));
+        let spans = capture.spans();
+        let call = named(&spans, "llm.generate");
+        assert_eq!(call.span_type, SpanType::Llm);
+        assert_eq!(call.model(), Some("m"));
+        assert_eq!(spanlite_model::TokenUsage::of(&call).input_tokens, Some(2));
+        assert_eq!(named(&spans, "tool.call").span_type, SpanType::Tool);
+    }
+
+    #[test]
+    fn events_errors_and_links() {
+        let (_subscriber, capture) = recording(Targets::models().with("app"));
+        let first = info_span!(target: "app", "first");
+        let second = info_span!(target: "app::inner", "second");
+        second.follows_from(&first);
+        second.in_scope(|| {
+            info!(target: "app", tokens = 3, "half way");
+            let broken = std::io::Error::other("broken pipe");
+            error!(target: "app", error = &broken as &dyn std::error::Error, "it failed");
+        });
+        drop((first, second));
+        let spans = capture.spans();
+        let span = named(&spans, "second");
+        assert_eq!(span.links[0].span_id, named(&spans, "first").span_id);
+        assert_eq!(span.events[0].name, "half way");
+        assert_eq!(span.events[0].attributes.get("tokens"), Some(&3.into()));
+        assert_eq!(span.status.code, StatusCode::Error);
+        assert_eq!(span.error_message(), Some("broken pipe"));
+    }
+
+    #[test]
+    fn strangers_are_left_alone_and_stay_visible_to_others() {
+        let subscriber = tracing_subscriber::registry()
+            .with(layer())
+            .with(tracing_subscriber::layer::Identity::new());
+        let _subscriber = set_default(subscriber);
+        let capture = capture();
+        let stranger = info_span!(target: "hyper", "connect");
+        stranger.in_scope(|| {
+            let span = info_span!(target: "genai::otel", "genai.chat");
+            span.in_scope(|| info!(target: "hyper", "not ours"));
+        });
+        drop(stranger);
+        let spans = capture.spans();
+        assert_eq!(spans.len(), 1);
+        assert_eq!(spans[0].parent_span_id, None);
+        assert!(spans[0].events.is_empty());
+    }
+
+    #[test]
+    fn explicit_parents_and_roots_are_kept() {
+        let (_subscriber, capture) = recording(Targets::all());
+        let parent = info_span!("parent");
+        spanlite::in_span("manual", |_| {
+            drop(info_span!(parent: &parent, "child"));
+            drop(info_span!(parent: None, "root"));
+        });
+        drop(parent);
+        let spans = capture.spans();
+        let parent = named(&spans, "parent");
+        assert_eq!(named(&spans, "child").parent_span_id, Some(parent.span_id));
+        let root = named(&spans, "root");
+        assert_eq!(root.parent_span_id, None);
+        assert_ne!(root.trace_id, named(&spans, "manual").trace_id);
+    }
+}
