@@ -8,14 +8,15 @@ pub(super) struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends the low `count` bits of a number, at most 32.
+    /// Appends a number of `count` bits, at most 32.
     pub(super) fn put(&mut self, number: u64, count: u32) {
         self.buffer |= number << self.filled;
         self.filled += count;
-        while self.filled >= 8 {
-            self.bytes.push(self.buffer as u8);
-            self.buffer >>= 8;
-            self.filled -= 8;
+        if self.filled >= 32 {
+            self.bytes
+                .extend_from_slice(&(self.buffer as u32).to_le_bytes());
+            self.buffer >>= 32;
+            self.filled -= 32;
         }
     }
 
@@ -45,9 +46,9 @@ impl BitWriter {
     }
 
     pub(super) fn into_bytes(mut self) -> Vec<u8> {
-        if self.filled > 0 {
-            self.bytes.push(self.buffer as u8);
-        }
+        let rest = self.buffer.to_le_bytes();
+        self.bytes
+            .extend_from_slice(&rest[..(self.filled as usize).div_ceil(8)]);
         self.bytes
     }
 }

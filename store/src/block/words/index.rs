@@ -19,24 +19,25 @@ use super::super::bytes::{Cursor, put_bytes};
 use super::super::ints::{Ints, put_ints};
 use super::super::strings::FastMap;
 use super::bits::{BitReader, BitWriter};
-use super::split::{for_each_word, for_each_word_of_json};
+use super::split::split;
 
 /// Sections become about this long.
 const SECTION_BYTES: usize = 16 << 10;
 const N_BUCKETS: usize = 256;
-const NONE: u32 = u32::MAX;
 
 /// Collects the words of a block.
 #[derive(Debug, Default)]
 pub(in super::super) struct WordsBuilder {
-    words: FastMap<u64, Entry>,
-    /// Postings of all words; each points to the one before it of the same word.
+    numbers: FastMap<u64, u32>,
+    words: Vec<Word>,
+    /// The number of a word and a span that has it, by span.
     postings: Vec<(u32, u32)>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    last: u32,
+struct Word {
+    hash: u64,
+    last_span: u32,
     n_spans: u32,
 }
 
@@ -44,89 +45,106 @@ impl WordsBuilder {
     /// Adds the words of bytes that entered with a span. Spans must come in order.
     pub(in super::super) fn add(&mut self, span: u32, bytes: &[u8], is_json: bool) {
         // New bytes begin and end at bounds of JSON values, so they are text by themselves.
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return;
-        };
-        let each = |word: &str| self.add_word(span, xxh3_64(word.as_bytes()));
-        if is_json {
-            for_each_word_of_json(text, each);
-        } else {
-            for_each_word(text, each);
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            split(text, is_json, |word| self.add_word(span, xxh3_64(word)));
         }
     }
 
     fn add_word(&mut self, span: u32, hash: u64) {
-        let entry = self.words.entry(hash).or_insert(Entry {
-            last: NONE,
-            n_spans: 0,
-        });
-        let last = self.postings.get(entry.last as usize);
-        if last.is_none_or(|(row, _)| *row != span) {
-            self.postings.push((span, entry.last));
-            entry.last = self.postings.len() as u32 - 1;
-            entry.n_spans += 1;
+        let next = self.words.len() as u32;
+        let number = *self.numbers.entry(hash).or_insert(next);
+        if number == next {
+            self.words.push(Word {
+                hash,
+                last_span: span,
+                n_spans: 1,
+            });
+        } else {
+            let word = &mut self.words[number as usize];
+            if word.last_span == span {
+                return;
+            }
+            word.last_span = span;
+            word.n_spans += 1;
         }
+        self.postings.push((number, span));
+    }
+
+    /// The spans of all words, word after word in the order of their numbers.
+    fn spans_by_word(&self) -> Vec<u32> {
+        let mut ends = Vec::with_capacity(self.words.len());
+        let mut at = 0;
+        for word in &self.words {
+            ends.push(at);
+            at += word.n_spans;
+        }
+        let mut spans = vec![0; self.postings.len()];
+        for (word, span) in &self.postings {
+            let end = &mut ends[*word as usize];
+            spans[*end as usize] = *span;
+            *end += 1;
+        }
+        spans
     }
 
     /// The sections of the index; none without words.
     pub(in super::super) fn to_sections(&self, n_spans: usize) -> Vec<Vec<u8>> {
-        let mut words: Vec<(u64, Entry)> = self.words.iter().map(|(h, e)| (*h, *e)).collect();
-        if words.is_empty() {
+        if self.words.is_empty() {
             return Vec::new();
+        }
+        let spans = self.spans_by_word();
+        let mut at = 0;
+        let mut words: Vec<(u64, &[u32])> = Vec::with_capacity(self.words.len());
+        for word in &self.words {
+            let end = at + word.n_spans as usize;
+            words.push((word.hash, &spans[at..end]));
+            at = end;
         }
         words.sort_unstable_by_key(|(hash, _)| *hash);
         let estimate = words.len() * 3 + self.postings.len();
-        let n_sections = estimate
-            .div_ceil(SECTION_BYTES)
-            .next_power_of_two()
-            .min(1 << 12);
+        let wanted = estimate.div_ceil(SECTION_BYTES).next_power_of_two();
+        let n_sections = wanted.min(1 << 12);
         let mut rest = words.as_slice();
         let mut sections = Vec::with_capacity(n_sections);
         for number in 0..n_sections as u64 {
             let end = rest.partition_point(|(hash, _)| section_number(*hash, n_sections) <= number);
             let (group, after) = rest.split_at(end);
             rest = after;
-            sections.push(self.section(group, n_sections, n_spans));
+            sections.push(encode_section(group, n_sections, n_spans));
         }
         sections
     }
+}
 
-    fn section(&self, words: &[(u64, Entry)], n_sections: usize, n_spans: usize) -> Vec<u8> {
-        let mut counts = vec![0i64; N_BUCKETS];
-        let mut starts = vec![0i64; N_BUCKETS];
-        let mut tails = Vec::with_capacity(words.len() * 2);
-        let mut postings = BitWriter::default();
-        let mut rows = Vec::new();
-        let mut words = words.iter().peekable();
-        for bucket in 0..N_BUCKETS {
-            starts[bucket] = postings.n_bits() as i64;
-            while let Some((hash, entry)) =
-                words.next_if(|(hash, _)| place(*hash, n_sections).0 == bucket)
-            {
-                counts[bucket] += 1;
-                tails.extend_from_slice(&place(*hash, n_sections).1.to_le_bytes());
-                rows.clear();
-                let mut next = entry.last;
-                while let Some((row, before)) = self.postings.get(next as usize) {
-                    rows.push(*row);
-                    next = *before;
-                }
-                postings.put_gamma(entry.n_spans);
-                let width = rice_width(entry.n_spans, n_spans);
-                let mut expected = 0;
-                for row in rows.iter().rev() {
-                    postings.put_rice(row - expected, width);
-                    expected = row + 1;
-                }
+/// Encodes the words of a section, by ascending hash, each with its spans.
+fn encode_section(words: &[(u64, &[u32])], n_sections: usize, n_spans: usize) -> Vec<u8> {
+    let mut counts = vec![0i64; N_BUCKETS];
+    let mut starts = vec![0i64; N_BUCKETS];
+    let mut tails = Vec::with_capacity(words.len() * 2);
+    let mut postings = BitWriter::default();
+    let mut words = words.iter().peekable();
+    for bucket in 0..N_BUCKETS {
+        starts[bucket] = postings.n_bits() as i64;
+        while let Some((hash, spans)) =
+            words.next_if(|(hash, _)| place(*hash, n_sections).0 == bucket)
+        {
+            counts[bucket] += 1;
+            tails.extend_from_slice(&place(*hash, n_sections).1.to_le_bytes());
+            postings.put_gamma(spans.len() as u32);
+            let width = rice_width(spans.len() as u32, n_spans);
+            let mut expected = 0;
+            for span in *spans {
+                postings.put_rice(span - expected, width);
+                expected = span + 1;
             }
         }
-        let mut out = Vec::new();
-        put_ints(&mut out, &counts);
-        put_ints(&mut out, &starts);
-        out.extend_from_slice(&tails);
-        put_bytes(&mut out, &postings.into_bytes());
-        out
     }
+    let mut out = Vec::new();
+    put_ints(&mut out, &counts);
+    put_ints(&mut out, &starts);
+    out.extend_from_slice(&tails);
+    put_bytes(&mut out, &postings.into_bytes());
+    out
 }
 
 /// The best width of Rice's code where `n_spans` of `n_all` have a word.

@@ -4,13 +4,13 @@ const MAX_WORD_BYTES: usize = 64;
 /// Calls `each` with every word of a text: a run of letters and digits by Unicode, in lower case,
 /// cut after 64 bytes at a character.
 pub fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
-    split(text, false, &mut each);
+    split(text, false, |word| each(&String::from_utf8_lossy(word)));
 }
 
 /// The same for a JSON text, whose escapes are read: `"a\nb"` has two words, and `"\u00e9t\u00e9"`
 /// has one. Keys of objects are words too.
 pub fn for_each_word_of_json(json: &str, mut each: impl FnMut(&str)) {
-    split(json, true, &mut each);
+    split(json, true, |word| each(&String::from_utf8_lossy(word)));
 }
 
 /// What a byte is to a splitter.
@@ -43,35 +43,52 @@ const CLASSES: [Class; 256] = {
 
 /// The word at hand.
 struct Word {
-    text: String,
+    bytes: [u8; MAX_WORD_BYTES],
+    length: usize,
     is_ascii: bool,
 }
 
 impl Word {
-    fn push(&mut self, char: char) {
-        if self.text.len() + char.len_utf8() <= MAX_WORD_BYTES {
-            self.is_ascii &= char.is_ascii();
-            self.text.push(char);
+    #[inline]
+    fn push_byte(&mut self, lower: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = lower;
+            self.length += 1;
         }
     }
 
-    fn end(&mut self, each: &mut dyn FnMut(&str)) {
-        if self.text.is_empty() {
+    fn push(&mut self, char: char) {
+        if let Some(place) = self
+            .bytes
+            .get_mut(self.length..self.length + char.len_utf8())
+        {
+            char.encode_utf8(place);
+            self.length += char.len_utf8();
+            self.is_ascii &= char.is_ascii();
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, each: &mut impl FnMut(&[u8])) {
+        if self.length == 0 {
             return;
         }
+        let word = &self.bytes[..self.length];
         if self.is_ascii {
-            each(&self.text);
+            each(word);
         } else {
-            each(&self.text.to_lowercase());
+            each(String::from_utf8_lossy(word).to_lowercase().as_bytes());
         }
-        self.text.clear();
+        self.length = 0;
         self.is_ascii = true;
     }
 }
 
-fn split(text: &str, is_json: bool, each: &mut dyn FnMut(&str)) {
+/// Calls `each` with the bytes of every word.
+pub(super) fn split(text: &str, is_json: bool, mut each: impl FnMut(&[u8])) {
     let mut word = Word {
-        text: String::with_capacity(MAX_WORD_BYTES),
+        bytes: [0; MAX_WORD_BYTES],
+        length: 0,
         is_ascii: true,
     };
     let bytes = text.as_bytes();
@@ -79,19 +96,20 @@ fn split(text: &str, is_json: bool, each: &mut dyn FnMut(&str)) {
     while let Some(&byte) = bytes.get(at) {
         match CLASSES[usize::from(byte)] {
             Class::Word(lower) => {
-                word.push(char::from(lower));
+                word.push_byte(lower);
                 at += 1;
             }
             Class::Escape if is_json => {
                 let (char, length) = escape(bytes.get(at..).unwrap_or_default());
                 match char.filter(|char| char.is_alphanumeric()) {
+                    Some(char) if char.is_ascii() => word.push(char.to_ascii_lowercase()),
                     Some(char) => word.push(char),
-                    None => word.end(each),
+                    None => word.end(&mut each),
                 }
                 at += length;
             }
             Class::Separator | Class::Escape => {
-                word.end(each);
+                word.end(&mut each);
                 at += 1;
             }
             Class::Wide => {
@@ -101,13 +119,13 @@ fn split(text: &str, is_json: bool, each: &mut dyn FnMut(&str)) {
                 if char.is_alphanumeric() {
                     word.push(char);
                 } else {
-                    word.end(each);
+                    word.end(&mut each);
                 }
                 at += char.len_utf8();
             }
         }
     }
-    word.end(each);
+    word.end(&mut each);
 }
 
 /// The character of the escape that `bytes` begin with, unless it separates words anyway, and
