@@ -101,8 +101,9 @@ impl Cursor {
         }
     }
 
-    pub(crate) fn trace_id(&self) -> TraceId {
-        self.trace_id
+    /// The start of the trace it stands behind.
+    pub(crate) fn start_time_unix_nano(&self) -> u64 {
+        self.start_time_unix_nano
     }
 
     /// The order of results: by the keys, then newest first, then by id.

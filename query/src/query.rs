@@ -4,6 +4,7 @@ use crate::bind::{self, Argument};
 use crate::check;
 use crate::error::{Code, QueryError};
 use crate::eval::View;
+use crate::plan::{self, PlanStep};
 use crate::resolve::{self, Body, Resolved};
 use crate::row::{self, SpanSet};
 use crate::syntax::{self, ast, print};
@@ -111,6 +112,14 @@ impl Query {
             Body::Search(stages) => row::span_sets(stages, &View::new(trace, now_unix_nano)),
             Body::Metrics(_) => Vec::new(),
         })
+    }
+
+    /// The conditions of the query and what answers each.
+    pub(crate) fn plan_steps(&self) -> Vec<PlanStep> {
+        match &self.tree.body {
+            ast::Body::Search(pipeline) => plan::steps(pipeline),
+            ast::Body::Metrics(_) => Vec::new(),
+        }
     }
 
     pub(crate) fn resolved(&self) -> Result<&Resolved, QueryError> {

@@ -59,6 +59,11 @@ pub(crate) fn columns(stages: &[Stage]) -> Vec<(String, Node)> {
     selects.flatten().cloned().collect()
 }
 
+/// Whether a trace passes the stages.
+pub(crate) fn fits(stages: &[Stage], view: &View<'_>) -> bool {
+    !eval::run(stages, view).is_empty()
+}
+
 /// Runs the stages over one trace.
 pub(crate) fn span_sets(stages: &[Stage], view: &View<'_>) -> Vec<SpanSet> {
     let columns = columns(stages);

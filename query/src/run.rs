@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use spanlite_model::Trace;
+use spanlite_model::TraceId;
 use spanlite_store::{ReadError, Snapshot, TimeRange};
 
 use crate::error::QueryError;
 use crate::eval::View;
 use crate::order::Cursor;
+use crate::plan::{Candidate, Candidates, Explain};
 use crate::query::Query;
 use crate::resolve::{Body, Key, Resolved, Stage};
 use crate::row::{self, TraceMatch};
@@ -107,7 +108,9 @@ pub enum RunError {
 
 /// The traces that fit a query, one by one.
 pub struct Rows<'s> {
-    traces: Box<dyn Iterator<Item = Result<Trace, ReadError>> + 's>,
+    candidates: Candidates<'s>,
+    /// The candidates in the order the query asks for, where it does.
+    ordered: Option<std::vec::IntoIter<Candidate>>,
     resolved: Resolved,
     options: RunOptions,
     to_skip: u64,
@@ -136,36 +139,81 @@ impl Query {
         let Body::Search(stages) = &resolved.body else {
             return Err(RunError::YieldsMetrics);
         };
-        let range = time_range(stages, &options);
-        let limit = resolved
-            .limit
-            .unwrap_or(u64::MAX)
-            .min(options.limit.unwrap_or(u64::MAX));
-        let offset = if options.after.is_some() {
+        let mut candidates =
+            self.candidates(stages, snapshot, time_range(stages, &options), &options)?;
+        let limit = resolved.limit.unwrap_or(u64::MAX);
+        let left = limit.min(options.limit.unwrap_or(u64::MAX));
+        let to_skip = if options.after.is_some() {
             0
         } else {
             resolved.offset
         };
-        let traces: Box<dyn Iterator<Item = Result<Trace, ReadError>>> =
-            if resolved.order.is_empty() {
-                Box::new(snapshot.traces(range))
-            } else {
-                let wanted = limit.saturating_add(offset);
-                let best = ordered(stages, &resolved.order, snapshot, range, wanted, &options)?;
-                Box::new(
-                    best.into_iter()
-                        .filter_map(|place| snapshot.trace(place.trace_id()).transpose()),
-                )
-            };
+        let ordered = if resolved.order.is_empty() {
+            None
+        } else {
+            let wanted = left.saturating_add(to_skip);
+            let best = ordered(stages, &resolved.order, &mut candidates, wanted, &options)?;
+            Some(best.into_iter())
+        };
         Ok(Rows {
-            traces,
-            to_skip: offset,
-            left: limit,
+            candidates,
+            ordered,
+            to_skip,
+            left,
             last: None,
             stopped: false,
             resolved,
             options,
         })
+    }
+
+    /// The traces that may pass the stages, newest first.
+    pub(crate) fn candidates<'s>(
+        &self,
+        stages: &[Stage],
+        snapshot: &'s Snapshot,
+        range: TimeRange,
+        options: &RunOptions,
+    ) -> Result<Candidates<'s>, RunError> {
+        let now = options.now_unix_nano;
+        let mut candidates =
+            Candidates::new(snapshot, stages.to_vec(), range, now, options.use_indexes)?;
+        candidates.counts.steps = self.plan_steps();
+        Ok(candidates)
+    }
+
+    /// Counts the traces that fit and calls `each` with their ids and starts, newest first,
+    /// without putting together those that columns decide. Order and limit of the query do not
+    /// count.
+    pub fn find_ids(
+        &self,
+        snapshot: &Snapshot,
+        options: &RunOptions,
+        mut each: impl FnMut(TraceId, u64),
+    ) -> Result<Explain, RunError> {
+        let resolved = self.resolved()?;
+        let Body::Search(stages) = &resolved.body else {
+            return Err(RunError::YieldsMetrics);
+        };
+        let mut left = options.limit.unwrap_or(u64::MAX);
+        let mut candidates =
+            self.candidates(stages, snapshot, time_range(stages, options), options)?;
+        while left > 0 {
+            options.check()?;
+            let Some(candidate) = candidates.next_candidate()? else {
+                break;
+            };
+            let fits = candidate.is_certain
+                || candidates.trace(candidate)?.is_some_and(|trace| {
+                    row::fits(stages, &View::new(&trace, options.now_unix_nano))
+                });
+            if fits {
+                left -= 1;
+                candidates.counts.traces_matched += 1;
+                each(candidate.trace_id(), candidate.start_unix_nano);
+            }
+        }
+        Ok(candidates.counts)
     }
 }
 
@@ -175,16 +223,33 @@ impl Rows<'_> {
         self.last.as_ref()
     }
 
+    /// How the query has been answered so far.
+    pub fn explain(&self) -> &Explain {
+        &self.candidates.counts
+    }
+
+    fn next_candidate(&mut self) -> Result<Option<Candidate>, RunError> {
+        match &mut self.ordered {
+            Some(ordered) => Ok(ordered.next()),
+            None => Ok(self.candidates.next_candidate()?),
+        }
+    }
+
     fn find(&mut self) -> Result<Option<TraceMatch>, RunError> {
-        let Body::Search(stages) = &self.resolved.body else {
-            return Ok(None);
-        };
         while self.left > 0 {
             self.options.check()?;
-            let Some(trace) = self.traces.next() else {
+            let Some(candidate) = self.next_candidate()? else {
                 return Ok(None);
             };
-            let trace = trace?;
+            if self.is_passed(&candidate) {
+                continue;
+            }
+            let Some(trace) = self.candidates.trace(candidate)? else {
+                continue;
+            };
+            let Body::Search(stages) = &self.resolved.body else {
+                return Ok(None);
+            };
             let view = View::new(&trace, self.options.now_unix_nano);
             let span_sets = row::span_sets(stages, &view);
             if span_sets.is_empty() {
@@ -201,10 +266,18 @@ impl Rows<'_> {
                 continue;
             }
             self.left -= 1;
+            self.candidates.counts.traces_matched += 1;
             self.last = Some(place);
             return Ok(Some(TraceMatch { trace, span_sets }));
         }
         Ok(None)
+    }
+
+    /// Whether a candidate stands before the page, as far as its start tells.
+    fn is_passed(&self, candidate: &Candidate) -> bool {
+        let after = self.options.after.as_ref();
+        self.ordered.is_none()
+            && after.is_some_and(|after| candidate.start_unix_nano > after.start_time_unix_nano())
     }
 }
 
@@ -243,6 +316,7 @@ pub(crate) fn time_range(stages: &[Stage], options: &RunOptions) -> TimeRange {
 /// A place in a heap whose top is the worst.
 struct Ranked<'k> {
     place: Cursor,
+    candidate: Candidate,
     keys: &'k [Key],
 }
 
@@ -266,21 +340,22 @@ impl Ord for Ranked<'_> {
     }
 }
 
-/// The places of the best `wanted` traces, in order.
+/// The best `wanted` traces, in order.
 fn ordered(
     stages: &[Stage],
     keys: &[Key],
-    snapshot: &Snapshot,
-    range: TimeRange,
+    candidates: &mut Candidates<'_>,
     wanted: u64,
     options: &RunOptions,
-) -> Result<Vec<Cursor>, RunError> {
+) -> Result<Vec<Candidate>, RunError> {
     /// Roughly what one place takes.
-    const PLACE_BYTES: usize = 160;
+    const PLACE_BYTES: usize = 256;
     let mut best: BinaryHeap<Ranked<'_>> = BinaryHeap::new();
-    for trace in snapshot.traces(range) {
+    while let Some(candidate) = candidates.next_candidate()? {
         options.check()?;
-        let trace = trace?;
+        let Some(trace) = candidates.trace(candidate)? else {
+            continue;
+        };
         let view = View::new(&trace, options.now_unix_nano);
         let span_sets = row::span_sets(stages, &view);
         if span_sets.is_empty() {
@@ -291,7 +366,11 @@ fn ordered(
         if !options.after.as_ref().is_none_or(behind) {
             continue;
         }
-        best.push(Ranked { place, keys });
+        best.push(Ranked {
+            place,
+            candidate,
+            keys,
+        });
         if best.len() as u64 > wanted {
             best.pop();
         }
@@ -301,9 +380,6 @@ fn ordered(
             });
         }
     }
-    Ok(best
-        .into_sorted_vec()
-        .into_iter()
-        .map(|ranked| ranked.place)
-        .collect())
+    let best = best.into_sorted_vec().into_iter();
+    Ok(best.map(|ranked| ranked.candidate).collect())
 }

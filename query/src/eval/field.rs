@@ -8,6 +8,9 @@ use crate::syntax::field::{Builtin, Field, Scope};
 
 /// The value of a field at a place of a trace.
 pub(crate) fn value<'a>(field: &Field, at: At<'_, 'a>) -> Datum<'a> {
+    if let Some(given) = at.given {
+        return given.clone();
+    }
     match field {
         Field::Builtin(builtin) => builtin_value(*builtin, at),
         Field::Attribute { scope, name } => attribute(*scope, name, at),

@@ -18,6 +18,9 @@ pub(crate) struct At<'v, 'a> {
     pub(crate) number: Option<usize>,
     pub(crate) event: Option<&'a Event>,
     pub(crate) link: Option<&'a Link>,
+    /// The value of every field, where an expression over one field is asked about a value that
+    /// was found without its span.
+    pub(crate) given: Option<&'v Datum<'a>>,
 }
 
 impl<'v, 'a> At<'v, 'a> {
@@ -27,6 +30,7 @@ impl<'v, 'a> At<'v, 'a> {
             number: Some(number),
             event: None,
             link: None,
+            given: None,
         }
     }
 
@@ -36,6 +40,15 @@ impl<'v, 'a> At<'v, 'a> {
             number: None,
             event: None,
             link: None,
+            given: None,
+        }
+    }
+
+    /// Any place of the view, at which every field has this value.
+    pub(crate) fn given(view: &'v View<'a>, value: &'v Datum<'a>) -> Self {
+        Self {
+            given: Some(value),
+            ..Self::whole(view)
         }
     }
 
@@ -94,7 +107,7 @@ impl Node {
         matches!(self.value(at), Datum::Bool(false))
     }
 
-    fn is_condition(&self) -> bool {
+    pub(crate) fn is_condition(&self) -> bool {
         matches!(
             self,
             Self::And(_)

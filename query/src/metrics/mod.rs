@@ -97,12 +97,21 @@ impl Query {
             .iter()
             .map(|plan| Accumulator::new(plan, step, range))
             .collect();
-        for trace in snapshot.traces(TimeRange {
+        let shared = match plans[..] {
+            [plan] => plan.stages.as_slice(),
+            // Several series look at different traces.
+            _ => &[],
+        };
+        let begins = TimeRange {
             start_unix_nano: 0,
             ..range
-        }) {
+        };
+        let mut candidates = self.candidates(shared, snapshot, begins, &options.run)?;
+        while let Some(candidate) = candidates.next_candidate()? {
             options.run.check()?;
-            let trace = trace?;
+            let Some(trace) = candidates.trace(candidate)? else {
+                continue;
+            };
             let view = View::new(&trace, options.run.now_unix_nano);
             let mut bytes = 0;
             for accumulator in &mut accumulators {

@@ -367,6 +367,66 @@ impl Node {
         )
     }
 
+    /// Calls `visit` with every field that is used, also those that are asked of other spans.
+    pub(crate) fn each_field<'n>(&'n self, visit: &mut dyn FnMut(&'n Field)) {
+        match self {
+            Self::Constant(_) | Self::Ago(_) => {}
+            Self::Field(field) => visit(field),
+            Self::Path { of: inner, .. }
+            | Self::Regex { of: inner, .. }
+            | Self::Text { of: inner, .. }
+            | Self::Exists { of: inner, .. }
+            | Self::In { of: inner, .. }
+            | Self::NoSpan(inner)
+            | Self::Not(inner)
+            | Self::Minus(inner)
+            | Self::SomeEvent(inner)
+            | Self::SomeLink(inner)
+            | Self::Lower(inner)
+            | Self::Length(inner)
+            | Self::BareId(inner) => inner.each_field(visit),
+            Self::And(nodes) | Self::Or(nodes) => {
+                for node in nodes {
+                    node.each_field(visit);
+                }
+            }
+            Self::Compare { left, right, .. } | Self::Arithmetic { left, right, .. } => {
+                left.each_field(visit);
+                right.each_field(visit);
+            }
+            Self::Between { of, low, high } => {
+                for node in [of, low, high] {
+                    node.each_field(visit);
+                }
+            }
+        }
+    }
+
+    /// The one field the expression is about, if there is exactly one and it is asked of the
+    /// span, event or trace at hand.
+    pub(crate) fn only_field(&self) -> Option<&Field> {
+        let mut only = None;
+        let mut others = false;
+        self.each_field(&mut |field| match only {
+            None => only = Some(field),
+            Some(known) => others |= known != field,
+        });
+        let here = !matches!(
+            self,
+            Self::NoSpan(_) | Self::SomeEvent(_) | Self::SomeLink(_)
+        ) && !self.asks_elsewhere();
+        only.filter(|_| here && !others)
+    }
+
+    fn asks_elsewhere(&self) -> bool {
+        match self {
+            Self::NoSpan(_) | Self::SomeEvent(_) | Self::SomeLink(_) => true,
+            Self::Not(inner) => inner.asks_elsewhere(),
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().any(Self::asks_elsewhere),
+            _ => false,
+        }
+    }
+
     /// Whether a field of this level is used; events and links are part of spans.
     pub(crate) fn mentions(&self, level: Level) -> bool {
         match self {

@@ -67,6 +67,11 @@ impl ValueType {
         .copied()
     }
 
+    /// Whether values may be lists or maps.
+    pub(super) fn is_nested(self) -> bool {
+        matches!(self, Self::Nested | Self::LongNested | Self::Overflow)
+    }
+
     /// Returns whether the values stand among the texts and the column refers to them.
     pub fn is_text(self) -> bool {
         matches!(self, Self::Text | Self::LongBytes | Self::LongNested)
@@ -278,6 +283,8 @@ impl<'a> AttributesBuilder<'a> {
                 Values::Strings(rows) if column.value_type == ValueType::String => {
                     terms.add_field(field(column.key), rows.entries().iter().copied());
                 }
+                // A list has the texts in it, which no term tells of.
+                _ if column.value_type.is_nested() => terms.add_unindexed(field(column.key)),
                 _ => terms.add_field(field(column.key), [[0u8; 0]; 0].into_iter()),
             }
         }

@@ -243,6 +243,12 @@ impl BlockHeader {
             || (self.has_more_keys && term.field != 0)
     }
 
+    /// Returns whether every value of the field is a term or a number of its own: without that,
+    /// there are lists, or more values than are indexed.
+    pub fn is_indexed(&self, field: TermField<'_>) -> bool {
+        !self.has_more_keys && !self.overflowed.contains(&field.hash())
+    }
+
     /// Returns whether the block may have spans of the trace.
     pub fn may_have_trace(&self, trace_id: TraceId) -> bool {
         self.may_have(Term::trace_id(trace_id))

@@ -131,6 +131,15 @@ impl TermsBuilder {
         }
     }
 
+    /// Says that the field has values which are no terms.
+    pub(super) fn add_unindexed(&mut self, field: TermField<'_>) {
+        let field = field.hash();
+        self.hashes.push(field);
+        if !self.overflowed.contains(&field) {
+            self.overflowed.push(field);
+        }
+    }
+
     /// The hashes of the fields that are not indexed because they have too many values.
     pub(super) fn overflowed(&self) -> &[u64] {
         &self.overflowed

@@ -222,6 +222,10 @@ fn resource_terms(traces: &[Trace], terms: &mut TermsBuilder) {
         }
         last = Some(&span.resource);
         for (key, value) in span.resource.attributes.iter() {
+            if matches!(value, spanlite_model::Value::Array(_)) {
+                terms.add_unindexed(TermField::Resource(key));
+                continue;
+            }
             let value = value.as_str().unwrap_or_default();
             if seen.insert((key, value)) {
                 if key == keys::SERVICE_NAME {

@@ -1,0 +1,394 @@
+//! Conditions on one field, answered by its column: once for every distinct value, not once for
+//! every span.
+
+use std::borrow::Cow;
+
+use spanlite_model::{Json, SpanKind, StatusCode};
+use spanlite_store::block::{AttributeKind, BlockError, ColumnValues, Ints, Strings, ValueType};
+
+use super::block::Block;
+use super::mask::{Mask, Truth};
+use crate::eval::{At, Datum, View};
+use crate::resolve::Node;
+use crate::syntax::field::{Builtin, Field, Scope};
+
+/// A condition on one field, to be asked about values.
+pub(super) struct Leaf<'n, 'v> {
+    pub(super) node: &'n Node,
+    /// A trace without spans: what a condition on a given value needs no more than.
+    pub(super) nowhere: &'v View<'v>,
+}
+
+impl Leaf<'_, '_> {
+    fn holds(&self, value: &Datum<'_>) -> bool {
+        let at = At::given(self.nowhere, value);
+        self.node.is_true(at)
+    }
+
+    pub(super) fn truth(&self, value: &Datum<'_>) -> Truth {
+        self.holds(value).into()
+    }
+}
+
+type Read<T> = Result<T, BlockError>;
+
+/// Whose rows a column has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Span,
+    Event,
+    Trace,
+}
+
+/// The level of a field that stands in a column.
+pub(super) fn level(field: &Field) -> Option<Level> {
+    use Builtin as B;
+    match field {
+        Field::Builtin(builtin) => match builtin {
+            B::SpanName
+            | B::SpanType
+            | B::SpanStatus
+            | B::SpanState
+            | B::SpanKind
+            | B::SpanDuration
+            | B::SpanStart
+            | B::SpanStatusMessage
+            | B::SpanInput
+            | B::SpanOutput
+            | B::SpanDepth
+            | B::InstrumentationName
+            | B::InstrumentationVersion => Some(Level::Span),
+            B::EventName | B::EventTimeSinceStart => Some(Level::Event),
+            B::TraceStart
+            | B::TraceDuration
+            | B::TraceRootName
+            | B::TraceName
+            | B::TraceSpanCount
+            | B::TraceErrorCount
+            | B::TraceStatus
+            | B::TraceState => Some(Level::Trace),
+            _ => None,
+        },
+        Field::Attribute { scope, name } => match scope {
+            // MLflow's own keys may stand in fields of their own.
+            _ if name.starts_with("mlflow.") => None,
+            Scope::Either | Scope::Span | Scope::Resource | Scope::Instrumentation => {
+                Some(Level::Span)
+            }
+            Scope::Event => Some(Level::Event),
+            Scope::Tag | Scope::Metadata => Some(Level::Trace),
+            _ => None,
+        },
+        Field::Parent { .. } => None,
+    }
+}
+
+impl Block<'_> {
+    /// Where the condition holds, row by row of the field's level.
+    pub(super) fn leaf(&self, field: &Field, leaf: &Leaf<'_, '_>) -> Read<Option<Mask>> {
+        use Builtin as B;
+        let reader = &*self.reader;
+        let n_spans = reader.n_spans();
+        Ok(Some(match field {
+            Field::Builtin(B::SpanName) => texts(&reader.names()?, leaf, "")?,
+            Field::Builtin(B::SpanType) => {
+                let unknown = spanlite_model::SpanType::default();
+                texts(&reader.span_types()?, leaf, unknown.as_str())?
+            }
+            Field::Builtin(B::SpanStatus) => few(&reader.status_codes()?, leaf, |code| {
+                Datum::Status(status(code))
+            }),
+            Field::Builtin(B::SpanState) => few(&reader.status_codes()?, leaf, |code| {
+                Datum::text(match status(code) {
+                    StatusCode::Ok => "OK",
+                    StatusCode::Error => "ERROR",
+                    StatusCode::Unset => "UNSET",
+                })
+            }),
+            Field::Builtin(B::SpanKind) => few(&reader.kinds()?, leaf, |kind| {
+                let kind = u8::try_from(kind).ok().and_then(SpanKind::from_number);
+                Datum::Kind(kind.unwrap_or_default())
+            }),
+            Field::Builtin(B::SpanDuration) => {
+                let mut mask = ints(&reader.durations()?, leaf, |nanos| {
+                    Datum::Duration(nanos.max(0))
+                });
+                self.overwrite_open(&mut mask, leaf)?;
+                mask
+            }
+            Field::Builtin(B::SpanStart) => {
+                let mut mask = Mask::empty(n_spans);
+                for (row, start) in reader.start_times()?.into_iter().enumerate() {
+                    mask.set(row, leaf.truth(&Datum::Time(start as i64)));
+                }
+                mask
+            }
+            Field::Builtin(B::SpanDepth) => {
+                let mut mask = Mask::empty(n_spans);
+                for (row, depth) in self.structure()?.depths.iter().enumerate() {
+                    mask.set(row, leaf.truth(&Datum::Int(i64::from(*depth))));
+                }
+                mask
+            }
+            Field::Builtin(B::SpanStatusMessage) => self.status_messages(leaf)?,
+            Field::Builtin(B::SpanInput) => self.payloads(&reader.inputs()?, leaf)?,
+            Field::Builtin(B::SpanOutput) => self.payloads(&reader.outputs()?, leaf)?,
+            Field::Builtin(B::InstrumentationName) => {
+                self.scopes(leaf, |scope, leaf| leaf.truth(&Datum::text(&scope.name)))?
+            }
+            Field::Builtin(B::InstrumentationVersion) => {
+                self.scopes(leaf, |scope, leaf| leaf.truth(&Datum::text(&scope.version)))?
+            }
+            Field::Builtin(B::EventName) => texts(&reader.event_names()?, leaf, "")?,
+            Field::Builtin(B::EventTimeSinceStart) => {
+                ints(&reader.event_offsets()?, leaf, Datum::Duration)
+            }
+            Field::Builtin(builtin) => return self.trace_leaf(*builtin, leaf),
+            Field::Attribute { scope, name } => match scope {
+                Scope::Span => self.attribute(AttributeKind::Span, name, leaf)?.0,
+                Scope::Event => self.attribute(AttributeKind::Event, name, leaf)?.0,
+                Scope::Tag => self.attribute(AttributeKind::Tag, name, leaf)?.0,
+                Scope::Metadata => self.attribute(AttributeKind::Metadata, name, leaf)?.0,
+                Scope::Resource => self.resources(name, leaf)?,
+                Scope::Instrumentation => self.scopes(leaf, |scope, leaf| {
+                    leaf.truth(&scope.attributes.get(name).map_or(Datum::Nil, Datum::of))
+                })?,
+                Scope::Either => {
+                    let (own, present) = self.attribute(AttributeKind::Span, name, leaf)?;
+                    let present = Mask::exact(present);
+                    let other = self.resources(name, leaf)?.and(&present.clone().not());
+                    own.and(&present).or(&other)
+                }
+                _ => return Ok(None),
+            },
+            Field::Parent { .. } => return Ok(None),
+        }))
+    }
+
+    fn overwrite_open(&self, mask: &mut Mask, leaf: &Leaf<'_, '_>) -> Read<()> {
+        let open = self.reader.open_spans()?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let nil = Mask::constant(mask.len(), leaf.holds(&Datum::Nil));
+        let mut rows = super::mask::Rows::none(mask.len());
+        for row in open {
+            rows.insert(row as usize);
+        }
+        let open = Mask::exact(rows);
+        *mask = mask.clone().and(&open.clone().not()).or(&nil.and(&open));
+        Ok(())
+    }
+
+    fn status_messages(&self, leaf: &Leaf<'_, '_>) -> Read<Mask> {
+        let mut mask = texts(&self.reader.status_messages()?, leaf, "")?;
+        let long = self.reader.status_message_texts()?;
+        if long.constant_value() != Some(0) {
+            let mut maybe = Mask::empty(mask.len());
+            long.for_each(0, long.len(), |row, number| {
+                if number != 0 {
+                    maybe.set(row, Truth::Maybe);
+                }
+            });
+            // What the short column says of these rows is about an empty text.
+            let long_rows = Mask::exact(maybe.maybe.clone());
+            mask = mask.and(&long_rows.not()).or(&maybe);
+        }
+        Ok(mask)
+    }
+
+    /// Inputs or outputs: each distinct payload of a trace is read and asked about once.
+    fn payloads(&self, numbers: &Ints<'_>, leaf: &Leaf<'_, '_>) -> Read<Mask> {
+        let mut mask = Mask::empty(numbers.len());
+        let nil = leaf.truth(&Datum::Nil);
+        let mut bytes = Vec::new();
+        for (place, bound) in self.span_starts()?.windows(2).enumerate() {
+            let (first, end) = (bound[0] as usize, bound[1] as usize);
+            if !self.is_wanted(place) {
+                for row in first..end {
+                    mask.set(row, Truth::Maybe);
+                }
+                continue;
+            }
+            let mut known: Vec<(i64, Truth)> = Vec::new();
+            let texts = self.reader.texts(place)?;
+            for row in first..end {
+                let number = numbers.get(row);
+                let truth = match known.iter().find(|(other, _)| *other == number) {
+                    _ if number == 0 => nil,
+                    Some((_, truth)) => *truth,
+                    None => {
+                        bytes.clear();
+                        texts.read(number, &mut bytes)?;
+                        self.count_text(bytes.len());
+                        let truth = match std::str::from_utf8(&bytes) {
+                            Ok(text) => leaf.truth(&Datum::Json(&Json::from_trusted_text(text))),
+                            Err(_) => Truth::Maybe,
+                        };
+                        known.push((number, truth));
+                        truth
+                    }
+                };
+                mask.set(row, truth);
+            }
+        }
+        Ok(mask)
+    }
+
+    fn resources(&self, name: &str, leaf: &Leaf<'_, '_>) -> Read<Mask> {
+        let resources = self.reader.resources()?;
+        by_entry(&resources, leaf.truth(&Datum::Nil), |entry| {
+            let resource = spanlite_store::block::read_resource(
+                resources.entry_bytes(entry).unwrap_or_default(),
+            )?;
+            Ok(leaf.truth(&resource.attributes.get(name).map_or(Datum::Nil, Datum::of)))
+        })
+    }
+
+    fn scopes(
+        &self,
+        leaf: &Leaf<'_, '_>,
+        truth: impl Fn(&spanlite_model::Scope, &Leaf<'_, '_>) -> Truth,
+    ) -> Read<Mask> {
+        let scopes = self.reader.scopes()?;
+        let default = truth(&spanlite_model::Scope::default(), leaf);
+        by_entry(&scopes, default, |entry| {
+            let scope =
+                spanlite_store::block::read_scope(scopes.entry_bytes(entry).unwrap_or_default())?;
+            Ok(truth(&scope, leaf))
+        })
+    }
+
+    /// An attribute's rows: where the condition holds, and which rows have the attribute.
+    fn attribute(
+        &self,
+        kind: AttributeKind,
+        key: &str,
+        leaf: &Leaf<'_, '_>,
+    ) -> Read<(Mask, super::mask::Rows)> {
+        let n_rows = match kind {
+            AttributeKind::Tag | AttributeKind::Metadata => self.reader.n_traces(),
+            AttributeKind::Event => self.reader.event_names()?.len(),
+            _ => self.reader.n_spans(),
+        };
+        let attribute = self.reader.attribute(kind, key)?;
+        let mut present = super::mask::Rows::none(n_rows);
+        let mut mask = Mask::empty(n_rows);
+        let verdicts: Vec<Verdicts<'_>> = attribute
+            .parts()
+            .iter()
+            .map(|part| Verdicts::of(part.value_type, &part.values, leaf))
+            .collect::<Read<_>>()?;
+        attribute.for_each(|row, part, index| {
+            present.insert(row);
+            if let Some(verdicts) = verdicts.get(part) {
+                mask.set(row, verdicts.at(index, leaf));
+            }
+        });
+        if leaf.holds(&Datum::Nil) {
+            mask = mask.or(&Mask::exact(present.clone()).not());
+        }
+        Ok((mask, present))
+    }
+}
+
+fn status(code: i64) -> StatusCode {
+    let code = u8::try_from(code).ok().and_then(StatusCode::from_number);
+    code.unwrap_or_default()
+}
+
+/// What a condition says of every entry of a dictionary; code 0 stands for no entry.
+fn by_entry(column: &Strings<'_>, missing: Truth, of: impl Fn(usize) -> Read<Truth>) -> Read<Mask> {
+    let mut verdicts = vec![missing];
+    for entry in 0..column.n_entries() {
+        verdicts.push(of(entry)?);
+    }
+    let mut mask = Mask::empty(column.len());
+    if verdicts.iter().all(|verdict| *verdict == Truth::No) {
+        return Ok(mask);
+    }
+    column.for_each_code(0, column.len(), |row, code| {
+        mask.set(
+            row,
+            verdicts.get(code as usize).copied().unwrap_or(Truth::Maybe),
+        );
+    });
+    Ok(mask)
+}
+
+fn texts(column: &Strings<'_>, leaf: &Leaf<'_, '_>, missing: &str) -> Read<Mask> {
+    by_entry(column, leaf.truth(&Datum::text(missing)), |entry| {
+        Ok(leaf.truth(&Datum::text(column.entry(entry)?)))
+    })
+}
+
+/// A column with few distinct values.
+fn few(column: &Ints<'_>, leaf: &Leaf<'_, '_>, datum: impl Fn(i64) -> Datum<'static>) -> Mask {
+    let mut known: Vec<(i64, Truth)> = Vec::new();
+    let mut mask = Mask::empty(column.len());
+    column.for_each(0, column.len(), |row, value| {
+        let truth = if let Some((_, truth)) = known.iter().find(|(other, _)| *other == value) {
+            *truth
+        } else {
+            let truth = leaf.truth(&datum(value));
+            if known.len() < 16 {
+                known.push((value, truth));
+            }
+            truth
+        };
+        mask.set(row, truth);
+    });
+    mask
+}
+
+fn ints(column: &Ints<'_>, leaf: &Leaf<'_, '_>, datum: impl Fn(i64) -> Datum<'static>) -> Mask {
+    let mut mask = Mask::empty(column.len());
+    column.for_each(0, column.len(), |row, value| {
+        mask.set(row, leaf.truth(&datum(value)));
+    });
+    mask
+}
+
+/// What a condition says of the values of one part of an attribute.
+enum Verdicts<'b> {
+    /// Of every value.
+    Same(Truth),
+    /// Of every entry of the dictionary, code 0 first.
+    Entries(&'b Strings<'b>, Vec<Truth>),
+    Ints(&'b Ints<'b>, bool),
+    Doubles(&'b spanlite_store::block::Doubles<'b>),
+}
+
+impl<'b> Verdicts<'b> {
+    fn of(value_type: ValueType, values: &'b ColumnValues<'b>, leaf: &Leaf<'_, '_>) -> Read<Self> {
+        Ok(match (value_type, values) {
+            (ValueType::Null, _) => Self::Same(leaf.truth(&Datum::Nil)),
+            (ValueType::Bool, ColumnValues::Ints(values)) => Self::Ints(values, true),
+            (ValueType::Int, ColumnValues::Ints(values)) => Self::Ints(values, false),
+            (ValueType::Double, ColumnValues::Doubles(values)) => Self::Doubles(values),
+            (ValueType::String, ColumnValues::Strings(values)) => {
+                let mut verdicts = vec![Truth::Maybe];
+                for entry in 0..values.n_entries() {
+                    let text = values.entry(entry)?;
+                    verdicts.push(leaf.truth(&Datum::Text(Cow::Borrowed(text))));
+                }
+                Self::Entries(values, verdicts)
+            }
+            // Long values, lists, maps and bytes are looked at in the trace.
+            _ => Self::Same(Truth::Maybe),
+        })
+    }
+
+    fn at(&self, index: usize, leaf: &Leaf<'_, '_>) -> Truth {
+        match self {
+            Self::Same(truth) => *truth,
+            Self::Entries(values, verdicts) => {
+                let code = values.code(index) as usize;
+                verdicts.get(code).copied().unwrap_or(Truth::Maybe)
+            }
+            Self::Ints(values, true) => leaf.truth(&Datum::Bool(values.get(index) != 0)),
+            Self::Ints(values, false) => leaf.truth(&Datum::Int(values.get(index))),
+            Self::Doubles(values) => leaf.truth(&Datum::Float(values.get(index))),
+        }
+    }
+}
