@@ -19,6 +19,7 @@ mod progress;
 mod render;
 mod session;
 mod settings;
+mod tui;
 
 use args::Cli;
 use error::{CliError, Exit};

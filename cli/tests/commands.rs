@@ -259,7 +259,28 @@ fn questions_are_answered() {
         |   ^^^^^^^^ an attribute begins with a dot or a scope: .lattency, span.lattency; a text needs quotes
     --- exit 2
     "#);
-    insta::assert_snapshot!(text(&["query", "{ } | rate()"]), @r#"
+    let counted = "{ } | count_over_time() by (span:type)";
+    insta::assert_snapshot!(text(&["query", counted]), @r#"
+    span:type   VALUE
+    AGENT           4
+    CHAIN           1
+    CHAT_MODEL      4
+    RETRIEVER       1
+    TOOL            7
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(text(&["query", counted, "--step", "10m"]), @r#"
+    span:type   LAST  MOST  TREND
+    AGENT          3     3  ▄█
+    CHAIN          1     1  ▁█
+    CHAT_MODEL     2     2  ██
+    RETRIEVER      1     1  ▁█
+    TOOL           6     6  ▃█
+    --- stderr
+    2 steps of 10m00s from 2026-08-12 21:00:00
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(text(&["list", counted]), @r#"
     --- stderr
     error: the query failed
       this query yields metrics, not traces

@@ -10,6 +10,7 @@ mod import;
 mod info;
 mod judge;
 mod list;
+mod metrics;
 mod query;
 mod saved;
 mod show;
@@ -31,6 +32,10 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Query(args) => query::run(args, session),
         Command::Queries(command) => saved::queries(command, session),
         Command::Check(args) => saved::check(args, session),
+        Command::Tui(args) => {
+            let filter = args.query.as_deref().unwrap_or_default();
+            crate::tui::run(session, filter).map(|()| Outcome::Done)
+        }
         Command::Demo => demo::run(session),
         Command::Diff(args) => diff::run(args, session),
         Command::Tail(args) => tail::run(args, session),

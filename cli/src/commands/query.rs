@@ -5,6 +5,7 @@ use spanlite_query::{Cell, SpanSet, TraceMatch, Verdict};
 
 use crate::args::{Format, QueryArgs};
 use crate::ask;
+use crate::commands::metrics;
 use crate::error::{CliError, Outcome};
 use crate::render::{
     Column, Line, Listing, Look, Node, Role, error_text, json, object, state_sign, units,
@@ -25,6 +26,10 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     let snapshot = store.snapshot()?;
     let range = session.range(&args.select);
     let now = session.settings.now_unix_nano;
+    if query.is_metrics() {
+        metrics::run(&query, args.step, (&snapshot, range), session)?;
+        return Ok(Outcome::Done);
+    }
     let began = std::time::Instant::now();
     let limit = session.limit(&args.select);
     let found = ask::matches(&snapshot, Some(&query), range, now)?.take(limit);

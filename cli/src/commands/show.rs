@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::args::{Format, ShowArgs};
 use crate::error::{CliError, Outcome};
 use crate::render::{Fold, ShowOptions, conversation, error_origins, json, show};
@@ -7,7 +9,7 @@ use crate::session::{Session, find_trace, id_digits};
 pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let trace = find_trace(&snapshot, &args.trace)?;
+    let trace = Arc::new(find_trace(&snapshot, &args.trace)?);
     session.warn_of_damage(&snapshot);
     match session.settings.format.unwrap_or(Format::Tree) {
         Format::Tree | Format::Table => {}

@@ -8,6 +8,7 @@ use super::look::Role;
 use super::node::{Node, object};
 use super::show::{error_text, tokens};
 use super::summary::TraceSummary;
+use super::totals::totals;
 use super::units;
 
 /// A pair of equal spans is marked when one lasted this many times as long as the other ...
@@ -147,7 +148,7 @@ impl<'t> TraceDiff<'t> {
     /// Writes totals, the first difference and the aligned tree; with `io` also how payloads
     /// differ.
     pub(crate) fn write(&self, sheet: &mut Sheet<'_>, io: bool, digits: usize) -> io::Result<()> {
-        self.totals(sheet, digits)?;
+        totals(sheet, self.a, self.b, digits)?;
         sheet.blank()?;
         match self.rows.iter().find(|pair| pair.diverges()) {
             None => sheet.text(Role::Ok, "no difference in spans, payloads or errors")?,
@@ -162,55 +163,6 @@ impl<'t> TraceDiff<'t> {
             if io && let (Mark::Changed, Some(a), Some(b)) = (pair.mark(), pair.a, pair.b) {
                 payload_diffs(sheet, a, b)?;
             }
-        }
-        Ok(())
-    }
-
-    fn totals(&self, sheet: &mut Sheet<'_>, digits: usize) -> io::Result<()> {
-        let (a, b) = (TraceSummary::of(self.a), TraceSummary::of(self.b));
-        let id = |trace: &Trace| {
-            trace
-                .trace_id
-                .to_hex()
-                .chars()
-                .take(digits)
-                .collect::<String>()
-        };
-        let mut header = Line::new();
-        let columns = (digits + 2).max(10);
-        header
-            .pad(14)
-            .cell(
-                Role::Heading,
-                &format!("A {}", id(self.a)),
-                columns,
-                Align::Right,
-            )
-            .pad(2)
-            .cell(
-                Role::Heading,
-                &format!("B {}", id(self.b)),
-                columns,
-                Align::Right,
-            )
-            .pad(2)
-            .cell(Role::Heading, "Δ", 8, Align::Right);
-        sheet.line(&header)?;
-        for total in rows(self, &a, &b) {
-            if total.a.is_none() && total.b.is_none() {
-                continue;
-            }
-            let (delta, sign) = total.delta();
-            let mut line = Line::new();
-            line.cell(Role::Plain, total.name, 14, Align::Left)
-                .cell(Role::Plain, &total.shown.0, columns, Align::Right)
-                .pad(2)
-                .cell(Role::Plain, &total.shown.1, columns, Align::Right)
-                .pad(2)
-                .cell(Role::Strong, &delta, 8, Align::Right)
-                .pad(1)
-                .text(Role::Changed, sign);
-            sheet.line(&line)?;
         }
         Ok(())
     }
@@ -245,81 +197,6 @@ impl<'t> TraceDiff<'t> {
             ("first_divergence", first.into()),
             ("spans", Node::List(rows.collect())),
         ])
-    }
-}
-
-struct Total {
-    name: &'static str,
-    a: Option<f64>,
-    b: Option<f64>,
-    shown: (String, String),
-}
-
-/// The rows of the totals.
-fn rows(diff: &TraceDiff<'_>, a: &TraceSummary, b: &TraceSummary) -> [Total; 7] {
-    let (a_nanos, b_nanos) = (diff.a.duration_nanos(), diff.b.duration_nanos());
-    [
-        Total::count("duration", (a_nanos, b_nanos), units::duration),
-        Total::count("spans", (a.n_spans, b.n_spans), units::count),
-        Total::count("errors", (a.n_errors, b.n_errors), units::count),
-        Total::count(
-            "llm calls",
-            (a.n_model_calls, b.n_model_calls),
-            units::count,
-        ),
-        Total::tokens("tokens in", a.usage.input_tokens, b.usage.input_tokens),
-        Total::tokens("tokens out", a.usage.output_tokens, b.usage.output_tokens),
-        Total {
-            name: "cost",
-            a: a.cost.total_cost,
-            b: b.cost.total_cost,
-            shown: (
-                a.cost.total_cost.map(units::dollars).unwrap_or_default(),
-                b.cost.total_cost.map(units::dollars).unwrap_or_default(),
-            ),
-        },
-    ]
-}
-
-impl Total {
-    fn count(name: &'static str, (a, b): (u64, u64), show: fn(u64) -> String) -> Self {
-        Self {
-            name,
-            a: Some(a as f64),
-            b: Some(b as f64),
-            shown: (show(a), show(b)),
-        }
-    }
-
-    fn tokens(name: &'static str, a: Option<u64>, b: Option<u64>) -> Self {
-        let shown = |count: Option<u64>| count.map(units::short_count).unwrap_or_default();
-        Self {
-            name,
-            a: a.map(|a| a as f64),
-            b: b.map(|b| b as f64),
-            shown: (shown(a), shown(b)),
-        }
-    }
-
-    /// How much more B is, and its sign.
-    fn delta(&self) -> (String, &'static str) {
-        let (Some(a), Some(b)) = (self.a, self.b) else {
-            return ("–".to_owned(), "");
-        };
-        let sign = match b.total_cmp(&a) {
-            std::cmp::Ordering::Greater => "▲",
-            std::cmp::Ordering::Equal => return ("=".to_owned(), ""),
-            std::cmp::Ordering::Less => "▼",
-        };
-        let small = a.abs() < 20.0 && b.abs() < 20.0 && a.fract() == 0.0 && b.fract() == 0.0;
-        let text = if small || a == 0.0 {
-            format!("{:+}", b - a)
-        } else if b / a >= 10.0 {
-            format!("×{:.0}", b / a)
-        } else {
-            format!("{:+.0}%", (b / a - 1.0) * 100.0)
-        };
-        (text, sign)
     }
 }
 

@@ -92,6 +92,11 @@ impl Line {
         self
     }
 
+    /// The parts with their roles, escaped.
+    pub(crate) fn parts(&self) -> &[(Role, String)] {
+        &self.parts
+    }
+
     fn push(&mut self, role: Role, text: String) {
         if text.is_empty() {
             return;
@@ -135,21 +140,44 @@ impl Line {
     }
 }
 
+/// What a sheet writes to.
+enum Target<'a> {
+    Writer(&'a mut dyn Write),
+    Lines(&'a mut Vec<Line>),
+}
+
 /// Where lines for people are written.
 pub(crate) struct Sheet<'a> {
-    out: &'a mut dyn Write,
+    out: Target<'a>,
     /// How it looks.
     pub(crate) look: &'a Look,
 }
 
 impl<'a> Sheet<'a> {
     pub(crate) fn new(out: &'a mut dyn Write, look: &'a Look) -> Self {
-        Self { out, look }
+        Self {
+            out: Target::Writer(out),
+            look,
+        }
+    }
+
+    /// A sheet that keeps its lines, for a screen that shows some of them.
+    pub(crate) fn of_lines(lines: &'a mut Vec<Line>, look: &'a Look) -> Self {
+        Self {
+            out: Target::Lines(lines),
+            look,
+        }
     }
 
     /// Writes a line; blanks at its end are left out.
     pub(crate) fn line(&mut self, line: &Line) -> io::Result<()> {
-        line.write(self.out, self.look.color, self.look.ascii)
+        match &mut self.out {
+            Target::Writer(out) => line.write(*out, self.look.color, self.look.ascii),
+            Target::Lines(lines) => {
+                lines.push(line.clone());
+                Ok(())
+            }
+        }
     }
 
     /// Writes a line of one text.

@@ -70,6 +70,23 @@ pub(crate) fn conversation(sheet: &mut Sheet<'_>, trace: &Trace, full: bool) -> 
     Ok(())
 }
 
+/// Writes the messages that went into a span or came out of it. Returns whether there are any.
+pub(crate) fn write_messages(sheet: &mut Sheet<'_>, span: &Span, input: bool) -> io::Result<bool> {
+    let messages = if input {
+        input_messages(span)
+    } else {
+        output_messages(span)
+    };
+    let Some(messages) = messages else {
+        return Ok(false);
+    };
+    let sign = if input { "+ " } else { "→ " };
+    for message in &messages {
+        write(sheet, sign, message, (0, true))?;
+    }
+    Ok(true)
+}
+
 fn indent_of(depth: usize) -> usize {
     2 * depth.min(8)
 }

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use spanlite_model::{Forest, Span, SpanId, SpanType, Trace};
 
@@ -33,8 +34,8 @@ impl Default for Fold {
 
 /// The rows of a trace's tree, from top to bottom. Built without recursion.
 #[derive(Debug)]
-pub(crate) struct Outline<'t> {
-    pub(crate) trace: &'t Trace,
+pub(crate) struct Outline {
+    pub(crate) trace: Arc<Trace>,
     pub(crate) forest: Forest,
     pub(crate) rows: Vec<Row>,
     /// The shortest pause that is shown.
@@ -130,28 +131,33 @@ enum Child {
     Idle { start: u64, nanos: u64 },
 }
 
-impl<'t> Outline<'t> {
+impl Outline {
     /// Lays a trace out.
-    pub(crate) fn of(trace: &'t Trace, fold: Fold) -> Self {
+    pub(crate) fn of(trace: Arc<Trace>, fold: Fold) -> Self {
+        Self::with_closed(trace, fold, &HashSet::new())
+    }
+
+    /// Lays a trace out with nothing shown below the spans in `closed`.
+    pub(crate) fn with_closed(trace: Arc<Trace>, fold: Fold, closed: &HashSet<SpanId>) -> Self {
         let forest = trace.forest();
         let suffixes = if fold.number_repeats {
-            repeat_numbers(trace, &forest)
+            repeat_numbers(&trace, &forest)
         } else {
             Vec::new()
         };
         let mut outline = Self {
+            idle_min_nanos: (trace.duration_nanos() / IDLE_SHARE).max(IDLE_MIN_NANOS),
             trace,
             forest,
             rows: Vec::new(),
-            idle_min_nanos: (trace.duration_nanos() / IDLE_SHARE).max(IDLE_MIN_NANOS),
             suffixes,
         };
-        outline.fill(fold);
+        outline.fill(fold, closed);
         outline
     }
 
     /// The span with a pre-order number.
-    pub(crate) fn span(&self, number: u32) -> &'t Span {
+    pub(crate) fn span(&self, number: u32) -> &Span {
         &self.trace.spans[self.forest.node(number as usize).span]
     }
 
@@ -163,7 +169,7 @@ impl<'t> Outline<'t> {
             .filter(|&suffix| suffix > 0)
     }
 
-    fn fill(&mut self, fold: Fold) {
+    fn fill(&mut self, fold: Fold, closed: &HashSet<SpanId>) {
         let mut stack = self.top();
         stack.reverse();
         while let Some(visit) = stack.pop() {
@@ -181,7 +187,7 @@ impl<'t> Outline<'t> {
                     stack.extend(visits.rev());
                 }
                 Visit::Span(number, guides) => {
-                    let below = self.visit(number, guides, fold);
+                    let below = self.visit(number, guides, fold, closed);
                     stack.extend(below.into_iter().rev());
                 }
             }
@@ -214,7 +220,13 @@ impl<'t> Outline<'t> {
     }
 
     /// Adds the rows of one span and returns what comes below it.
-    fn visit(&mut self, number: u32, guides: Guides, fold: Fold) -> Vec<Visit> {
+    fn visit(
+        &mut self,
+        number: u32,
+        guides: Guides,
+        fold: Fold,
+        closed: &HashSet<SpanId>,
+    ) -> Vec<Visit> {
         let mut parent = number;
         let mut hidden = 0;
         if fold.fold {
@@ -224,7 +236,8 @@ impl<'t> Outline<'t> {
             }
         }
         let node = self.forest.node(number as usize);
-        let cut = fold.depth.is_some_and(|limit| guides.depth + 1 >= limit);
+        let cut = fold.depth.is_some_and(|limit| guides.depth + 1 >= limit)
+            || closed.contains(&self.span(number).span_id);
         let below = if cut { node.end - number - 1 } else { 0 };
         self.rows.push(Row {
             guides,

@@ -1,14 +1,14 @@
 use std::io;
+use std::sync::Arc;
 
-use spanlite_model::{Forest, Span, SpanType, TokenUsage, Trace, TraceState};
+use spanlite_model::{Forest, Span, TokenUsage, Trace, TraceState};
 
-use super::bars::{Scale, Stretch};
 use super::critical::critical_path;
-use super::line::{Align, Line, Sheet};
-use super::look::{Look, Role, state_sign, state_word};
-use super::outline::{Fold, Guides, Outline, Row, RowKind};
+use super::line::{Line, Sheet};
+use super::look::{Role, state_sign, state_word};
+use super::outline::{Fold, Outline};
 use super::summary::TraceSummary;
-use super::text::fit;
+use super::tree::Layout;
 use super::units;
 
 /// How a trace is shown.
@@ -26,19 +26,21 @@ pub(crate) struct ShowOptions {
 const PATH_STEPS: usize = 6;
 /// Failed spans that are listed below the tree, at most.
 const LISTED_ERRORS: usize = 8;
-/// Columns that span types are padded to.
-const TYPE_COLUMNS: usize = 5;
 
 /// Writes a trace for people: what is said of the whole, the tree beside the waterfall, the
 /// errors once more.
-pub(crate) fn show(sheet: &mut Sheet<'_>, trace: &Trace, options: ShowOptions) -> io::Result<()> {
-    let outline = Outline::of(trace, options.fold);
+pub(crate) fn show(
+    sheet: &mut Sheet<'_>,
+    trace: &Arc<Trace>,
+    options: ShowOptions,
+) -> io::Result<()> {
+    let outline = Outline::of(Arc::clone(trace), options.fold);
     let summary = TraceSummary::of(trace);
     head(sheet, trace, &summary)?;
     path(sheet, &outline, &summary)?;
     sheet.blank()?;
     let layout = Layout::of(&outline, sheet.look, options.now_unix_nano);
-    layout.header(sheet)?;
+    sheet.line(&layout.header())?;
     for row in &outline.rows {
         let line = layout.row(&outline, row);
         sheet.line(&line)?;
@@ -165,7 +167,7 @@ pub(crate) fn tokens(usage: TokenUsage, number: fn(u64) -> String) -> Option<Str
 }
 
 /// The steps of the critical path that matter, as many as fit, and where the time went.
-fn path(sheet: &mut Sheet<'_>, outline: &Outline<'_>, summary: &TraceSummary) -> io::Result<()> {
+fn path(sheet: &mut Sheet<'_>, outline: &Outline, summary: &TraceSummary) -> io::Result<()> {
     let steps = named_steps(outline);
     if steps.is_empty() || outline.forest.len() < 2 {
         return Ok(());
@@ -198,10 +200,10 @@ struct PathStep<'t> {
     nanos: u64,
 }
 
-fn named_steps<'t>(outline: &Outline<'t>) -> Vec<PathStep<'t>> {
-    let mut merged: Vec<PathStep<'t>> = Vec::new();
+fn named_steps(outline: &Outline) -> Vec<PathStep<'_>> {
+    let mut merged: Vec<PathStep<'_>> = Vec::new();
     let mut last_number = None;
-    let steps = critical_path(outline.trace, &outline.forest);
+    let steps = critical_path(&outline.trace, &outline.forest);
     let total: u64 = steps.iter().map(|step| step.nanos).sum();
     // What takes less than a thousandth is no step, and does not part its neighbours.
     for step in steps.iter().filter(|step| step.nanos > total / 1_000) {
@@ -251,270 +253,6 @@ fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
     line
 }
 
-/// The columns of the tree.
-struct Layout {
-    width: usize,
-    name: usize,
-    tokens: usize,
-    cost: usize,
-    scale: Scale,
-}
-
-const DURATION_COLUMNS: usize = 8;
-
-impl Layout {
-    fn of(outline: &Outline<'_>, look: &Look, now_unix_nano: u64) -> Self {
-        let trace = outline.trace;
-        let width = look.width;
-        let any = |is: fn(&Span) -> bool| trace.spans.iter().any(is);
-        let has_tokens = any(|span| !TokenUsage::of(span).is_empty());
-        let has_cost = any(|span| !spanlite_model::Cost::of(span).is_empty());
-        let tokens = if has_tokens && width >= 72 { 12 } else { 0 };
-        let cost = if has_cost && width >= 96 { 9 } else { 0 };
-        let most = (width * 9 / 20).min(76);
-        let needed = outline
-            .rows
-            .iter()
-            .map(|row| name_width(outline, row, most));
-        let name = needed.max().unwrap_or(0).clamp(most.min(20), most);
-        let rest = width.saturating_sub(name + 1 + DURATION_COLUMNS + tokens + cost + 2);
-        let start = trace.start_time_unix_nano().unwrap_or(0);
-        let last_start = trace
-            .spans
-            .iter()
-            .map(|span| span.start_time_unix_nano)
-            .max();
-        let mut end = trace
-            .end_time_unix_nano()
-            .unwrap_or(0)
-            .max(last_start.unwrap_or(0));
-        if trace.state() == TraceState::InProgress {
-            end = end.max(now_unix_nano);
-        }
-        Self {
-            width,
-            name,
-            tokens,
-            cost,
-            scale: Scale {
-                start_time_unix_nano: start,
-                nanos: end.saturating_sub(start),
-                columns: if rest < 10 { 0 } else { rest.min(96) },
-            },
-        }
-    }
-
-    fn header(&self, sheet: &mut Sheet<'_>) -> io::Result<()> {
-        let mut line = Line::new();
-        line.cell(Role::Heading, "NAME", self.name + 1, Align::Left)
-            .cell(Role::Heading, "DUR", DURATION_COLUMNS - 1, Align::Right);
-        if self.tokens > 0 {
-            line.cell(Role::Heading, "IN→OUT", self.tokens, Align::Right);
-        }
-        if self.cost > 0 {
-            line.cell(Role::Heading, "COST", self.cost, Align::Right);
-        }
-        if self.scale.columns > 0 {
-            let left = line.width() + 2;
-            for (column, label) in self.scale.ticks() {
-                let at = left + column;
-                if at >= line.width() && at + label.chars().count() <= self.width {
-                    line.pad_to(at).text(Role::Dim, &label);
-                }
-            }
-        }
-        sheet.line(&line)
-    }
-
-    fn row(&self, outline: &Outline<'_>, row: &Row) -> Line {
-        let mut line = guides(row.guides, self.name);
-        match &row.kind {
-            RowKind::Span {
-                number,
-                hidden,
-                below,
-            } => {
-                let span = outline.span(*number);
-                let suffix = outline.suffix(*number);
-                let after = [
-                    suffix.map(|suffix| format!("_{suffix}")),
-                    (*hidden > 0).then(|| format!(" ({hidden} hidden)")),
-                    (*below > 0).then(|| format!(" (+{below} below)")),
-                ];
-                let after: String = after.into_iter().flatten().collect();
-                self.name(&mut line, span, &after);
-                self.numbers(&mut line, span.duration_nanos(), &[span]);
-                self.bar(&mut line, &[span]);
-            }
-            RowKind::Repeat { numbers } => {
-                let spans: Vec<&Span> = numbers.iter().map(|one| outline.span(*one)).collect();
-                self.name(&mut line, spans[0], &format!(" ×{}", spans.len()));
-                let durations = spans.iter().filter_map(|span| span.duration_nanos());
-                self.numbers(
-                    &mut line,
-                    Some(durations.fold(0, u64::saturating_add)),
-                    &spans,
-                );
-                self.bar(&mut line, &spans);
-            }
-            RowKind::Message { number } => {
-                let message = error_text(outline.span(*number));
-                line.text(Role::Error, "! ");
-                let rest = self.width.saturating_sub(line.width());
-                line.fitted(Role::Error, message.as_ref(), rest);
-            }
-            RowKind::Idle {
-                start_time_unix_nano,
-                nanos,
-            } => {
-                line.text(Role::Dim, &format!("idle {}", units::duration(*nanos)));
-                self.idle_bar(&mut line, *start_time_unix_nano, *nanos);
-            }
-            RowKind::MissingParent { span_id, cycle } => {
-                let what = if *cycle {
-                    "is below its own child"
-                } else {
-                    "not received"
-                };
-                let id: String = span_id.to_string();
-                line.text(Role::Warning, &format!("(parent {id} {what})"));
-            }
-        }
-        line
-    }
-
-    fn name(&self, line: &mut Line, span: &Span, after: &str) {
-        if span.span_type != SpanType::Unknown {
-            let label = span.span_type.as_str();
-            let rest = self.name.saturating_sub(line.width());
-            let label = fit(label, rest.min(12));
-            line.text(Role::of_type(&span.span_type), &label.text);
-            line.pad(TYPE_COLUMNS.saturating_sub(label.width) + 1);
-        }
-        let role = if span.is_error() {
-            Role::Error
-        } else {
-            Role::Plain
-        };
-        let rest = self.name.saturating_sub(line.width());
-        let for_name = rest.saturating_sub(after.chars().count()).max(rest.min(4));
-        line.fitted(role, &span.name, for_name);
-        let rest = self.name.saturating_sub(line.width());
-        line.fitted(Role::Dim, after, rest);
-        line.pad_to(self.name + 1);
-    }
-
-    fn numbers(&self, line: &mut Line, nanos: Option<u64>, spans: &[&Span]) {
-        let duration = match nanos {
-            Some(nanos) => units::duration(nanos),
-            None => "…+".to_owned(),
-        };
-        line.cell(Role::Plain, &duration, DURATION_COLUMNS - 1, Align::Right);
-        if self.tokens > 0 {
-            let usage = spans.iter().map(|span| TokenUsage::of(span));
-            let usage = usage.fold(TokenUsage::default(), TokenUsage::plus);
-            let text = tokens(usage, units::short_count).unwrap_or_default();
-            line.cell(Role::Plain, &text, self.tokens, Align::Right);
-        }
-        if self.cost > 0 {
-            let cost = spans
-                .iter()
-                .filter_map(|span| spanlite_model::Cost::of(span).total_cost);
-            let text = cost
-                .reduce(|a, b| a + b)
-                .map(units::dollars)
-                .unwrap_or_default();
-            line.cell(Role::Plain, &text, self.cost, Align::Right);
-        }
-    }
-
-    fn bar(&self, line: &mut Line, spans: &[&Span]) {
-        if self.scale.columns == 0 {
-            return;
-        }
-        let failed = spans.iter().any(|span| span.is_error());
-        let role = match spans.first() {
-            Some(span) if !failed => Role::of_type(&span.span_type),
-            _ => Role::Error,
-        };
-        let bar = self.scale.bar(spans.iter().map(|span| Stretch {
-            start_time_unix_nano: span.start_time_unix_nano,
-            end_time_unix_nano: span.end_time_unix_nano,
-        }));
-        line.pad(1)
-            .sign(Role::Dim, "│")
-            .sign(role, &bar)
-            .sign(Role::Dim, "│");
-    }
-
-    fn idle_bar(&self, line: &mut Line, start: u64, nanos: u64) {
-        if self.scale.columns == 0 {
-            return;
-        }
-        let bar = self.scale.bar([Stretch {
-            start_time_unix_nano: start,
-            end_time_unix_nano: Some(start.saturating_add(nanos)),
-        }]);
-        let dots: String = bar
-            .chars()
-            .map(|c| if c == ' ' { ' ' } else { '·' })
-            .collect();
-        line.pad_to(self.name + 1 + DURATION_COLUMNS - 1 + self.tokens + self.cost);
-        line.pad(1)
-            .sign(Role::Dim, "│")
-            .sign(Role::Dim, &dots)
-            .sign(Role::Dim, "│");
-    }
-}
-
-/// The lines in front of a row. Of a deep tree only the lowest levels are drawn, behind the depth
-/// as a number, so that they take at most half of the name's column.
-fn guides(guides: Guides, columns: usize) -> Line {
-    let mut line = Line::new();
-    let shown = (columns / 4).max(4) as u32;
-    let mut levels = guides.depth;
-    if levels > shown {
-        let label = format!("{}… ", guides.depth);
-        levels = shown - (label.chars().count() as u32).div_ceil(2);
-        line.text(Role::Dim, &label);
-    }
-    for level in (1..levels).rev() {
-        let more = level < 64 && guides.more >> level & 1 == 1;
-        line.sign(Role::Dim, if more { "│ " } else { "  " });
-    }
-    if guides.depth > 0 {
-        let sign = match (guides.branch, guides.more & 1 == 1) {
-            (true, true) => "├─",
-            (true, false) => "└─",
-            (false, true) => "│ ",
-            (false, false) => "  ",
-        };
-        line.sign(Role::Dim, sign);
-    }
-    line
-}
-
-/// How wide the name's column would have to be for a row.
-fn name_width(outline: &Outline<'_>, row: &Row, most: usize) -> usize {
-    let indent = 2 * row.guides.depth as usize;
-    let span = match &row.kind {
-        RowKind::Span { number, .. } => outline.span(*number),
-        RowKind::Repeat { numbers } => outline.span(numbers[0]),
-        _ => return 0,
-    };
-    let label = match &span.span_type {
-        SpanType::Unknown => 0,
-        other => fit(other.as_str(), 12).width.max(TYPE_COLUMNS) + 1,
-    };
-    let after = match &row.kind {
-        RowKind::Span { hidden, below, .. } => {
-            usize::from(*hidden > 0) * 11 + usize::from(*below > 0) * 11
-        }
-        _ => 5,
-    };
-    (indent + label + fit(&span.name, most).width + after).min(most)
-}
-
 /// Why a span failed, in one line.
 pub(crate) fn error_text(span: &Span) -> String {
     let message = span.error_message().unwrap_or_default();
@@ -556,14 +294,14 @@ pub(crate) fn error_origins<'t>(trace: &'t Trace, forest: &Forest) -> Vec<&'t Sp
 /// The errors once more, so that they are found at the end of a long tree.
 fn errors(
     sheet: &mut Sheet<'_>,
-    outline: &Outline<'_>,
+    outline: &Outline,
     summary: &TraceSummary,
     id_digits: usize,
 ) -> io::Result<()> {
     if summary.n_errors == 0 || outline.rows.len() < 12 {
         return Ok(());
     }
-    let origins = error_origins(outline.trace, &outline.forest);
+    let origins = error_origins(&outline.trace, &outline.forest);
     sheet.blank()?;
     let digits: String = outline
         .trace
@@ -595,19 +333,20 @@ mod tests {
     use super::super::samples;
     use super::*;
 
-    fn shown(trace: &Trace, width: usize, ascii: bool, color: bool, fold: Fold) -> String {
+    fn shown(trace: Trace, width: usize, ascii: bool, color: bool, fold: Fold) -> String {
         let options = ShowOptions {
             fold,
             now_unix_nano: samples::START + 2_000_000_000,
             id_digits: 8,
         };
-        samples::drawn(width, ascii, color, |sheet| show(sheet, trace, options))
+        let trace = Arc::new(trace);
+        samples::drawn(width, ascii, color, |sheet| show(sheet, &trace, options))
     }
 
     #[test]
     fn an_agent_run_at_every_width() {
         for width in [60, 80, 120, 200] {
-            let shown = shown(&samples::agent(), width, false, false, Fold::default());
+            let shown = shown(samples::agent(), width, false, false, Fold::default());
             let widest = shown
                 .lines()
                 .map(unicode_width::UnicodeWidthStr::width)
@@ -619,10 +358,10 @@ mod tests {
 
     #[test]
     fn an_agent_run_in_ascii_and_colour() {
-        let ascii = shown(&samples::agent(), 100, true, false, Fold::default());
+        let ascii = shown(samples::agent(), 100, true, false, Fold::default());
         assert!(ascii.is_ascii());
         insta::assert_snapshot!("agent_ascii", ascii);
-        let color = shown(&samples::agent(), 100, false, true, Fold::default());
+        let color = shown(samples::agent(), 100, false, true, Fold::default());
         insta::assert_snapshot!("agent_color", color.replace('\x1b', "␛"));
     }
 
@@ -633,23 +372,20 @@ mod tests {
             number_repeats: true,
             depth: None,
         };
-        insta::assert_snapshot!(
-            "agent_all",
-            shown(&samples::agent(), 80, false, false, fold)
-        );
+        insta::assert_snapshot!("agent_all", shown(samples::agent(), 80, false, false, fold));
         let fold = Fold {
             depth: Some(2),
             ..Fold::default()
         };
         insta::assert_snapshot!(
             "agent_depth",
-            shown(&samples::agent(), 80, false, false, fold)
+            shown(samples::agent(), 80, false, false, fold)
         );
     }
 
     #[test]
     fn hostile_names_stay_in_their_columns() {
-        let shown = shown(&samples::hostile(), 80, false, false, Fold::default());
+        let shown = shown(samples::hostile(), 80, false, false, Fold::default());
         assert!(!shown.contains(|c: char| c != '\n' && c.is_control()));
         insta::assert_snapshot!("hostile", shown);
     }
@@ -670,7 +406,7 @@ mod tests {
             trace.spans.push(span);
         }
         let shown = shown(
-            &trace,
+            trace,
             80,
             false,
             false,

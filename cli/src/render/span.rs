@@ -179,7 +179,7 @@ fn attributes(
 }
 
 /// Keys with values: short values beside their key, long ones below it.
-fn pairs(
+pub(crate) fn pairs(
     sheet: &mut Sheet<'_>,
     attributes: &Attributes,
     indent: usize,

@@ -1,9 +1,21 @@
 //! The arguments as they are typed. Nothing here reads the environment or applies a default that
 //! depends on it: `settings.rs` does.
 
+mod judge;
+mod look;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use judge::{
+    ExpectArgs, FeedbackAddArgs, FeedbackCommand, FeedbackListArgs, FeedbackRmArgs, JudgeArgs,
+    PinArgs, TagArgs,
+};
+pub(crate) use look::{
+    CheckArgs, DiffArgs, ListArgs, QueriesCommand, QueryArgs, ScopeArgs, SessionsArgs, ShowArgs,
+    SpanArgs, StatsArgs, TailArgs, TuiArgs, ValuesArgs,
+};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -136,6 +148,8 @@ pub(crate) enum Command {
     Config,
     /// Check every byte of the store; exits with 5 when something is damaged
     Verify,
+    /// Look around on the whole screen
+    Tui(TuiArgs),
     /// Run a small traced agent into the store and show what can be seen
     Demo,
     /// Print help: of spanlite, of a command, or of the query language (`help query`)
@@ -160,120 +174,6 @@ pub(crate) struct SelectArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    /// A query; only traces with a match are listed
-    pub(crate) query: Option<String>,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ShowArgs {
-    /// A trace id or the beginning of one; `@` is the newest trace, `@-1` the one before
-    #[arg(value_name = "TRACE", default_value = "@", allow_hyphen_values = true)]
-    pub(crate) trace: String,
-    /// Fold nothing
-    #[arg(long, short = 'a')]
-    pub(crate) all: bool,
-    /// Show this many levels of the tree
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) depth: Option<u32>,
-    /// Show inputs and outputs too; of model calls the messages that are new
-    #[arg(long)]
-    pub(crate) io: bool,
-    /// With --io: show known messages and long texts whole
-    #[arg(long, requires = "io")]
-    pub(crate) full: bool,
-    /// Number repeated names: `name_1`, `name_2`
-    #[arg(long)]
-    pub(crate) number_repeats: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SpanArgs {
-    /// A span, as TRACE/SPAN with ids or their beginnings; SPAN may be a name
-    #[arg(value_name = "TRACE/SPAN", allow_hyphen_values = true)]
-    pub(crate) span: String,
-    /// Show payloads whole
-    #[arg(long)]
-    pub(crate) full: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct QueryArgs {
-    /// The query, or @NAME; with --check, queries come from stdin, one JSON string a line
-    #[arg(required_unless_present = "check")]
-    pub(crate) query: Option<String>,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-    /// How many matched spans of a span set are listed: a number or `all`
-    #[arg(long, value_name = "N", default_value = "3", value_parser = parse_spans)]
-    pub(crate) spans: usize,
-    /// Check queries from stdin without a store, one verdict a line
-    #[arg(long, conflicts_with = "query")]
-    pub(crate) check: bool,
-}
-
-/// What to do with saved queries.
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueriesCommand {
-    /// Keep a query
-    Add {
-        /// Its name
-        name: String,
-        /// The query
-        query: String,
-    },
-    /// List the queries that are kept
-    List,
-    /// Forget a query
-    Rm {
-        /// Its name
-        name: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// The query, or @NAME
-    pub(crate) query: String,
-    /// Fewer matches break the bound
-    #[arg(long, value_name = "N")]
-    pub(crate) min: Option<u64>,
-    /// More matches break the bound [default: 0, unless --min is given]
-    #[arg(long, value_name = "N")]
-    pub(crate) max: Option<u64>,
-    /// Count matched spans instead of traces
-    #[arg(long)]
-    pub(crate) spans: bool,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DiffArgs {
-    /// The first trace
-    #[arg(value_name = "A")]
-    pub(crate) a: String,
-    /// The second trace
-    #[arg(value_name = "B")]
-    pub(crate) b: String,
-    /// Show how inputs and outputs differ
-    #[arg(long)]
-    pub(crate) io: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TailArgs {
-    /// Go on until interrupted
-    #[arg(long, short = 'f')]
-    pub(crate) follow: bool,
-    /// How many lines of what happened before are shown
-    #[arg(long, short = 'n', value_name = "N", default_value = "10")]
-    pub(crate) lines: usize,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
     /// How many traces
     #[arg(long, short = 'n', value_name = "N", default_value = "100")]
@@ -284,130 +184,6 @@ pub(crate) struct GenerateArgs {
     /// Their shape: mixed, chat, tool-agent, coding-agent and others
     #[arg(long, value_name = "PROFILE", default_value = "mixed")]
     pub(crate) profile: spanlite_generate::Profile,
-}
-
-/// Which spans are counted.
-#[derive(Debug, Args)]
-pub(crate) struct ScopeArgs {
-    /// A query; only the spans that match are counted
-    pub(crate) query: Option<String>,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StatsArgs {
-    /// Fields to group by, such as name,model or span.tool.name
-    #[arg(
-        long,
-        value_name = "FIELDS",
-        value_delimiter = ',',
-        default_value = "name,model"
-    )]
-    pub(crate) by: Vec<String>,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ValuesArgs {
-    /// A field, such as name, model, tag.env, span.tool.name
-    pub(crate) field: String,
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SessionsArgs {
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-}
-
-/// What to do with feedback.
-#[derive(Debug, Subcommand)]
-pub(crate) enum FeedbackCommand {
-    /// Judge a trace or a span
-    Add(FeedbackAddArgs),
-    /// List what was said, of one trace or of all
-    List(FeedbackListArgs),
-    /// Take a judgement back
-    Rm(FeedbackRmArgs),
-}
-
-/// What is judged, and who does.
-#[derive(Debug, Args)]
-pub(crate) struct JudgeArgs {
-    /// A trace, or a span as TRACE/SPAN
-    #[arg(value_name = "TRACE")]
-    pub(crate) trace: String,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) why: Option<String>,
-    /// Who judges: a name, a model, a function
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
-    /// The sort of judge: human, `llm_judge`, code
-    #[arg(long, value_name = "SORT", default_value = "human")]
-    pub(crate) source: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FeedbackAddArgs {
-    #[command(flatten)]
-    pub(crate) judge: JudgeArgs,
-    /// What is judged, such as correctness
-    pub(crate) name: String,
-    /// The judgement: JSON, or a text
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) value: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FeedbackListArgs {
-    /// A trace
-    pub(crate) trace: Option<String>,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FeedbackRmArgs {
-    /// A trace
-    pub(crate) trace: String,
-    /// The id or the name of the judgement
-    pub(crate) assessment: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExpectArgs {
-    #[command(flatten)]
-    pub(crate) judge: JudgeArgs,
-    /// What is expected, such as answer
-    pub(crate) name: String,
-    /// The expected value: JSON, or a text
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) value: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TagArgs {
-    /// A trace
-    pub(crate) trace: String,
-    /// Tags to set
-    #[arg(value_name = "KEY=VALUE", required_unless_present = "remove")]
-    pub(crate) tags: Vec<String>,
-    /// A tag to remove
-    #[arg(long = "rm", value_name = "KEY")]
-    pub(crate) remove: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PinArgs {
-    /// A trace
-    pub(crate) trace: String,
-    /// Unpin it
-    #[arg(long = "rm")]
-    pub(crate) remove: bool,
 }
 
 #[derive(Debug, Args)]
@@ -480,32 +256,6 @@ fn parse_age(text: &str) -> Result<u64, AgeError> {
         _ => return Err(AgeError),
     };
     number.checked_mul(seconds * 1_000_000_000).ok_or(AgeError)
-}
-
-/// A text that is no number of spans.
-#[derive(Debug, thiserror::Error)]
-#[error("a number or `all` was expected")]
-pub(crate) struct SpansError;
-
-fn parse_spans(text: &str) -> Result<usize, SpansError> {
-    match text {
-        "all" => Ok(usize::MAX),
-        _ => text.parse().map_err(|_no_number| SpansError),
-    }
-}
-
-impl ShowArgs {
-    /// Shows a trace as it is shown without options.
-    pub(crate) fn of(trace: &str) -> Self {
-        Self {
-            trace: trace.to_owned(),
-            all: false,
-            depth: None,
-            io: false,
-            full: false,
-            number_repeats: false,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,99 @@
+//! The full-screen view: a list of traces with a live filter, the tree of one, its payloads.
+//!
+//! `app` is the state and what keys do to it, `view` draws it, `source` reads the store. Nothing
+//! here draws text of others but by [`Line`](crate::render::Line), which escapes it.
+
+mod app;
+mod opened;
+mod payload;
+mod source;
+mod view;
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+
+use crate::error::CliError;
+use crate::session::Session;
+use app::{App, Effect};
+use source::Source;
+
+/// How long a key is waited for before the store is looked at again.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Shows the store on the whole screen until the user leaves.
+pub(crate) fn run(session: &Session<'_>, filter: &str) -> Result<(), CliError> {
+    let source = Source::new(session.store_to_look()?, session.settings.now_unix_nano);
+    let mut app = App::new(source, session.settings.look.clone(), filter)?;
+    let mut terminal = ratatui::try_init()?;
+    let outcome = events(&mut app, &mut terminal);
+    ratatui::try_restore()?;
+    outcome
+}
+
+fn events(app: &mut App, terminal: &mut ratatui::DefaultTerminal) -> Result<(), CliError> {
+    loop {
+        terminal.draw(|frame| view::draw(frame, app))?;
+        if !event::poll(TICK)? {
+            app.tick()?;
+            continue;
+        }
+        if let Event::Key(key) = event::read()?
+            && key.kind != KeyEventKind::Release
+        {
+            match app.key(key)? {
+                Effect::None => {}
+                Effect::Quit => return Ok(()),
+                Effect::Copy(text) => copy(&text)?,
+            }
+        }
+    }
+}
+
+/// Puts a text into the clipboard of the terminal (OSC 52), also over ssh.
+fn copy(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+    out.flush()
+}
+
+/// RFC 4648 base64 with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let [a, b, c] = three.map(u32::from);
+        let bits = a << 16 | b << 8 | c;
+        for place in 0..4 {
+            let digit = bits >> (18 - 6 * place) & 63;
+            out.push(if place <= chunk.len() {
+                char::from(DIGITS[digit as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        let pairs = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ];
+        for (plain, encoded) in pairs {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+    }
+}
