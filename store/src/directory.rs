@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::error::{OpenError, StorageError};
-use crate::segment::SegmentName;
+use crate::options::Access;
+use crate::segment::{BUNDLE, SegmentName, SegmentReader, protected, read_meta};
 
 /// The newest format of a store that this program reads and writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -22,6 +23,7 @@ const MAX_STORE_FILE_BYTES: u64 = 4096;
 pub(crate) struct Directory {
     path: PathBuf,
     store_id: Uuid,
+    is_bundle: bool,
 }
 
 impl Directory {
@@ -35,7 +37,7 @@ impl Directory {
         };
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(not_a_store()),
+            Ok(_) => return Self::open_bundle(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
                 fs::create_dir_all(path)
                     .map_err(|error| StorageError::io("create", path, error))?;
@@ -73,7 +75,59 @@ impl Directory {
         Ok(Self {
             path: path.to_owned(),
             store_id: header.store_id,
+            is_bundle: false,
         })
+    }
+
+    /// Opens a file that `Store::bundle` made.
+    fn open_bundle(path: &Path) -> Result<Self, OpenError> {
+        let not_a_store = || OpenError::NotAStore {
+            path: path.to_owned(),
+        };
+        refuse_network(path)?;
+        // Whatever is wrong with the file: it is no bundle that can be read.
+        let reader = match SegmentReader::open(path, Access::ReadOnly) {
+            Ok(reader) => reader,
+            Err(error @ StorageError::NoPermission { .. }) => return Err(error.into()),
+            Err(_) => return Err(not_a_store()),
+        };
+        let found = protected(path, || {
+            read_meta::<(u32, [u8; 16])>(&reader.begin()?, path, BUNDLE)
+        });
+        let Ok(Some((format, store_id))) = found else {
+            return Err(not_a_store());
+        };
+        if format > FORMAT {
+            return Err(OpenError::NewerFormat {
+                path: path.to_owned(),
+                found: format,
+                supported: FORMAT,
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            store_id: Uuid::from_bytes(store_id),
+            is_bundle: true,
+        })
+    }
+
+    /// Whether this is one file, which can only be read.
+    pub(crate) fn is_bundle(&self) -> bool {
+        self.is_bundle
+    }
+
+    /// Whether there can be a state file.
+    pub(crate) fn has_state(&self) -> bool {
+        !self.is_bundle
+    }
+
+    /// The files of the segments, oldest first.
+    pub(crate) fn segment_files(&self) -> Result<Vec<PathBuf>, StorageError> {
+        if self.is_bundle {
+            return Ok(vec![self.path.clone()]);
+        }
+        let names = self.segments()?;
+        Ok(names.iter().map(|name| self.segment(name)).collect())
     }
 
     /// Takes a folder with segments whose `STORE` file may be damaged or gone.
@@ -81,6 +135,7 @@ impl Directory {
         let this = Self {
             path: path.to_owned(),
             store_id: Uuid::nil(),
+            is_bundle: false,
         };
         match this.segments() {
             Ok(segments) if !segments.is_empty() => Ok(this),

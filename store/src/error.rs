@@ -165,6 +165,12 @@ pub enum OpenError {
         /// The path.
         path: PathBuf,
     },
+    /// The path is a bundle, which can only be read; its traces can be imported into a store.
+    #[error("`{}` is a bundle, which can only be read", path.display())]
+    Bundle {
+        /// The path.
+        path: PathBuf,
+    },
     /// A later version of Spanlite made the store.
     #[error(
         "the store `{}` has format {found}, this program reads up to {supported}", path.display()

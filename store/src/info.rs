@@ -59,7 +59,7 @@ impl Store {
             traces: snapshot.count_traces()? as u64,
             spans: snapshot.count_spans(),
             bytes: 0,
-            segments: directory.segments()?.len() as u64,
+            segments: directory.segment_files()?.len() as u64,
             dead_journals: 0,
             live_writers: 0,
             quarantined: 0,
@@ -79,6 +79,10 @@ impl Store {
             }
         }
         info.damaged = snapshot.damage().len() as u64;
+        if directory.is_bundle() {
+            info.bytes = fs::metadata(directory.path()).map_or(0, |metadata| disk_bytes(&metadata));
+            return Ok(info);
+        }
         for folder in [directory.path(), &directory.journals()] {
             info.bytes += folder_bytes(folder)?.1;
         }

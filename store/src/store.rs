@@ -94,6 +94,11 @@ impl Store {
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, OpenError> {
         let create = options.create && options.access == Access::ReadWrite;
         let directory = Directory::open(path.as_ref(), create)?;
+        if directory.is_bundle() && options.access == Access::ReadWrite {
+            return Err(OpenError::Bundle {
+                path: path.as_ref().to_owned(),
+            });
+        }
         let canonical = directory
             .path()
             .canonicalize()
@@ -159,6 +164,9 @@ impl Store {
 
     /// What the store holds at this moment, from every process.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        if self.inner.directory.is_bundle() {
+            return Snapshot::take(&self.inner.directory, &self.live()?.readers, Vec::new());
+        }
         // The own journal is looked at in memory: not all of it may be in its file.
         let own = match self.inner.live.get().and_then(Live::existing) {
             Some(Ok(writer)) => Some(writer.journal.view()),
@@ -186,6 +194,10 @@ impl Store {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.inner.directory
+    }
+
+    pub(crate) fn options(&self) -> &OpenOptions {
+        &self.inner.options
     }
 
     /// What this process's writer counted; zeros where there is none.
@@ -251,6 +263,9 @@ impl Store {
         read: impl FnOnce(&ReadTransaction, &Path) -> Result<T, StorageError>,
     ) -> Result<T, ReadError> {
         let path = self.inner.directory.state();
+        if !self.inner.directory.has_state() {
+            return Ok(T::default());
+        }
         match self.live()?.readers.get(&path)? {
             Some(reader) => Ok(read(&reader.begin()?, &path)?),
             None => Ok(T::default()),

@@ -42,6 +42,28 @@ impl Active {
         self.open.as_ref()
     }
 
+    /// Opens the newest segment, if none is open and there is one that may be written to.
+    pub(super) fn open_newest(&mut self) -> Result<(), StorageError> {
+        if self.open.is_none() && !self.directory.segments()?.is_empty() {
+            self.open = Some(self.find()?);
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction on the segment that is open, even if it is full. Nothing if none is,
+    /// or it is sealed, or a peer holds it too long.
+    pub(super) fn begin_current(
+        &self,
+    ) -> Result<Option<(WriteTransaction, &OpenSegment)>, StorageError> {
+        let Some(segment) = &self.open else {
+            return Ok(None);
+        };
+        let Some(txn) = begin_within(segment, PEER_WAIT)? else {
+            return Ok(None);
+        };
+        Ok((!segment.is_sealed(&txn)?).then_some((txn, segment)))
+    }
+
     /// Drops the handle, which after a failed write can do nothing more.
     pub(super) fn reset(&mut self) {
         self.open = None;

@@ -2,21 +2,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redb::{ReadableTable as _, WriteTransaction};
 use uuid::Uuid;
 
 use super::active::Active;
 use super::seal;
 use super::signal::{Request, Signal, StoreRequest};
-use crate::codec::{self, Place};
 use crate::directory::Directory;
 use crate::error::{FlushError, StorageError};
 use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
 use crate::options::{Access, OpenOptions};
 use crate::segment::hot::{self, EncodedBatch};
-use crate::segment::{
-    JOURNALS, META_VERSION, OpenSegment, SegmentName, open_for_reading, positions, protected,
-};
+use crate::segment::{SegmentName, open_for_reading, positions, protected, put_positions};
 use crate::state::StateWriter;
 
 /// What the commit thread counts.
@@ -227,7 +223,7 @@ impl Committer {
         }
         segment.put_counts(&txn, &counts)?;
         if let Some((journal, positions)) = journal {
-            put_positions(&txn, segment, journal, positions)?;
+            put_positions(&txn, &segment.path, journal, positions)?;
         }
         let due = counts.hot_spans >= self.seal_from
             && (seal::is_worthwhile(&counts, self.seal_spans)
@@ -258,7 +254,7 @@ impl Committer {
 
     /// As above, of the newest segment even if this writer has not written to it.
     fn seal_on_request(&mut self) -> Result<bool, StorageError> {
-        self.active.begin()?;
+        self.active.open_newest()?;
         self.seal()
     }
 
@@ -266,12 +262,13 @@ impl Committer {
         let Some(segment) = self.active.current() else {
             return Ok(false);
         };
-        let name = segment.name;
         let Some(swap) = seal::prepare(segment, &self.directory)? else {
             return Ok(false);
         };
-        let (txn, segment) = self.active.begin()?;
-        if segment.name != name || !swap.store(&txn, segment)? {
+        let Some((txn, segment)) = self.active.begin_current()? else {
+            return Ok(false);
+        };
+        if !swap.store(&txn, segment)? {
             return Ok(false);
         }
         txn.commit()
@@ -319,30 +316,4 @@ fn stored_positions(
         Err(StorageError::Damaged { .. }) => Ok(Positions::default()),
         Err(error) => Err(error),
     }
-}
-
-fn put_positions(
-    txn: &WriteTransaction,
-    segment: &OpenSegment,
-    journal: Uuid,
-    positions: &Positions,
-) -> Result<(), StorageError> {
-    let failed = |error: redb::Error| StorageError::redb("write to", &segment.path, error);
-    let key = journal.as_bytes().as_slice();
-    let place = Place::new("journals", key);
-    let mut table = txn
-        .open_table(JOURNALS)
-        .map_err(|error| failed(error.into()))?;
-    let mut all = positions.clone();
-    if let Some(old) = table.get(key).map_err(|error| failed(error.into()))?
-        && let Ok(old) = codec::unseal(old.value(), place, META_VERSION)
-        && let Ok(old) = codec::from_bincode(&old)
-    {
-        all.merge(&old);
-    }
-    let value = codec::seal(META_VERSION, &codec::to_bincode(&all), place);
-    table
-        .insert(key, value.as_slice())
-        .map_err(|error| failed(error.into()))?;
-    Ok(())
 }

@@ -2,10 +2,13 @@
 //! behind.
 
 mod backup;
+mod bundle;
 mod copy;
 mod gc;
+mod merge;
 mod recover;
 
 pub use backup::BackupReport;
+pub use bundle::BundleReport;
 pub use gc::{GcReport, GcSegment, Held, Retention};
 pub use recover::{RecoverError, RecoverReport, recover};

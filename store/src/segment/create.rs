@@ -3,17 +3,15 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use bincode::{Decode, Encode};
-use redb::{Builder, ConcurrencyMode, Database, ReadableTable as _, WriteTransaction};
+use redb::{Builder, ConcurrencyMode, Database, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
-    CACHE_BYTES, COUNTS, CREATED, Counts, HOT, JOURNALS, LEASE, Lease, META, META_VERSION, SEALED,
-    SegmentName,
+    CACHE_BYTES, COUNTS, Counts, LEASE, Lease, SEALED, SegmentDraft, SegmentName, meta, put_meta,
 };
 use crate::clock;
-use crate::codec::{self, Place, ValueError};
-use crate::directory::{self, Directory};
+use crate::codec::ValueError;
+use crate::directory::Directory;
 use crate::error::StorageError;
 
 /// How long a writer may take to make blocks before another one tries.
@@ -65,38 +63,11 @@ pub(crate) fn protected<T>(
 
 /// Makes a new segment. It gets its name when it is whole, so that nobody sees half of one.
 pub(crate) fn create(directory: &Directory) -> Result<OpenSegment, StorageError> {
-    let created = clock::unix_millis();
-    let name = SegmentName::new(created);
-    let path = directory.segment(&name);
-    let draft = path.with_extension("redb.new");
-    let database = guard("create", &draft, || builder().create(&draft))?;
-    let made = initialise(&database, &draft, created).and_then(|()| {
-        fs::rename(&draft, &path).map_err(|error| StorageError::io("rename", &draft, error))?;
-        directory::sync_folder(directory.path())
-    });
-    if let Err(error) = made {
-        drop(database);
-        drop(fs::remove_file(&draft));
-        return Err(error);
-    }
-    Ok(OpenSegment {
-        name,
-        path,
-        database,
-    })
-}
-
-fn initialise(database: &Database, path: &Path, created: u64) -> Result<(), StorageError> {
-    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
-    let txn = database
-        .begin_write()
-        .map_err(|error| failed(error.into()))?;
-    put_meta(&txn, path, CREATED, &created)?;
-    put_meta(&txn, path, COUNTS, &Counts::default())?;
-    txn.open_table(JOURNALS)
-        .map_err(|error| failed(error.into()))?;
-    txn.open_table(HOT).map_err(|error| failed(error.into()))?;
-    txn.commit().map_err(|error| failed(error.into()))
+    let draft = SegmentDraft::create(directory, clock::unix_millis())?;
+    let txn = draft.begin()?;
+    txn.commit()
+        .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
+    draft.publish(directory)
 }
 
 /// Opens a segment for writing, which also repairs it after a kill.
@@ -133,51 +104,6 @@ pub(crate) fn seal_file(directory: &Directory, name: SegmentName) -> Result<(), 
     }
     segment.seal(&txn)?;
     txn.commit().map_err(|error| failed(error.into()))
-}
-
-/// The frame's place of a value in `meta`.
-fn meta_place(key: &str) -> Place {
-    Place::new("meta", key.as_bytes())
-}
-
-/// Reads the framed form of a value in `meta`.
-pub(super) fn unseal_meta<T: Decode<()>>(key: &str, value: &[u8]) -> Result<T, ValueError> {
-    codec::from_bincode(&codec::unseal(value, meta_place(key), META_VERSION)?)
-}
-
-/// A value in `meta`.
-fn meta<T: Decode<()>>(
-    txn: &WriteTransaction,
-    path: &Path,
-    key: &'static str,
-) -> Result<Option<T>, StorageError> {
-    let failed = |error: redb::Error| StorageError::redb("read", path, error);
-    let table = txn.open_table(META).map_err(|error| failed(error.into()))?;
-    let value = table.get(key).map_err(|error| failed(error.into()))?;
-    value
-        .map(|value| unseal_meta(key, value.value()))
-        .transpose()
-        .map_err(|source| StorageError::DamagedValue {
-            path: path.to_owned(),
-            table: "meta",
-            source,
-        })
-}
-
-/// Sets a value in `meta`.
-fn put_meta(
-    txn: &WriteTransaction,
-    path: &Path,
-    key: &'static str,
-    body: &impl Encode,
-) -> Result<(), StorageError> {
-    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
-    let value = codec::seal(META_VERSION, &codec::to_bincode(body), meta_place(key));
-    let mut table = txn.open_table(META).map_err(|error| failed(error.into()))?;
-    table
-        .insert(key, value.as_slice())
-        .map_err(|error| failed(error.into()))?;
-    Ok(())
 }
 
 impl OpenSegment {

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use redb::{ReadOnlyTable, ReadableTable as _, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction};
 use spanlite_model::{Span, SpanId, StatusCode, TraceId};
 use uuid::Uuid;
 
-use super::{HOT, blob};
+use super::{HOT, blob, table};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
 use crate::record::{Origin, Record, RecordRef, decode_record, encode_record};
@@ -236,6 +236,49 @@ impl EncodedBatch {
         }
         Ok(())
     }
+}
+
+/// Copies all batches into another segment, under numbers from `next` on. Returns the number after
+/// the last.
+pub(crate) fn copy(
+    from: &ReadTransaction,
+    from_path: &Path,
+    to: &WriteTransaction,
+    to_path: &Path,
+    mut next: u64,
+) -> Result<u64, StorageError> {
+    let read = |error| StorageError::redb("read", from_path, redb::Error::from(error));
+    let write = |error: redb::Error| StorageError::redb("write to", to_path, error);
+    let Some(source) = table(from, from_path, HOT)? else {
+        return Ok(next);
+    };
+    let mut target = to.open_table(HOT).map_err(|error| write(error.into()))?;
+    let mut damage = None;
+    let found = directories(&source, from_path, |_, error| damage = Some(error))?;
+    if let Some(source) = damage {
+        return Err(StorageError::DamagedValue {
+            path: from_path.to_owned(),
+            table: "hot",
+            source,
+        });
+    }
+    for (batch, directory) in found {
+        // Only the directory is tied to the number of the batch.
+        let body = codec::to_bincode(&directory);
+        let value = codec::seal_compressed(VERSION, &body, directory_place(next));
+        target
+            .insert(next << 16, value.as_slice())
+            .map_err(|error| write(error.into()))?;
+        let pieces = (batch << 16 | 1)..((batch + 1) << 16);
+        for row in source.range(pieces).map_err(read)? {
+            let (key, value) = row.map_err(read)?;
+            target
+                .insert(next << 16 | (key.value() & 0xffff), value.value())
+                .map_err(|error| write(error.into()))?;
+        }
+        next += 1;
+    }
+    Ok(next)
 }
 
 /// Returns whether a batch is still the one whose directory was read.

@@ -4,7 +4,9 @@
 
 mod blob;
 mod create;
+mod draft;
 pub(crate) mod hot;
+mod meta;
 mod overlay;
 mod reader;
 pub(crate) mod sealed;
@@ -15,7 +17,10 @@ use uuid::Uuid;
 pub(crate) use create::{
     OpenSegment, builder, create, disk_bytes, guard, open_for_writing, protected, seal_file,
 };
-pub(crate) use reader::{SegmentReader, counts, open_for_reading, positions, table};
+pub(crate) use draft::SegmentDraft;
+pub(crate) use meta::{counts, is_sealed, positions, put_positions, read_meta, replaces};
+use meta::{meta, put_meta};
+pub(crate) use reader::{SegmentReader, open_for_reading, table};
 pub use sealed::Sections;
 
 /// Facts about the segment, by name; values are framed.
@@ -39,6 +44,10 @@ pub(crate) const META_VERSION: u8 = 1;
 pub(crate) const CREATED: &str = "created";
 /// Key in `meta`: when the segment was sealed; nobody writes to it any more.
 pub(crate) const SEALED: &str = "sealed";
+/// Key in `meta`: the names of the files that a merged segment stands for.
+pub(crate) const REPLACES: &str = "replaces";
+/// Key in `meta`: the format and the id of the store that a bundle was made of.
+pub(crate) const BUNDLE: &str = "bundle";
 /// Key in `meta`: which writer is making blocks of hot batches, a [`Lease`].
 pub(crate) const LEASE: &str = "lease";
 /// Key in `meta`: what the segment holds, a [`Counts`].

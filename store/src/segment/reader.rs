@@ -1,21 +1,16 @@
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _,
-    ReadableTable as _, TableDefinition,
+    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _, TableDefinition,
 };
-use uuid::Uuid;
 
-use super::create::{builder, guard, unseal_meta};
+use super::create::{builder, guard};
 use super::overlay::Overlay;
 use super::sealed::KnownBlocks;
-use super::{CACHE_BYTES, COUNTS, Counts, JOURNALS, META, META_VERSION, SegmentName};
-use crate::codec::{self, Place, ValueError};
+use super::{CACHE_BYTES, SegmentName};
 use crate::directory::Directory;
 use crate::error::StorageError;
-use crate::journal::Positions;
 use crate::options::Access;
 
 /// A redb file that this process reads.
@@ -132,47 +127,4 @@ pub(crate) fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(StorageError::redb("read", path, error)),
     }
-}
-
-/// How far each journal is stored in a segment. A damaged row counts as nothing stored: replaying
-/// twice merges to the same traces, and not replaying loses them.
-pub(crate) fn positions(
-    txn: &ReadTransaction,
-    path: &Path,
-) -> Result<HashMap<Uuid, Positions>, StorageError> {
-    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
-    let Some(table) = table(txn, path, JOURNALS)? else {
-        return Ok(HashMap::new());
-    };
-    let mut stored = HashMap::new();
-    for row in table.iter().map_err(failed)? {
-        let (key, value) = row.map_err(failed)?;
-        let place = Place::new("journals", key.value());
-        if let Ok(journal) = Uuid::from_slice(key.value())
-            && let Ok(body) = codec::unseal(value.value(), place, META_VERSION)
-            && let Ok(positions) = codec::from_bincode(&body)
-        {
-            stored.insert(journal, positions);
-        }
-    }
-    Ok(stored)
-}
-
-/// What a segment holds.
-pub(crate) fn counts(txn: &ReadTransaction, path: &Path) -> Result<Counts, StorageError> {
-    let missing = || StorageError::DamagedValue {
-        path: path.to_owned(),
-        table: "meta",
-        source: ValueError::MissingPiece { piece: 0 },
-    };
-    let table = table(txn, path, META)?.ok_or_else(missing)?;
-    let value = table
-        .get(COUNTS)
-        .map_err(|error| StorageError::redb("read", path, error))?
-        .ok_or_else(missing)?;
-    unseal_meta(COUNTS, value.value()).map_err(|source| StorageError::DamagedValue {
-        path: path.to_owned(),
-        table: "meta",
-        source,
-    })
 }

@@ -210,6 +210,64 @@ fn read_facts(
     Ok(body.and_then(|body| codec::from_bincode(&body)))
 }
 
+/// Copies all blocks into another segment, under numbers from `next` on. Returns the number after
+/// the last.
+pub(crate) fn copy(
+    from: &ReadTransaction,
+    from_path: &Path,
+    to: &WriteTransaction,
+    to_path: &Path,
+    mut next: u32,
+) -> Result<u32, StorageError> {
+    let read = |error| StorageError::redb("read", from_path, redb::Error::from(error));
+    let write = |error: redb::Error| StorageError::redb("write to", to_path, error);
+    let damaged = |table, source| StorageError::DamagedValue {
+        path: from_path.to_owned(),
+        table,
+        source,
+    };
+    let (Some(headers), Some(facts), Some(blocks)) = (
+        table(from, from_path, HEADERS)?,
+        table(from, from_path, FACTS)?,
+        table(from, from_path, BLOCKS)?,
+    ) else {
+        return Ok(next);
+    };
+    for row in headers.range::<u32>(..).map_err(read)? {
+        let (key, value) = row.map_err(read)?;
+        let block = key.value();
+        let header = codec::unseal(value.value(), header_place(block), VERSION)
+            .map_err(|source| damaged("headers", source))?;
+        let stored = facts.get(block).map_err(read)?;
+        let stored = stored.ok_or_else(|| damaged("facts", ValueError::MissingPiece { piece: 0 }));
+        let known = codec::unseal(stored?.value(), facts_place(block), VERSION)
+            .map_err(|source| damaged("facts", source))?;
+        let header = codec::seal(VERSION, &header, header_place(next));
+        to.open_table(HEADERS)
+            .map_err(|error| write(error.into()))?
+            .insert(next, header.as_slice())
+            .map_err(|error| write(error.into()))?;
+        let known = codec::seal_compressed(VERSION, &known, facts_place(next));
+        to.open_table(FACTS)
+            .map_err(|error| write(error.into()))?
+            .insert(next, known.as_slice())
+            .map_err(|error| write(error.into()))?;
+        let mut target = to.open_table(BLOCKS).map_err(|error| write(error.into()))?;
+        let first = piece_key(block, 0, 0);
+        for row in blocks.range(first..=first | 0xffff_ffff).map_err(read)? {
+            let (key, value) = row.map_err(read)?;
+            target
+                .insert(
+                    piece_key(next, 0, 0) | (key.value() & 0xffff_ffff),
+                    value.value(),
+                )
+                .map_err(|error| write(error.into()))?;
+        }
+        next += 1;
+    }
+    Ok(next)
+}
+
 /// A table that is not dropped in a forked child.
 pub(crate) type SharedTable = Arc<Owned<ReadOnlyTable<u64, &'static [u8]>>>;
 

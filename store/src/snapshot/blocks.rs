@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::assembly::Assembly;
 use super::damage::Damage;
-use crate::block::{BlockError, BlockReader, LoadSection as _};
+use crate::block::{BlockError, BlockReader, LoadSection as _, TraceDecoder};
 use crate::codec::ValueError;
 use crate::error::StorageError;
 use crate::fork::Owned;
@@ -204,8 +204,13 @@ impl Blocks {
         assembly: &mut Assembly,
     ) -> Result<(), BlockError> {
         let reader = self.open(entry, path)?;
-        for place in reader.find(trace_id)? {
-            collect_place(&reader, facts, place, assembly)?;
+        let places = reader.find(trace_id)?;
+        if places.is_empty() {
+            return Ok(());
+        }
+        let decoder = reader.decoder()?;
+        for place in places {
+            collect_place(&decoder, facts, place, assembly)?;
         }
         Ok(())
     }
@@ -213,12 +218,12 @@ impl Blocks {
 
 /// Adds the trace at a place of a block.
 pub(super) fn collect_place(
-    reader: &BlockReader<Sections>,
+    decoder: &TraceDecoder<'_, Sections>,
     facts: &BlockFacts,
     place: usize,
     assembly: &mut Assembly,
 ) -> Result<(), BlockError> {
-    let trace = reader.decoder()?.trace(place)?;
+    let trace = decoder.trace(place)?;
     // The writer of an open span is gone, which the nil id stands for: nobody has it.
     let writer = facts.is_interrupted(place).then(Uuid::nil);
     for span in trace.spans {

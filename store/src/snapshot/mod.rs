@@ -92,6 +92,20 @@ impl std::fmt::Debug for StateView {
     }
 }
 
+/// Leaves out the segments that a merged one stands for: whoever merged them was killed before
+/// they were removed, or is about to.
+fn leave_out_replaced(segments: &mut Vec<SegmentView>) -> Result<(), ReadError> {
+    let mut replaced = Vec::new();
+    for segment in &*segments {
+        replaced.extend(segment.replaces()?);
+    }
+    segments.retain(|segment| {
+        let name = segment.path().file_name().and_then(|name| name.to_str());
+        !name.is_some_and(|name| replaced.iter().any(|replaced| replaced == name))
+    });
+    Ok(())
+}
+
 impl Snapshot {
     /// Takes a snapshot. `journals` were looked at before the call: what they hold that is stored
     /// by now is left out here, and nothing can be missed in between.
@@ -102,8 +116,7 @@ impl Snapshot {
     ) -> Result<Self, ReadError> {
         let mut damage = Vec::new();
         let mut segments = Vec::new();
-        for name in directory.segments()? {
-            let path = directory.segment(&name);
+        for path in directory.segment_files()? {
             match readers.get(&path).and_then(|reader| {
                 reader.map_or(Ok(None), |reader| SegmentView::begin(reader).map(Some))
             }) {
@@ -114,6 +127,7 @@ impl Snapshot {
                 Err(error) => return Err(error.into()),
             }
         }
+        leave_out_replaced(&mut segments)?;
         for journal in &mut journals {
             let mut stored = crate::journal::Positions::default();
             for segment in &segments {
@@ -126,7 +140,12 @@ impl Snapshot {
                 .retain(|waiting| waiting.reached > stored.get(waiting.region));
         }
         let path = directory.state();
-        let state = match readers.get(&path).and_then(|reader| {
+        let reader = if directory.has_state() {
+            readers.get(&path)
+        } else {
+            Ok(None)
+        };
+        let state = match reader.and_then(|reader| {
             let view = |reader: Arc<SegmentReader>| {
                 reader.begin().map(|txn| StateView {
                     txn,

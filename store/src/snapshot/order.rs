@@ -13,10 +13,41 @@ pub(super) struct NewestFirst<'s> {
     range: TimeRange,
     /// Traces whose turn may come, with when they began.
     ready: BinaryHeap<(u64, Reverse<TraceId>, Source)>,
-    blocks: Vec<SealedBlock<'s>>,
+    blocks: Vec<OpenBlock<'s>>,
     /// Blocks that are not opened yet, as places in `blocks`; the newest is last.
     closed: Vec<usize>,
     failure: Option<ReadError>,
+}
+
+/// How many traces of a block are decoded one by one, before all of them are.
+const DECODED_ALONE: usize = 3;
+
+struct OpenBlock<'s> {
+    block: SealedBlock<'s>,
+    /// How many traces were asked for.
+    asked: usize,
+    /// All traces, once enough were asked for; each is taken out when its turn comes.
+    decoded: Option<Vec<Option<Trace>>>,
+    /// Traces of the block whose turn has not come.
+    left: usize,
+}
+
+impl OpenBlock<'_> {
+    fn trace(&mut self, place: usize) -> Result<Option<Trace>, ReadError> {
+        self.asked += 1;
+        self.left = self.left.saturating_sub(1);
+        if self.decoded.is_none() && self.asked > DECODED_ALONE {
+            self.decoded = Some(self.block.all_traces()?);
+        }
+        let trace = match &mut self.decoded {
+            Some(decoded) => decoded.get_mut(place).and_then(Option::take),
+            None => self.block.trace(place)?,
+        };
+        if self.left == 0 {
+            self.decoded = Some(Vec::new());
+        }
+        Ok(trace)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,15 +73,23 @@ impl<'s> NewestFirst<'s> {
     }
 
     fn begin(&mut self) -> Result<(), ReadError> {
-        self.blocks = self.snapshot.blocks()?;
+        let blocks = self.snapshot.blocks()?.into_iter();
+        self.blocks = blocks
+            .map(|block| OpenBlock {
+                block,
+                asked: 0,
+                decoded: None,
+                left: 0,
+            })
+            .collect();
         let mut closed: Vec<usize> = (0..self.blocks.len()).collect();
         closed.retain(|block| {
-            let summary = self.blocks[*block].header().summary();
+            let summary = self.blocks[*block].block.header().summary();
             summary.last_start_unix_nano >= self.range.start_unix_nano
                 && self.range.begins_before_end(summary.first_start_unix_nano)
         });
         // Traces without spans are loose, so the header knows of every start that matters.
-        closed.sort_by_key(|block| self.blocks[*block].last_start());
+        closed.sort_by_key(|block| self.blocks[*block].block.last_start());
         self.closed = closed;
         for (trace_id, start) in self.snapshot.index()?.starts() {
             self.push(trace_id, start, Source::Loose);
@@ -68,13 +107,15 @@ impl<'s> NewestFirst<'s> {
     fn open_due(&mut self) -> Result<(), ReadError> {
         while let Some(&block) = self.closed.last() {
             let next = self.ready.peek().map(|(start, _, _)| *start);
-            if next.is_some_and(|start| start > self.blocks[block].last_start()) {
+            if next.is_some_and(|start| start > self.blocks[block].block.last_start()) {
                 return Ok(());
             }
             self.closed.pop();
             let index = self.snapshot.index()?;
-            for (place, (trace_id, start)) in self.blocks[block].traces()?.into_iter().enumerate() {
-                if !index.contains(trace_id) {
+            let traces = self.blocks[block].block.traces()?;
+            for (place, (trace_id, start)) in traces.into_iter().enumerate() {
+                if !index.contains(trace_id) && self.range.contains(start) {
+                    self.blocks[block].left += 1;
                     self.push(trace_id, start, Source::Whole { block, place });
                 }
             }

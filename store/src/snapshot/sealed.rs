@@ -1,9 +1,11 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use spanlite_model::{Trace, TraceId};
 
 use super::Snapshot;
 use super::assembly::Assembly;
+use super::blocks::collect_place;
 use super::segment::SegmentView;
 use crate::block::{BlockError, BlockHeader, BlockReader};
 use crate::error::{ReadError, StorageError};
@@ -77,22 +79,42 @@ impl<'s> SealedBlock<'s> {
     /// The trace at a place of the block, as the block has it; nothing if that is damaged, which
     /// is reported.
     pub fn trace(&self, place: usize) -> Result<Option<Trace>, ReadError> {
+        let mut found = self.decode(place..place + 1)?;
+        Ok(found.pop().flatten())
+    }
+
+    /// All traces, as the block has them. Costs much less than one after the other.
+    pub(super) fn all_traces(&self) -> Result<Vec<Option<Trace>>, ReadError> {
+        self.decode(0..self.header().summary().n_traces as usize)
+    }
+
+    fn decode(&self, places: Range<usize>) -> Result<Vec<Option<Trace>>, ReadError> {
         let read = || {
             let report = |damage| self.snapshot.report(damage);
             let Some(facts) = self.segment.facts(self.entry, &report)? else {
-                return Ok(None);
+                return Ok(Vec::new());
             };
-            let mut assembly = None;
+            let mut found = Vec::with_capacity(places.len());
             let read = self.reader().and_then(|reader| {
-                let mut found = Assembly::new(trace_id_at(&reader, place)?);
-                super::blocks::collect_place(&reader, facts, place, &mut found)?;
-                assembly = Some(found);
+                let decoder = reader.decoder()?;
+                for place in places.clone() {
+                    let mut assembly = Assembly::new(trace_id_at(&reader, place)?);
+                    // One trace that is damaged leaves the others readable.
+                    let trace = match collect_place(&decoder, facts, place, &mut assembly) {
+                        Ok(()) => Some(assembly.finish(|_writer| false)),
+                        Err(error) => {
+                            self.report(&error);
+                            None
+                        }
+                    };
+                    found.push(trace);
+                }
                 Ok(())
             });
             if let Err(error) = read {
                 self.report(&error);
             }
-            Ok(assembly.map(|assembly| assembly.finish(|_writer| false)))
+            Ok(found)
         };
         self.or_damage(protected(self.segment.path(), read))
     }

@@ -17,7 +17,7 @@ use crate::journal::Positions;
 use crate::record::Record;
 use crate::segment::hot::{self, HotBatch, HotDirectory};
 use crate::segment::sealed::{BlockEntry, BlockFacts, Sections};
-use crate::segment::{Counts, HOT, SegmentReader, counts, positions, protected, table};
+use crate::segment::{Counts, HOT, SegmentReader, counts, positions, protected, replaces, table};
 
 /// How many bytes of decoded batches a segment of a snapshot keeps.
 const KEPT_BYTES: usize = 32 << 20;
@@ -262,6 +262,11 @@ impl SegmentView {
         Ok(traces
             .map(|trace| (trace.trace_id(), trace.start_time_unix_nano))
             .collect())
+    }
+
+    /// The names of the files that the segment stands for.
+    pub(super) fn replaces(&self) -> Result<Vec<String>, StorageError> {
+        protected(self.path(), || replaces(&self.txn, self.path()))
     }
 
     /// The transaction that the segment is read in.

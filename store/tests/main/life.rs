@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use spanlite_model::{Trace, TraceChange, TraceUpdate};
-use spanlite_store::{Held, OpenOptions, Retention, Store, recover};
+use spanlite_store::{Held, OpenError, OpenOptions, Retention, Store, recover};
 
 use crate::child::Player;
 use crate::support::{all, append, patient, span, trace, trace_id};
@@ -238,4 +238,104 @@ fn recovery_saves_what_can_be_read_and_counts_the_rest() {
         "the target is not empty any more"
     );
     assert!(recover(folder.path(), folder.path().join("other")).is_err());
+}
+
+/// Segments of one trace each, which cannot be shared because each fills its segment.
+fn many_segments(path: &Path, count: u64) {
+    for number in 1..=count {
+        let options = OpenOptions {
+            segment_bytes: 1,
+            seal_spans: 5,
+            ..patient()
+        };
+        let store = Store::open(path, options).unwrap();
+        store
+            .write(&[trace(number, 3), trace(1000 + number, 2)])
+            .unwrap();
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn small_segments_are_merged_and_nothing_changes_for_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    many_segments(&path, 8);
+    let store = Store::open(&path, patient()).unwrap();
+    let before = all(&store);
+    assert_eq!(before.len(), 16);
+    assert_eq!(store.info().unwrap().segments, 8);
+    let old: Vec<PathBuf> = files(&path);
+    let open_before = store.snapshot().unwrap();
+    assert_eq!(store.merge().unwrap(), 6, "all but the newest become one");
+    assert_eq!(store.info().unwrap().segments, 2);
+    assert_eq!(all(&store), before);
+    assert_eq!(
+        open_before
+            .traces(spanlite_store::TimeRange::default())
+            .count(),
+        16
+    );
+    assert!(store.verify().unwrap().is_sound());
+    assert_eq!(store.merge().unwrap(), 0);
+    // As after a kill between the new name and the removal of the old files.
+    let copies = folder.path().join("copies");
+    fs::create_dir(&copies).unwrap();
+    let again = folder.path().join("again");
+    many_segments(&again, 3);
+    for file in files(&again) {
+        fs::copy(&file, copies.join(file.file_name().unwrap())).unwrap();
+    }
+    let merged = Store::open(&again, patient()).unwrap();
+    assert_eq!(merged.merge().unwrap(), 1);
+    let expected = all(&merged);
+    merged.close().unwrap();
+    for file in files(&copies) {
+        let target = again.join(file.file_name().unwrap());
+        if !target.try_exists().unwrap() {
+            fs::copy(&file, target).unwrap();
+        }
+    }
+    let reader = Store::open(&again, OpenOptions::read_only()).unwrap();
+    assert_eq!(all(&reader), expected);
+    assert!(old.len() > files(&path).len());
+}
+
+#[test]
+fn a_bundle_is_one_file_that_is_read_like_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = three_segments(&folder.path().join("s"));
+    let file = folder.path().join("some.spans");
+    let wanted = [trace_id(5), trace_id(25), trace_id(99)];
+    let report = store.bundle(&file, wanted).unwrap();
+    assert_eq!((report.traces, report.spans), (2, 6));
+    assert_eq!(report.bytes, fs::metadata(&file).unwrap().len());
+    assert!(
+        store.bundle(&file, wanted).is_err(),
+        "the file is there already"
+    );
+    assert_eq!(files(folder.path()).len(), 1, "no draft is left");
+
+    let bundle = Store::open(&file, OpenOptions::read_only()).unwrap();
+    assert_eq!(numbers(&bundle), [5, 25]);
+    let pinned = bundle
+        .snapshot()
+        .unwrap()
+        .trace(trace_id(5))
+        .unwrap()
+        .unwrap();
+    assert!(pinned.info.pinned);
+    assert!(bundle.verify().unwrap().is_sound());
+    let info = bundle.info().unwrap();
+    assert_eq!((info.traces, info.spans, info.segments), (2, 6, 1));
+    assert_eq!(info.store_id, store.info().unwrap().store_id);
+    assert_eq!(bundle.state().get("jobs", b"x").unwrap(), None);
+    let error = Store::open(&file, patient()).unwrap_err();
+    assert!(matches!(error, OpenError::Bundle { .. }), "{error}");
+    fs::write(folder.path().join("text"), "no bundle").unwrap();
+    let error = Store::open(folder.path().join("text"), OpenOptions::read_only()).unwrap_err();
+    assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
+    let other = Store::open(folder.path().join("other"), patient()).unwrap();
+    let imported = other.write(&all(&bundle)).unwrap();
+    assert_eq!(imported.spans_written, 6);
 }

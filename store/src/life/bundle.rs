@@ -1,0 +1,97 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use spanlite_model::{Trace, TraceId};
+
+use crate::block::encode_block;
+use crate::directory;
+use crate::error::{StorageError, WriteError};
+use crate::segment::sealed::{BlockFacts, NewBlock};
+use crate::segment::{Counts, SegmentDraft};
+use crate::store::Store;
+
+/// How many traces a block gets.
+const BLOCK_TRACES: usize = 500;
+
+/// What [`Store::bundle`] made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BundleReport {
+    /// Traces in the file.
+    pub traces: u64,
+    /// Spans in the file.
+    pub spans: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Writes traces into one file, for carrying: [`Store::open`] reads it like a store, for
+    /// reading only. Ids that are not stored are left out. The file must not be there yet.
+    pub fn bundle(
+        &self,
+        file: impl AsRef<Path>,
+        traces: impl IntoIterator<Item = TraceId>,
+    ) -> Result<BundleReport, WriteError> {
+        let file = file.as_ref();
+        let failed = |error| StorageError::io("create", file, error);
+        if file.try_exists().map_err(failed)? {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()).into());
+        }
+        let snapshot = self.snapshot()?;
+        let draft = SegmentDraft::create_at(&file.with_extension("spans.new"))?;
+        let txn = draft.begin()?;
+        let mut counts = Counts::default();
+        let mut report = BundleReport::default();
+        let mut chunk = Vec::new();
+        for trace_id in traces {
+            if let Some(trace) = snapshot.trace(trace_id)? {
+                report.traces += 1;
+                report.spans += trace.spans.len() as u64;
+                chunk.push(trace);
+            }
+            if chunk.len() >= BLOCK_TRACES {
+                store_block(&mut chunk, &draft, &txn, &mut counts)?;
+            }
+        }
+        if !chunk.is_empty() {
+            store_block(&mut chunk, &draft, &txn, &mut counts)?;
+        }
+        draft.seal_as_bundle(&txn, &counts, self.directory().store_id())?;
+        txn.commit()
+            .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
+        let path = draft.close()?;
+        fs::rename(&path, file).map_err(failed)?;
+        if let Some(folder) = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            directory::sync_folder(folder)?;
+        }
+        report.bytes = fs::metadata(file).map_err(failed)?.len();
+        Ok(report)
+    }
+}
+
+fn store_block(
+    traces: &mut Vec<Trace>,
+    draft: &SegmentDraft,
+    txn: &redb::WriteTransaction,
+    counts: &mut Counts,
+) -> Result<(), StorageError> {
+    let traces = std::mem::take(traces);
+    let mut facts = BlockFacts::default();
+    for (place, trace) in (0..).zip(&traces) {
+        facts.starts.push(trace.start_time_unix_nano().unwrap_or(0));
+        // Traces without spans are looked for by their facts, not by the header.
+        if trace.spans.is_empty() {
+            facts.parts.push(place);
+        }
+        counts.block_spans += trace.spans.len() as u64;
+    }
+    let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
+    NewBlock { encoded, facts }.store(txn, draft.path(), counts.next_block)?;
+    counts.next_block += 1;
+    counts.blocks += 1;
+    Ok(())
+}

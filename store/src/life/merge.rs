@@ -1,0 +1,121 @@
+use std::fs::{self, File, TryLockError};
+
+use redb::{ReadTransaction, WriteTransaction};
+
+use crate::directory;
+use crate::error::{StorageError, WriteError};
+use crate::journal::Positions;
+use crate::options::Access;
+use crate::segment::{
+    Counts, SegmentDraft, SegmentName, SegmentReader, counts, hot, is_sealed, open_for_reading,
+    positions, put_positions, sealed,
+};
+use crate::store::Store;
+
+/// A segment below this part of a full one is small.
+const SMALL_PART: u64 = 4;
+
+impl Store {
+    /// Merges small segments that nobody writes to any more into one. Returns how many files that
+    /// saved; 0 also where another process is merging.
+    ///
+    /// A thousand short programs that could not share a segment leave a thousand files; readers
+    /// pay for each.
+    pub fn merge(&self) -> Result<u64, WriteError> {
+        self.check_writable()?;
+        let lock_path = self.directory().path().join("merge.lock");
+        let failed = |error| StorageError::io("lock", &lock_path, error);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(0),
+            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
+        }
+        let sources = self.small_segments()?;
+        if sources.len() < 2 {
+            return Ok(0);
+        }
+        let saved = sources.len() as u64 - 1;
+        self.merge_into_one(sources)?;
+        Ok(saved)
+    }
+
+    /// Sealed segments that together do not fill one, but for the newest segment.
+    fn small_segments(&self) -> Result<Vec<(SegmentName, SegmentReader)>, StorageError> {
+        let directory = self.directory();
+        let full = self.options().segment_bytes;
+        let mut names = directory.segments()?;
+        names.pop();
+        let mut found = Vec::new();
+        let mut together = 0;
+        for name in names {
+            let bytes = fs::metadata(directory.segment(&name))
+                .map_or(u64::MAX, |metadata| crate::segment::disk_bytes(&metadata));
+            if bytes > full / SMALL_PART || together + bytes > full {
+                continue;
+            }
+            // A segment that cannot be read is left for recovery.
+            if let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite)
+                && let Ok(txn) = reader.begin()
+                && is_sealed(&txn, reader.path())?
+            {
+                together += bytes;
+                found.push((name, reader));
+            }
+        }
+        Ok(found)
+    }
+
+    fn merge_into_one(
+        &self,
+        sources: Vec<(SegmentName, SegmentReader)>,
+    ) -> Result<(), StorageError> {
+        let directory = self.directory();
+        let start = sources.iter().map(|(name, _)| name.start_millis()).min();
+        let draft = SegmentDraft::create(directory, start.unwrap_or(0))?;
+        let txn = draft.begin()?;
+        let mut merged = Counts::default();
+        for (_, reader) in &sources {
+            copy_segment(&reader.begin()?, reader, &txn, &draft, &mut merged)?;
+        }
+        let replaced: Vec<String> = sources.iter().map(|(name, _)| name.file_name()).collect();
+        draft.seal_as_merged(&txn, &merged, &replaced)?;
+        txn.commit()
+            .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
+        // From here on readers leave the sources out, whether they are removed or not.
+        draft.publish(directory)?;
+        for (name, reader) in sources {
+            drop(reader);
+            let path = directory.segment(&name);
+            fs::remove_file(&path).map_err(|error| StorageError::io("remove", &path, error))?;
+        }
+        directory::sync_folder(directory.path())
+    }
+}
+
+fn copy_segment(
+    from: &ReadTransaction,
+    reader: &SegmentReader,
+    to: &WriteTransaction,
+    draft: &SegmentDraft,
+    merged: &mut Counts,
+) -> Result<(), StorageError> {
+    let source = counts(from, reader.path())?;
+    merged.next_batch = hot::copy(from, reader.path(), to, draft.path(), merged.next_batch)?;
+    merged.next_block = sealed::copy(from, reader.path(), to, draft.path(), merged.next_block)?;
+    merged.hot_batches += source.hot_batches;
+    merged.hot_spans += source.hot_spans;
+    merged.hot_bytes += source.hot_bytes;
+    merged.blocks += source.blocks;
+    merged.block_spans += source.block_spans;
+    for (journal, stored) in positions(from, reader.path())? {
+        let stored: &Positions = &stored;
+        put_positions(to, draft.path(), journal, stored)?;
+    }
+    Ok(())
+}
