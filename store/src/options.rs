@@ -11,6 +11,10 @@ pub struct OpenOptions {
     pub access: Access,
     /// What survives what. Default: [`Durability::Journal`].
     pub durability: Durability,
+    /// Whether the journal may be mapped into memory where its file system is known to be safe for
+    /// that. If not, records are written to it 16 at a time, and no SIGBUS handler is installed.
+    /// Default: yes.
+    pub map_journal: bool,
     /// The longest time that an appended record waits for its commit. Default: 250 ms.
     pub commit_interval: Duration,
     /// How many bytes of records make a commit start before the interval is over. Default: 4 MiB.
@@ -37,6 +41,7 @@ impl Default for OpenOptions {
             create: true,
             access: Access::ReadWrite,
             durability: Durability::Journal,
+            map_journal: true,
             commit_interval: Duration::from_millis(250),
             commit_bytes: 4 << 20,
             memory_limit_bytes: 64 << 20,

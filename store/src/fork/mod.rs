@@ -8,6 +8,8 @@
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::OnceLock;
+#[cfg(unix)]
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts the forks between the first process that used the store and this one.
@@ -31,9 +33,18 @@ pub(crate) fn watch() {
 fn register() {
     extern "C" fn child() {
         GENERATION.fetch_add(1, Ordering::Relaxed);
+        for slot in &CLOSED_IN_CHILD {
+            let file = slot.swap(NO_FILE, Ordering::Relaxed);
+            if file != NO_FILE {
+                // SAFETY: the descriptor is the child's copy of one that a `ClosedInChild` of the
+                // parent registered. Its owner is leaked in the child, so nobody uses or closes
+                // it again.
+                unsafe { libc::close(file) };
+            }
+        }
     }
-    // SAFETY: the handler does one atomic addition, which is safe between fork and exec, and it
-    // lives as long as the program. A failure (ENOMEM) leaves forks unnoticed; there is no other
+    // SAFETY: the handler does atomic operations and calls `close`, which are safe between fork
+    // and exec, and it lives as long as the program. A failure (ENOMEM) leaves forks unnoticed; there is no other
     // way to notice them that costs nothing at every append.
     unsafe {
         libc::pthread_atfork(None, None, Some(child));
@@ -42,6 +53,52 @@ fn register() {
 
 #[cfg(not(unix))]
 fn register() {}
+
+#[cfg(unix)]
+const NO_FILE: i32 = -1;
+/// Files whose lock says that their owner lives. A child that kept its copy open would hold the
+/// lock after the parent's death.
+#[cfg(unix)]
+static CLOSED_IN_CHILD: [AtomicI32; 64] = [const { AtomicI32::new(NO_FILE) }; 64];
+
+/// Closes a file in forked children for as long as this lives. Beyond 64 files at a time it does
+/// not: then the lock is held until the children end.
+///
+/// The owner of the file must be leaked in the child, not dropped.
+#[derive(Debug)]
+pub(crate) struct ClosedInChild {
+    #[cfg(unix)]
+    slot: Option<&'static AtomicI32>,
+}
+
+impl ClosedInChild {
+    #[cfg(unix)]
+    pub(crate) fn new(file: &impl std::os::fd::AsRawFd) -> Self {
+        watch();
+        let file = file.as_raw_fd();
+        let free = |slot: &&AtomicI32| {
+            slot.compare_exchange(NO_FILE, file, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        };
+        Self {
+            slot: CLOSED_IN_CHILD.iter().find(free),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn new(_file: &std::fs::File) -> Self {
+        Self {}
+    }
+}
+
+#[cfg(unix)]
+impl Drop for ClosedInChild {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            slot.store(NO_FILE, Ordering::Relaxed);
+        }
+    }
+}
 
 /// A value that belongs to the process that made it; a forked child starts with none.
 ///

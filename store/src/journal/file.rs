@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::error::StorageError;
+use crate::fork::ClosedInChild;
 
 /// How records get from a lane into the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,11 @@ pub enum JournalForm {
 /// A file that exists and is locked: its writer lives as long as the lock is held.
 #[derive(Debug)]
 pub(super) struct JournalFile {
+    /// Dropped before `lock`, so that a child never closes a number that is another file's.
+    _closed_in_child: ClosedInChild,
+    lock: File,
+    /// Opened apart from `lock`: a forked child inherits the mappings, and what is mapped stays
+    /// open, and locked, until the child ends.
     file: File,
     path: PathBuf,
 }
@@ -44,13 +50,13 @@ impl JournalFile {
                 .open(&path)
                 .map_err(failed)?;
             file.lock().map_err(failed)?;
-            let created = Self {
-                file,
-                path: path.clone(),
-            };
             // Between creation and lock, a recovery may have taken it for a dead one.
-            if !created.is_unlinked() {
-                return Ok(created);
+            match Self::new(file, &path) {
+                Ok(created) if !created.is_unlinked() => return Ok(created),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(error));
+                }
+                _ => {}
             }
         }
     }
@@ -69,11 +75,25 @@ impl JournalFile {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let taken = Self {
-            file,
-            path: path.to_owned(),
+        let taken = match Self::new(file, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            taken => taken.map_err(failed)?,
         };
         Ok((!taken.is_unlinked()).then_some(taken))
+    }
+
+    fn new(lock: File, path: &Path) -> io::Result<Self> {
+        #[cfg(unix)]
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        // Elsewhere there is no fork, and a lock keeps other handles from the file.
+        #[cfg(not(unix))]
+        let file = lock.try_clone()?;
+        Ok(Self {
+            _closed_in_child: ClosedInChild::new(&lock),
+            lock,
+            file,
+            path: path.to_owned(),
+        })
     }
 
     pub(super) fn file(&self) -> &File {
@@ -142,7 +162,7 @@ impl JournalFile {
     #[cfg(unix)]
     fn is_unlinked(&self) -> bool {
         use std::os::unix::fs::MetadataExt as _;
-        self.file.metadata().is_ok_and(|file| file.nlink() == 0)
+        self.lock.metadata().is_ok_and(|file| file.nlink() == 0)
     }
 
     /// Elsewhere an open file cannot be removed.

@@ -1,8 +1,9 @@
 //! The face of a journal to one thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Shared;
+use super::map::{Guard, Latch};
 use super::region::OpenRegion;
 use super::ring::{NoRegion, Ring};
 use super::slots::OpenSpan;
@@ -40,7 +41,8 @@ pub struct Lane {
 /// What the journal sees of a lane.
 pub(super) struct Inner {
     journal: Arc<Shared>,
-    region: Mutex<Option<OpenRegion>>,
+    /// A latch, because the commit thread only takes it from idle lanes and at the end.
+    region: Latch<Option<OpenRegion>>,
     /// The shard of slots it tries first.
     shard: usize,
 }
@@ -59,7 +61,7 @@ impl Lane {
         Self {
             inner: Owned::new(Arc::new(Inner {
                 journal,
-                region: Mutex::default(),
+                region: Latch::default(),
                 shard,
             })),
             process: fork::generation(),
@@ -77,7 +79,7 @@ impl Lane {
             return Appended::Forked;
         }
         let inner = &*self.inner;
-        let mut region = inner.lock();
+        let mut region = inner.region.lock();
         if region.as_mut().is_some_and(|region| region.append(record)) {
             drop(region);
         } else if !inner.append_to_next(region, record) {
@@ -114,7 +116,7 @@ impl Inner {
     #[cold]
     fn append_to_next<'a>(
         &'a self,
-        mut region: MutexGuard<'a, Option<OpenRegion>>,
+        mut region: Guard<'a, Option<OpenRegion>>,
         record: &[u8],
     ) -> bool {
         let large = Ring::is_large(record);
@@ -132,7 +134,7 @@ impl Inner {
             };
             let found = self.journal.signal.wait_for_room(acquire);
             next = found.unwrap_or(Err(NoRegion::Full));
-            region = self.lock();
+            region = self.region.lock();
         }
         let appended = next.is_ok_and(|mut next| {
             let appended = next.append(record);
@@ -150,7 +152,11 @@ impl Inner {
 
     /// Brings everything this lane appended to the disk.
     fn sync(&self) -> bool {
-        let written = self.lock().as_mut().is_none_or(OpenRegion::write_through);
+        let written = self
+            .region
+            .lock()
+            .as_mut()
+            .is_none_or(OpenRegion::write_through);
         let synced = written && self.journal.sync();
         if !synced {
             self.journal.signal.count_dropped(1);
@@ -161,7 +167,7 @@ impl Inner {
     /// Leaves the region if everything in it is taken, so that idle threads hold none. What is
     /// taken is given as generations and lengths.
     pub(super) fn leave_if_idle(&self, taken: &[(u32, usize)]) {
-        let Ok(mut region) = self.region.try_lock() else {
+        let Some(mut region) = self.region.try_lock() else {
             return; // it is appending
         };
         let idle = |open: &mut OpenRegion| taken.contains(&(open.generation(), open.len()));
@@ -172,10 +178,6 @@ impl Inner {
 
     /// Leaves the region.
     pub(super) fn leave(&self) {
-        drop(self.lock().take());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<OpenRegion>> {
-        self.region.lock().unwrap_or_else(PoisonError::into_inner)
+        drop(self.region.lock().take());
     }
 }

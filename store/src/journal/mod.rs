@@ -91,14 +91,17 @@ impl Journal {
         defaults: &[u8],
         signal: Arc<Signal>,
     ) -> Result<Self, StorageError> {
-        let wanted = match options.durability {
+        let form = match options.durability {
             Durability::Memory => JournalForm::Memory,
-            Durability::Journal | Durability::EverySpan => JournalForm::Mapped,
+            Durability::Journal | Durability::EverySpan if options.map_journal => {
+                JournalForm::Mapped
+            }
+            Durability::Journal | Durability::EverySpan => JournalForm::Written,
         };
-        Self::create_as(wanted, directory, options, defaults, signal)
+        Self::create_as(form, directory, options, defaults, signal)
     }
 
-    /// As [`Journal::create`], but in the written form even where mapping is possible.
+    /// As [`Journal::create`], but in a form of choice; the mapped one only where it is possible.
     fn create_as(
         wanted: JournalForm,
         directory: &Path,

@@ -179,11 +179,9 @@ impl Ring {
             offset,
             bytes: piece.len() as u32,
         };
-        let in_ring = region < self.header.ring_regions;
         let records = match self.form() {
             JournalForm::Memory => None,
-            JournalForm::Mapped if in_ring => None,
-            JournalForm::Mapped => Some(1),
+            JournalForm::Mapped => (!piece.is_mapped()).then_some(1),
             JournalForm::Written => Some(WRITTEN_RECORDS),
         };
         let through = records.map(|records| Through {
@@ -210,7 +208,8 @@ impl Ring {
         open
     }
 
-    /// Adds a chunk of regions. Without memory or disk space for it the ring keeps its size.
+    /// Adds a chunk of regions. Without disk space the first chunk is of plain memory that is
+    /// written record by record, and the ring grows no further.
     fn grow(&self, state: &mut State) {
         if state.grown + CHUNK_REGIONS > self.header.ring_regions {
             return;
@@ -221,7 +220,11 @@ impl Ring {
             JournalForm::Mapped => self
                 .file
                 .allocate(offset, bytes as u64)
-                .and_then(|()| Piece::mapped(self.file.file(), offset, bytes)),
+                .and_then(|()| Piece::mapped(self.file.file(), offset, bytes))
+                .or_else(|error| match state.grown {
+                    0 => Piece::plain(bytes),
+                    _ => Err(error),
+                }),
             JournalForm::Written | JournalForm::Memory => Piece::plain(bytes),
         };
         let Ok(memory) = memory else { return };

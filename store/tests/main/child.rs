@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use spanlite_store::{OpenOptions, Store};
+use spanlite_store::{Appended, OpenOptions, Store};
 
-use crate::support::{append, span, trace};
+use crate::fork;
+use crate::support::{append, encoded_span, sized_span, span, trace};
 
 const PART: &str = "SPANLITE_TEST_PART";
 const STORE: &str = "SPANLITE_TEST_STORE";
@@ -23,7 +24,34 @@ pub(crate) struct Player {
 impl Player {
     /// Starts a process. `number` is for the part to use as it likes.
     pub(crate) fn start(part: &str, store: &Path, number: u64) -> Self {
-        let mut process = Command::new(env::current_exe().unwrap())
+        Self::start_by(
+            &mut Command::new(env::current_exe().unwrap()),
+            part,
+            store,
+            number,
+        )
+    }
+
+    /// Starts a process through another program, which `prepare` gives its arguments.
+    pub(crate) fn start_in(
+        program: &str,
+        prepare: impl FnOnce(&mut Command),
+        part: &str,
+        store: &Path,
+        number: u64,
+    ) -> Self {
+        let mut command = Command::new(program);
+        prepare(&mut command);
+        Self::start_by(
+            command.arg(env::current_exe().unwrap()),
+            part,
+            store,
+            number,
+        )
+    }
+
+    fn start_by(command: &mut Command, part: &str, store: &Path, number: u64) -> Self {
+        let mut process = command
             .args(["child::play", "--exact", "--ignored", "--nocapture", "-q"])
             .env(PART, part)
             .env(STORE, store)
@@ -63,7 +91,7 @@ impl Player {
     }
 }
 
-fn say(number: u64) {
+pub(crate) fn say(number: u64) {
     let mut out = std::io::stdout().lock();
     // In one write, so that a kill leaves a whole line or none.
     out.write_all(format!("\nsaid {number}\n").as_bytes())
@@ -83,15 +111,28 @@ fn play() {
     let path = variable(STORE).unwrap();
     let number = variable(NUMBER).unwrap().parse().unwrap();
     let options = OpenOptions {
-        commit_interval: Duration::from_millis(5),
+        commit_interval: match part.as_str() {
+            "leave" | "open" | "fork" => Duration::from_secs(3600),
+            _ => Duration::from_millis(5),
+        },
         // So little that blocks are made and segments begun while the process runs.
         segment_bytes: 600_000,
         seal_spans: 40,
+        map_journal: part != "end-written",
         ..OpenOptions::default()
     };
     let store = Store::open(&path, options).unwrap();
     match part.as_str() {
         "append" => append_for_ever(&store, number),
+        "end" | "end-written" => end_for_ever(&store, number),
+        "leave" => leave_waiting(&store, number),
+        "open" => leave_open(&store, number),
+        "recover" => {
+            say(number);
+            store.flush().unwrap();
+        }
+        "fork" => fork::fork(&store, number),
+        "fill" => fill_disk(&store, Path::new(&path), number),
         "write" => write_some(&store, number),
         "hold" => {
             store.write(&[trace(number, 3)]).unwrap();
@@ -115,6 +156,65 @@ fn append_for_ever(store: &Store, first: u64) {
         }
         say(number);
     }
+}
+
+/// Appends traces of one span until it is killed, and says each number once its append returned.
+fn end_for_ever(store: &Store, first: u64) {
+    let lane = store.lane().unwrap();
+    for number in first.. {
+        append(&lane, &sized_span(number));
+        say(number);
+    }
+}
+
+/// Appends 500 traces that nothing commits, says so, and waits to be killed.
+fn leave_waiting(store: &Store, first: u64) {
+    let lane = store.lane().unwrap();
+    for number in first..first + 500 {
+        append(&lane, &sized_span(number));
+    }
+    say(first);
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+/// Begins three spans of a trace, ends the second, and waits to be killed.
+fn leave_open(store: &Store, number: u64) {
+    let lane = store.lane().unwrap();
+    let [_root, second, _third] = [1, 2, 3].map(|one| {
+        let mut open = span(number, one);
+        open.end_time_unix_nano = None;
+        lane.open(&encoded_span(&open)).unwrap()
+    });
+    append(&lane, &span(number, 2));
+    drop(second);
+    say(number);
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+/// Fills the disk, goes on appending, makes room, and says how much of it was dropped.
+fn fill_disk(store: &Store, path: &Path, appended_before: u64) {
+    let lane = store.lane().unwrap();
+    for number in 0..appended_before {
+        append(&lane, &span(5_000 + number, 1));
+        store.flush().unwrap();
+    }
+    let ballast = path.with_extension("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[7; 4096]).is_ok() {}
+    let mut stored = 0;
+    for number in 1..=2_000 {
+        let appended = lane.append(&encoded_span(&span(number, 1)));
+        stored += u64::from(appended == Appended::Stored);
+    }
+    store.flush().unwrap_err();
+    drop(file);
+    std::fs::remove_file(&ballast).unwrap();
+    store.flush().unwrap();
+    assert_eq!(stored + store.info().unwrap().dropped, 2_000);
+    let traces = store.snapshot().unwrap().count_traces().unwrap() as u64;
+    assert_eq!(traces, stored + appended_before);
+    store.close().unwrap();
+    say(stored);
 }
 
 /// Appends and writes 200 traces, from `process * 1000` on.

@@ -4,6 +4,9 @@
 mod child;
 mod damage;
 mod first_light;
+#[cfg(unix)]
+mod fork;
+mod journal;
 mod life;
 mod model;
 mod processes;

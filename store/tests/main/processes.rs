@@ -39,7 +39,7 @@ fn eight_processes_write_and_nothing_is_lost() {
 }
 
 /// How often a writer is killed; `SPANLITE_KILL_ROUNDS` sets more.
-fn kill_rounds() -> u64 {
+pub(crate) fn kill_rounds() -> u64 {
     let set = std::env::var_os("SPANLITE_KILL_ROUNDS");
     set.and_then(|rounds| rounds.to_str()?.parse().ok())
         .unwrap_or(12)

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanlite_model::{Resource, Span, SpanId, Status, Trace, TraceId};
+use spanlite_model::{Json, Resource, Span, SpanId, Status, Trace, TraceId};
 use spanlite_store::record::{Origin, Record, encode_record};
 use spanlite_store::{Appended, Lane, OpenOptions, Store, TimeRange};
 
@@ -30,6 +30,20 @@ pub(crate) fn span(trace: u64, number: u64) -> Span {
     span.attributes.set("number", number as i64);
     if number == 3 {
         span.status = Status::error("three");
+    }
+    span
+}
+
+/// A root span that is large from time to time: each tenth has 3 KB of inputs, each hundredth 90.
+pub(crate) fn sized_span(number: u64) -> Span {
+    let mut span = span(number, 1);
+    let len = match number % 100 {
+        50 => 90_000,
+        rest if rest % 10 == 5 => 3_000,
+        _ => 0,
+    };
+    if len > 0 {
+        span.inputs = Some(Json::from_text(format!("\"{}\"", "x".repeat(len))).unwrap());
     }
     span
 }

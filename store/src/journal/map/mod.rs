@@ -17,6 +17,7 @@
     reason = "memory that another process can see is reached by pointers"
 )]
 
+mod latch;
 #[cfg(target_os = "linux")]
 mod sigbus;
 
@@ -27,6 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use memmap2::{MmapMut, MmapRaw};
+
+pub(super) use latch::{Guard, Latch};
 
 /// A stretch of memory, shared by the pieces it was split into.
 struct Memory {
@@ -117,6 +120,14 @@ impl Piece {
     /// How many bytes it has.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether it is part of a file.
+    pub(super) fn is_mapped(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.memory.range.is_some();
+        #[cfg(not(target_os = "linux"))]
+        return false;
     }
 
     /// Whether pages of the memory around it were lost, because the file was truncated or could
