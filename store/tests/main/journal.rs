@@ -288,8 +288,12 @@ fn a_full_disk_stops_nothing_and_drops_what_it_counts() {
             return;
         }
         let mut player = Player::start_in("unshare", own, "fill", &disk.join("s"), appended_before);
-        assert!(player.said().is_some());
-        player.finish();
+        let said = player.said();
+        let status = player.process.wait().unwrap();
+        assert!(
+            status.success() && said.is_some(),
+            "{status}, said {said:?}"
+        );
     }
 }
 

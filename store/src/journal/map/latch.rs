@@ -38,7 +38,8 @@ impl<T> Latch<T> {
     #[inline]
     pub(in super::super) fn try_lock(&self) -> Option<Guard<'_, T>> {
         let taken = self.taken.swap(true, Ordering::Acquire);
-        (!taken).then_some(Guard { latch: self })
+        // Made only when it is right: dropping a guard gives the latch back.
+        (!taken).then(|| Guard { latch: self })
     }
 }
 
@@ -97,6 +98,7 @@ mod tests {
         assert_eq!(*latch.lock(), [40_000; 4]);
         let held = latch.lock();
         assert!(latch.try_lock().is_none());
+        assert!(latch.try_lock().is_none(), "failing gave nothing back");
         drop(held);
         assert!(latch.try_lock().is_some());
     }
