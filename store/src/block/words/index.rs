@@ -17,9 +17,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::super::BlockError;
 use super::super::bytes::{Cursor, put_bytes};
 use super::super::ints::{Ints, put_ints};
-use super::super::strings::FastMap;
 use super::bits::{BitReader, BitWriter};
 use super::split::split;
+use super::table::{Word, WordTable};
 
 /// Sections become about this long.
 const SECTION_BYTES: usize = 16 << 10;
@@ -28,17 +28,9 @@ const N_BUCKETS: usize = 256;
 /// Collects the words of a block.
 #[derive(Debug, Default)]
 pub(in super::super) struct WordsBuilder {
-    numbers: FastMap<u64, u32>,
-    words: Vec<Word>,
+    words: WordTable,
     /// The number of a word and a span that has it, by span.
     postings: Vec<(u32, u32)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Word {
-    hash: u64,
-    last_span: u32,
-    n_spans: u32,
 }
 
 impl WordsBuilder {
@@ -46,37 +38,23 @@ impl WordsBuilder {
     pub(in super::super) fn add(&mut self, span: u32, bytes: &[u8], is_json: bool) {
         // New bytes begin and end at bounds of JSON values, so they are text by themselves.
         if let Ok(text) = std::str::from_utf8(bytes) {
-            split(text, is_json, |word| self.add_word(span, xxh3_64(word)));
-        }
-    }
-
-    fn add_word(&mut self, span: u32, hash: u64) {
-        let next = self.words.len() as u32;
-        let number = *self.numbers.entry(hash).or_insert(next);
-        if number == next {
-            self.words.push(Word {
-                hash,
-                last_span: span,
-                n_spans: 1,
+            split(text, is_json, |word| {
+                if let Some(number) = self.words.note(xxh3_64(word), span) {
+                    self.postings.push((number, span));
+                }
             });
-        } else {
-            let word = &mut self.words[number as usize];
-            if word.last_span == span {
-                return;
-            }
-            word.last_span = span;
-            word.n_spans += 1;
         }
-        self.postings.push((number, span));
     }
 
-    /// The spans of all words, word after word in the order of their numbers.
-    fn spans_by_word(&self) -> Vec<u32> {
-        let mut ends = Vec::with_capacity(self.words.len());
+    /// The spans of all words, word after word by number, and where those of each word end.
+    fn spans_by_word(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut ends = vec![0; self.words.len()];
+        for word in self.words.words() {
+            ends[word.number as usize] = word.n_spans;
+        }
         let mut at = 0;
-        for word in &self.words {
-            ends.push(at);
-            at += word.n_spans;
+        for end in &mut ends {
+            at += std::mem::replace(end, at);
         }
         let mut spans = vec![0; self.postings.len()];
         for (word, span) in &self.postings {
@@ -84,22 +62,20 @@ impl WordsBuilder {
             spans[*end as usize] = *span;
             *end += 1;
         }
-        spans
+        (spans, ends)
     }
 
     /// The sections of the index; none without words.
     pub(in super::super) fn to_sections(&self, n_spans: usize) -> Vec<Vec<u8>> {
-        if self.words.is_empty() {
+        if self.postings.is_empty() {
             return Vec::new();
         }
-        let spans = self.spans_by_word();
-        let mut at = 0;
-        let mut words: Vec<(u64, &[u32])> = Vec::with_capacity(self.words.len());
-        for word in &self.words {
-            let end = at + word.n_spans as usize;
-            words.push((word.hash, &spans[at..end]));
-            at = end;
-        }
+        let (spans, ends) = self.spans_by_word();
+        let of_word = |word: &Word| {
+            let end = ends[word.number as usize] as usize;
+            (word.hash, &spans[end - word.n_spans as usize..end])
+        };
+        let mut words: Vec<(u64, &[u32])> = self.words.words().map(of_word).collect();
         words.sort_unstable_by_key(|(hash, _)| *hash);
         let estimate = words.len() * 3 + self.postings.len();
         let wanted = estimate.div_ceil(SECTION_BYTES).next_power_of_two();
@@ -163,9 +139,14 @@ fn place(hash: u64, n_sections: usize) -> (usize, u16) {
     ((rest >> 56) as usize, (rest >> 40) as u16)
 }
 
+/// The hash of a word in the index, which is never 0.
+fn hash_of(word: &str) -> u64 {
+    xxh3_64(word.as_bytes()).max(1)
+}
+
 /// Which of the sections of the index a word is in.
 pub(in super::super) fn section_of(word: &str, n_sections: usize) -> usize {
-    section_number(xxh3_64(word.as_bytes()), n_sections) as usize
+    section_number(hash_of(word), n_sections) as usize
 }
 
 /// The spans that a section of the index gives for a word, ascending.
@@ -176,7 +157,7 @@ pub(in super::super) fn find_rows(
     n_spans: usize,
 ) -> Result<Vec<u32>, BlockError> {
     const WRONG: BlockError = BlockError::malformed("the word index is wrong");
-    let (bucket, tail) = place(xxh3_64(word.as_bytes()), n_sections);
+    let (bucket, tail) = place(hash_of(word), n_sections);
     let mut cursor = Cursor::new(section);
     let counts = Ints::read(&mut cursor, N_BUCKETS)?;
     let starts = Ints::read(&mut cursor, N_BUCKETS)?;
