@@ -1,28 +1,35 @@
 //! Calls of models that are being recorded, so that two hooks do not record one call twice.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use spanlite::{Context, SpanId};
+use spanlite::Context;
 
-static OPEN: Mutex<Option<HashSet<SpanId>>> = Mutex::new(None);
+/// Few at a time, so that a list is enough.
+static OPEN: Mutex<Vec<Context>> = Mutex::new(Vec::new());
 
-fn open() -> MutexGuard<'static, Option<HashSet<SpanId>>> {
+fn open() -> MutexGuard<'static, Vec<Context>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Says that the span of this context stands for a call of a model.
-pub(crate) fn begin(context: &Context) {
-    if let Some(id) = context.span_id() {
-        open().get_or_insert_default().insert(id);
+#[cfg(feature = "tracing")]
+pub(crate) fn begin(context: Context) {
+    if context.span_id().is_some() {
+        open().push(context);
     }
 }
 
 /// Says that this span has ended.
-pub(crate) fn end(context: &Context) {
-    if let Some(id) = context.span_id()
-        && let Some(open) = open().as_mut()
-    {
-        open.remove(&id);
+#[cfg(feature = "tracing")]
+pub(crate) fn end(context: Context) {
+    let mut open = open();
+    if let Some(place) = open.iter().rposition(|one| *one == context) {
+        open.swap_remove(place);
     }
+}
+
+/// Returns whether the span of this context stands for a call of a model.
+#[cfg(feature = "http")]
+pub(crate) fn is_open(context: Context) -> bool {
+    context.span_id().is_some() && open().contains(&context)
 }

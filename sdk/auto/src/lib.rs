@@ -5,14 +5,23 @@
 //! | feature | records |
 //! |---|---|
 //! | `tracing` | spans of the `tracing` crate, as rig, genai, langchain-rust and swiftide make them |
+//! | `http` | calls of models through `reqwest`: as a tower layer, and as a middleware of `reqwest-middleware` |
+//! | `async-openai` | calls of clients of async-openai |
 //!
 //! All of them nest with `#[trace]` and [`spanlite::span`] both ways: a span of a hook becomes a
-//! child of the manual span it runs in, and a manual span made inside becomes its child.
+//! child of the manual span it runs in, and a manual span made inside becomes its child. A call
+//! that `tracing` and HTTP both see is recorded once, in the span of `tracing`.
 
-#[cfg(feature = "tracing")]
+#[cfg(any(feature = "tracing", feature = "http"))]
 mod calls;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tracing")]
 mod layer;
 
+#[cfg(feature = "async-openai")]
+pub use http::traced_openai;
+#[cfg(feature = "http")]
+pub use http::{ModelCallLayer, ModelCallService, ModelCalls};
 #[cfg(feature = "tracing")]
 pub use layer::{InstallError, Recorder, Targets, install, layer, layer_for};

@@ -44,7 +44,7 @@ impl Recorded {
             model_call: &mut self.model_call,
         });
         if self.model_call && !before {
-            calls::begin(&self.context);
+            calls::begin(self.context);
         }
     }
 
@@ -66,7 +66,7 @@ impl Recorded {
             }
         }
         if self.model_call {
-            calls::end(&self.context);
+            calls::end(self.context);
         }
         self.span.end();
     }
