@@ -1,4 +1,8 @@
 //! Holds the direction of dependencies between the workspace's crates.
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests fail a test by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

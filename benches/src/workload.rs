@@ -24,7 +24,7 @@ impl Random {
     }
 
     /// The next number, `SplitMix64`.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,12 +34,12 @@ impl Random {
 
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.next_u64() % end
     }
 
     /// A number below `end` of which small ones are far more frequent: rank by Zipf's law.
     pub fn zipf(&mut self, end: u64) -> u64 {
-        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         ((end as f64 + 1.0).powf(unit) - 1.0) as u64
     }
 
@@ -130,7 +130,7 @@ impl Workload {
         let mut id = [0; 16];
         let start = BEGIN_UNIX_NANO + number * 50_000_000 + random.below(40_000_000);
         id[..6].copy_from_slice(&(start / 1_000_000).to_be_bytes()[2..]);
-        id[6..14].copy_from_slice(&random.next().to_be_bytes());
+        id[6..14].copy_from_slice(&random.next_u64().to_be_bytes());
         let trace_id = TraceId::from_bytes(id);
         let mut spans: Vec<Span> = Vec::new();
         let mut last_output = String::new();
@@ -167,7 +167,7 @@ impl Workload {
     }
 
     fn span(&self, trace_id: TraceId, start: u64, index: u64, random: &mut Random) -> Span {
-        let span_id = SpanId::from_bytes(random.next().to_be_bytes());
+        let span_id = SpanId::from_bytes(random.next_u64().to_be_bytes());
         let mut span = Span::new(trace_id, span_id, format!("step.{}", random.zipf(200)));
         span.start_time_unix_nano = start + index * 5_000_000 + random.below(5_000_000);
         span.end_time_unix_nano = Some(span.start_time_unix_nano + random.lognormal(2e7));
@@ -178,7 +178,7 @@ impl Workload {
             span.status.code = StatusCode::Ok;
         }
         let attributes = &mut span.attributes;
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             span.span_type = SpanType::Llm;
             attributes.push("gen_ai.request.model", format!("model-{}", random.zipf(12)));
             attributes.push("gen_ai.usage.input_tokens", random.below(4_000) as i64);

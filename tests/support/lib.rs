@@ -1,4 +1,9 @@
-//! What the tests share.
+//! What the tests share: real traces, the answers of a command, a real MLflow server.
 
+mod answer;
+mod files;
 #[cfg(unix)]
 pub mod mlflow;
+
+pub use answer::Answer;
+pub use files::{files_below, real_traces, repository};

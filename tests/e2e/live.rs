@@ -1,0 +1,48 @@
+//! A store is read while another process writes to it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::{find, run};
+
+#[test]
+fn a_running_program_is_seen_by_the_command() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = folder.path().join("traces.spans");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_traced"))
+        .arg(&store)
+        .arg("endless")
+        .stdout(Stdio::piped())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the traced program starts");
+    let mut said = BufReader::new(program.stdout.take().expect("its output is piped"));
+    let mut line = String::new();
+    // The program says `flushed N` after a flush that covered N traces, and writes on.
+    while !line.starts_with("flushed") {
+        line.clear();
+        assert_ne!(
+            said.read_line(&mut line).expect("the program speaks UTF-8"),
+            0
+        );
+    }
+    let flushed: usize = line["flushed ".len()..].trim().parse().expect("a count");
+    let tagged = find(&store, "tag.round = '0'");
+    assert_eq!(tagged.len(), 1);
+    assert!(find(&store, "{ span:type = \"tool\" }").len() >= flushed);
+    assert!(!find(&store, "{ status = error }").is_empty());
+    assert!(run(&store, &["list"]).stdout.contains("round"));
+    assert!(
+        run(&store, &["show", &tagged[0]])
+            .stdout
+            .contains("look up")
+    );
+    assert_eq!(
+        program.try_wait().expect("it can be asked"),
+        None,
+        "it writes on"
+    );
+    drop(program.stdin.take());
+    program.kill().expect("it runs");
+    program.wait().expect("it ends");
+}
