@@ -19,14 +19,14 @@ fn a_running_program_is_seen_by_the_command() {
     let mut said = BufReader::new(program.stdout.take().expect("its output is piped"));
     let mut line = String::new();
     // The program says `flushed N` after a flush that covered N traces, and writes on.
-    while !line.starts_with("flushed") {
+    let flushed: usize = loop {
         line.clear();
-        assert_ne!(
-            said.read_line(&mut line).expect("the program speaks UTF-8"),
-            0
-        );
-    }
-    let flushed: usize = line["flushed ".len()..].trim().parse().expect("a count");
+        let read = said.read_line(&mut line).expect("the program speaks UTF-8");
+        assert_ne!(read, 0, "the program writes on");
+        if let Some(count) = line.strip_prefix("flushed ") {
+            break count.trim().parse().expect("a count");
+        }
+    };
     let tagged = find(&store, "tag.round = '0'");
     assert_eq!(tagged.len(), 1);
     assert!(find(&store, "{ span:type = \"tool\" }").len() >= flushed);

@@ -1,8 +1,7 @@
 //! The whole path: traces go in, are asked for, shown and written out again.
 #![expect(
     clippy::expect_used,
-    clippy::print_stderr,
-    reason = "helpers of tests fail a test by panicking and say why they skip"
+    reason = "helpers of tests fail a test by panicking"
 )]
 
 mod hostile;

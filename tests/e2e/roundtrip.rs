@@ -102,7 +102,10 @@ fn imported_traces_are_found_by_tag_type_and_error() {
             &folder.join("otlp_genai_wrapped"),
         ],
     );
-    let by_tag = find(&store, "tag.`service.name` = 'strands' AND metadata.`mlflow.trace.session` = 'conv_otel_test_001'");
+    let by_tag = find(
+        &store,
+        "tag.`service.name` = 'strands' AND metadata.`mlflow.trace.session` = 'conv_otel_test_001'",
+    );
     assert_eq!(by_tag, ["tr-a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4"]);
     let by_type = find(&store, "span.type = 'AGENT'");
     assert!(by_type.contains(&by_tag[0]), "{by_type:?}");
