@@ -278,7 +278,11 @@ impl Committer {
 
     /// Stores what killed writers left in their journals.
     fn recover(&mut self) -> Result<(), StorageError> {
-        journal::recover(&self.directory.journals(), self).map(|_replayed| ())
+        let recovery = journal::recover(&self.directory.journals(), self)?;
+        for journal in recovery.damaged {
+            self.directory.quarantine_file(&journal)?;
+        }
+        Ok(())
     }
 }
 

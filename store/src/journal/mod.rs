@@ -226,7 +226,7 @@ impl Journal {
             defaults: ring.header().defaults.clone(),
             records: ring.view(),
             open,
-            damaged: 0,
+            damage: None,
         }
     }
 

@@ -25,10 +25,8 @@ pub(crate) trait Replay {
 pub(crate) struct Recovery {
     /// How many journals were replayed and removed.
     pub(crate) replayed: usize,
-    /// Journals that were left in place, because their header cannot be read.
-    pub(crate) unreadable: Vec<PathBuf>,
-    /// Places in replayed journals where records are missing.
-    pub(crate) damaged: u64,
+    /// Journals that were left in place because they are damaged. What could be read was replayed.
+    pub(crate) damaged: Vec<PathBuf>,
 }
 
 /// Replays every journal whose writer is gone and removes it, one transaction each.
@@ -48,16 +46,21 @@ pub(crate) fn recover(
             scan(file.file(), id, false).map_err(|error| StorageError::io("read", &path, error))?;
         match scanned {
             Ok(view) => {
-                recovery.damaged += view.damaged;
                 replay_one(&view, replay)?;
                 recovery.replayed += 1;
+                if view.damage.is_some() {
+                    recovery.damaged.push(path);
+                    continue;
+                }
             }
             // Killed before its first record.
             Err(HeaderError::Unbegun) => {}
-            Err(HeaderError::Damaged | HeaderError::Newer { .. }) => {
-                recovery.unreadable.push(path);
+            Err(HeaderError::Damaged) => {
+                recovery.damaged.push(path);
                 continue;
             }
+            // For the program that wrote it.
+            Err(HeaderError::Newer { .. }) => continue,
         }
         file.remove()?;
     }

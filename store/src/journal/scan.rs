@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::batch::position;
+use super::batch::{Positions, SLOTS_REGION, position};
 use super::file::{is_locked, read_at};
 use super::frame::{Frames, Seal};
 use super::layout::{
@@ -17,8 +17,8 @@ use super::layout::{
 use super::slots::SlotSeals;
 use crate::error::StorageError;
 
-/// How often a region is read again that seems damaged while its writer lives: it may be in
-/// between.
+/// How often a directory entry is read again that seems damaged while its writer lives: it may be
+/// in between.
 const LIVE_ATTEMPTS: usize = 4;
 
 /// A record that its writer had not stored.
@@ -44,8 +44,22 @@ pub(crate) struct JournalView {
     pub(crate) records: Vec<Waiting>,
     /// The records of spans that were open.
     pub(crate) open: Vec<Vec<u8>>,
-    /// How many places of the file are damaged, so that records are missing.
-    pub(crate) damaged: u64,
+    /// Why records are missing, if they are.
+    pub(crate) damage: Option<JournalDamage>,
+}
+
+/// Why records of a journal are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JournalDamage {
+    /// All of them, because the header is of no use.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// Those that lay in damaged places.
+    #[error("records are missing at {places} places of the journal")]
+    Places {
+        /// How many places do not pass their checks.
+        places: u64,
+    },
 }
 
 impl JournalView {
@@ -53,6 +67,15 @@ impl JournalView {
     pub(crate) fn all_records(&self) -> impl Iterator<Item = &[u8]> {
         let ended = self.records.iter().map(|waiting| &waiting.record[..]);
         ended.chain(self.open.iter().map(Vec::as_slice))
+    }
+
+    /// Leaves out what segments have stored.
+    pub(crate) fn leave_out(&mut self, stored: &Positions) {
+        self.records
+            .retain(|waiting| waiting.reached > stored.get(waiting.region));
+        if stored.get(SLOTS_REGION) > 0 {
+            self.open.clear();
+        }
     }
 }
 
@@ -105,13 +128,13 @@ pub(crate) fn peek(directory: &Path, own: Option<Uuid>) -> Result<Vec<JournalVie
         match scan(&file, id, alive).map_err(failed)? {
             Ok(view) => views.push(view),
             Err(HeaderError::Unbegun) => {}
-            Err(HeaderError::Damaged | HeaderError::Newer { .. }) => views.push(JournalView {
+            Err(error) => views.push(JournalView {
                 id,
                 alive,
                 defaults: Vec::new(),
                 records: Vec::new(),
                 open: Vec::new(),
-                damaged: 1,
+                damage: Some(error.into()),
             }),
         }
     }
@@ -139,14 +162,14 @@ pub(super) fn scan(
     // Open spans first: one that ends meanwhile is then also among the records, which win.
     let open = scan.open_spans()?;
     scan.regions()?;
-    let (records, damaged) = (scan.records, scan.damaged);
+    let (records, places) = (scan.records, scan.damaged);
     Ok(Ok(JournalView {
         id,
         alive,
         defaults: header.defaults,
         records,
         open,
-        damaged,
+        damage: (places > 0).then_some(JournalDamage::Places { places }),
     }))
 }
 
@@ -169,6 +192,26 @@ struct Scan<'a> {
     alive: bool,
     records: Vec<Waiting>,
     damaged: u64,
+}
+
+/// What one look at a region found.
+#[derive(Default)]
+struct RegionRead {
+    records: Vec<Waiting>,
+    damaged: u64,
+    gaps: u64,
+    /// Where the first gap begins, and how many records lie before it.
+    first_gap: usize,
+    n_before_gap: usize,
+    /// Where the last record ends.
+    end: usize,
+}
+
+impl RegionRead {
+    fn before_gap(mut self) -> Vec<Waiting> {
+        self.records.truncate(self.n_before_gap);
+        self.records
+    }
 }
 
 impl Scan<'_> {
@@ -256,11 +299,13 @@ impl Scan<'_> {
     }
 
     fn region(&mut self, region: u32, entry: Entry) -> io::Result<()> {
-        for attempt in 1.. {
-            let (records, damaged) = self.read_region(region, entry)?;
-            if damaged == 0 || !self.alive || attempt >= LIVE_ATTEMPTS {
-                self.records.extend(records);
-                self.damaged += damaged;
+        let mut read = self.read_region(region, entry)?;
+        if self.alive && read.damaged > 0 {
+            // A writer that goes on while its region is read leaves gaps in what was read. What
+            // lay behind a gap was whole by then, so that a second look finds all up to there.
+            let again = self.read_region(region, entry)?;
+            if again.first_gap >= read.end {
+                self.records.extend(again.before_gap());
                 return Ok(());
             }
             let now = Entry::decode(&self.read_entry(region)?, self.header.id, region);
@@ -268,33 +313,39 @@ impl Scan<'_> {
                 // Freed meanwhile: all of it is stored, and the caller looks at segments next.
                 return Ok(());
             }
+            read = again;
         }
+        self.damaged += read.damaged;
+        self.records.extend(read.records);
         Ok(())
     }
 
-    fn read_region(&self, region: u32, entry: Entry) -> io::Result<(Vec<Waiting>, u64)> {
+    fn read_region(&self, region: u32, entry: Entry) -> io::Result<RegionRead> {
         let bytes = self.read(entry.offset, entry.bytes as usize)?;
         // Nothing makes the file shorter than its ring. A large region is there once its record
         // was written.
         let cut = region < self.header.ring_regions && bytes.len() < entry.bytes as usize;
         let seal = Seal::new(self.header.id, region, u64::from(entry.generation));
         let mut frames = Frames::new(&bytes, seal);
-        let mut records = Vec::new();
-        let mut damaged = u64::from(cut);
+        let mut read = RegionRead {
+            damaged: u64::from(cut),
+            ..RegionRead::default()
+        };
         loop {
-            records.extend(frames.by_ref().map(|frame| {
-                let reached = position(entry.generation, frame.end);
-                let record = frame.record.to_vec();
-                Waiting {
-                    region,
-                    reached,
-                    record,
-                }
+            read.records.extend(frames.by_ref().map(|frame| Waiting {
+                region,
+                reached: position(entry.generation, frame.end),
+                record: frame.record.to_vec(),
             }));
-            if !frames.skip_damage() {
-                return Ok((records, damaged));
+            read.end = frames.position().0;
+            if read.gaps == 0 {
+                (read.first_gap, read.n_before_gap) = (read.end, read.records.len());
             }
-            damaged += 1;
+            if !frames.skip_damage() {
+                return Ok(read);
+            }
+            read.gaps += 1;
+            read.damaged += 1;
         }
     }
 

@@ -135,9 +135,15 @@ impl Snapshot {
                     stored.merge(positions);
                 }
             }
-            journal
-                .records
-                .retain(|waiting| waiting.reached > stored.get(waiting.region));
+            journal.leave_out(&stored);
+            if let Some(source) = journal.damage {
+                let path = directory.journals().join(journal.id.to_string());
+                let error = StorageError::Damaged {
+                    path: path.clone(),
+                    source: Box::new(source),
+                };
+                damage.push(Damage::file(path, error));
+            }
         }
         let path = directory.state();
         let reader = if directory.has_state() {

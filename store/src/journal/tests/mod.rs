@@ -1,5 +1,6 @@
 //! Tests of the journal as a whole: the forms against a model, and files against damage.
 
+mod file;
 mod model;
 
 use std::collections::BTreeMap;

@@ -152,7 +152,7 @@ fn check_dead(
     for view in peek(dead, None).unwrap() {
         assert!(!view.alive);
         assert_eq!(sorted(view.open), open);
-        assert_eq!(view.damaged, 0);
+        assert_eq!(view.damage, None);
     }
     let files = std::fs::read_dir(dead).unwrap().count();
     segments.refuse_after = Some(0);
