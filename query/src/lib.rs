@@ -46,3 +46,6 @@ pub use query::Query;
 pub use row::{SpanMatch, SpanSet, TraceMatch};
 pub use run::{Rows, RunError, RunOptions};
 pub use verdict::{Problem, Verdict};
+
+/// The manual of the language: one screen, then the whole.
+pub const LANGUAGE: &str = include_str!("../LANGUAGE.md");

@@ -1,4 +1,4 @@
-//! Verdicts and canonical forms over the project's own lists of queries.
+//! Verdicts and canonical forms over the project's own lists of queries, and the manual.
 
 use spanlite_query::{Phase, Query};
 
@@ -138,4 +138,52 @@ fn mlflow_filters_are_taken_or_refused_as_decided() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// The lines of the manual's fenced blocks with an info string.
+fn manual(kind: &str) -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    let mut inside = None;
+    for line in spanlite_query::LANGUAGE.lines() {
+        match line.strip_prefix("```") {
+            Some("") => inside = None,
+            Some(info) => inside = Some(info),
+            None if inside == Some(kind) => lines.push(line),
+            None => {}
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_example_of_the_manual_runs() {
+    let traces = spanlite_formats::read_otlp_json(
+        include_str!("data/dataset.jsonl")
+            .lines()
+            .next()
+            .unwrap()
+            .as_bytes(),
+    );
+    let examples = manual("query");
+    assert!(examples.len() > 50, "{}", examples.len());
+    for text in examples {
+        let mut query = match Query::parse(text) {
+            Ok(query) => query,
+            Err(error) => panic!("{}", error.render(text)),
+        };
+        for name in query.parameters() {
+            query = query.bind(&name, "u-17").unwrap();
+        }
+        assert_eq!(Query::parse(&query.canonical()).unwrap(), query, "{text}");
+        query.evaluate(&traces.as_ref().unwrap()[0], 0).unwrap();
+    }
+}
+
+#[test]
+fn what_the_manual_calls_refused_is_refused() {
+    let examples = manual("refused");
+    assert!(examples.len() > 5);
+    for text in examples {
+        assert!(Query::parse(text).is_err(), "{text}");
+    }
 }

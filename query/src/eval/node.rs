@@ -85,7 +85,7 @@ impl Node {
             }),
             Self::Compare { op, left, right } => left.value(at).compare(*op, &right.value(at)),
             Self::Regex { of, regex, negated } => regex_fits(&of.value(at), regex, *negated),
-            Self::Text { of, matcher } => of.value(at).any_text(&mut |text| fits(matcher, text)),
+            Self::Text { of, matcher } => fits(matcher, &of.value(at)),
             Self::Exists { of, negated } => of.value(at).is_nil() == *negated,
             Self::In { of, values } => {
                 let value = of.value(at);

@@ -1,17 +1,16 @@
 //! Words, and the pieces of text a span has.
 
 use spanlite_model::{Span, Value};
+use spanlite_store::block::{for_each_word, for_each_word_of_json};
 
 use super::datum::Datum;
 use crate::resolve::Matcher;
 
-/// The words of a text: runs of letters and digits, in lower case.
+/// The words of a text as the word index has them: runs of letters and digits, in lower case.
 pub(crate) fn words(text: &str) -> Vec<Box<str>> {
-    let words = text.split(|c: char| !c.is_alphanumeric());
+    let mut words = Vec::new();
+    for_each_word(text, |word| words.push(word.into()));
     words
-        .filter(|word| !word.is_empty())
-        .map(|word| word.to_lowercase().into())
-        .collect()
 }
 
 /// Everything `text` stands for: name, input, output, status text, errors, names and texts of
@@ -40,43 +39,68 @@ pub(crate) fn pieces(span: &Span) -> Vec<Datum<'_>> {
     pieces
 }
 
-/// Whether a text fits.
-pub(crate) fn fits(matcher: &Matcher, text: &str) -> bool {
+/// Whether a value has a text that fits.
+pub(crate) fn fits(matcher: &Matcher, value: &Datum<'_>) -> bool {
+    match (matcher, value) {
+        (Matcher::Words(phrase), Datum::Json(json)) => {
+            let mut search = PhraseSearch::new(phrase);
+            for_each_word_of_json(json.as_text(), |word| search.push(word));
+            search.found
+        }
+        (Matcher::Words(_), Datum::Many(values)) => values.iter().any(|value| fits(matcher, value)),
+        _ => value.any_text(&mut |text| text_fits(matcher, text)),
+    }
+}
+
+fn text_fits(matcher: &Matcher, text: &str) -> bool {
     match matcher {
-        Matcher::Words(phrase) => has_phrase(text, phrase),
-        Matcher::Piece(regex) | Matcher::Pattern(regex) => regex.is_match(text),
+        Matcher::Words(phrase) => {
+            let mut search = PhraseSearch::new(phrase);
+            for_each_word(text, |word| search.push(word));
+            search.found
+        }
+        Matcher::Piece { regex, .. } | Matcher::Pattern(regex) => regex.is_match(text),
         Matcher::Prefix(prefix) => text.starts_with(&**prefix),
         Matcher::Suffix(suffix) => text.ends_with(&**suffix),
     }
 }
 
-/// Whether the words follow each other somewhere in the text. No words are in every text.
-fn has_phrase(text: &str, phrase: &[Box<str>]) -> bool {
-    let Some((first, rest)) = phrase.split_first() else {
-        return true;
-    };
-    let mut words = text
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty());
-    loop {
-        if !words.by_ref().any(|word| same_word(word, first)) {
-            return false;
-        }
-        let mut following = words.clone();
-        if rest
-            .iter()
-            .all(|wanted| following.next().is_some_and(|word| same_word(word, wanted)))
-        {
-            return true;
-        }
-    }
+/// Looks for words that follow each other. No words are in every text.
+struct PhraseSearch<'p> {
+    phrase: &'p [Box<str>],
+    /// How many words of the phrase have come, for every place where it may have begun.
+    begun: Vec<usize>,
+    found: bool,
 }
 
-fn same_word(word: &str, lower: &str) -> bool {
-    if word.is_ascii() {
-        word.eq_ignore_ascii_case(lower)
-    } else {
-        word.to_lowercase() == lower
+impl<'p> PhraseSearch<'p> {
+    fn new(phrase: &'p [Box<str>]) -> Self {
+        Self {
+            phrase,
+            begun: Vec::new(),
+            found: phrase.is_empty(),
+        }
+    }
+
+    fn push(&mut self, word: &str) {
+        if self.found {
+            return;
+        }
+        let fits = |place: usize| {
+            self.phrase
+                .get(place)
+                .is_some_and(|wanted| **wanted == *word)
+        };
+        self.begun.push(0);
+        self.begun.retain_mut(|place| {
+            let fits = fits(*place);
+            *place += 1;
+            fits
+        });
+        self.found = self.begun.first() == Some(&self.phrase.len());
+        if self.found {
+            self.begun.clear();
+        }
     }
 }
 
@@ -86,12 +110,16 @@ mod tests {
 
     #[test]
     fn phrases_are_words_in_a_row() {
-        let has = |text, phrase| has_phrase(text, &words(phrase));
+        let has = |text, phrase| text_fits(&Matcher::Words(words(phrase)), text);
         assert!(has("The Refund-Policy, please", "refund policy"));
         assert!(!has("refund the policy", "refund policy"));
         assert!(has("a a b", "a b"));
         assert!(!has("refunds policy", "refund policy"));
         assert!(has("Größe ✓ zählt", "größe zählt"));
         assert!(has("", "") && !has("", "x"));
+        assert!(has("a b a b c", "a b c"));
+        let json = spanlite_model::Json::from_text(r#"{"q": "refund\npolicy"}"#).unwrap();
+        let phrase = Matcher::Words(words("refund policy"));
+        assert!(fits(&phrase, &Datum::Json(&json)));
     }
 }

@@ -6,7 +6,7 @@ use super::block::Block;
 use super::leaf::{Leaf, Level, level};
 use super::mask::{Mask, Rows, Truth};
 use crate::eval::Datum;
-use crate::resolve::Node;
+use crate::resolve::{Matcher, Node};
 use crate::syntax::field::{Builtin, Field, Scope};
 
 type Read<T> = Result<T, BlockError>;
@@ -14,6 +14,44 @@ type Read<T> = Result<T, BlockError>;
 impl<'v> Block<'v> {
     /// Where a condition holds, span by span.
     pub(super) fn condition(&self, node: &Node) -> Read<Mask> {
+        if let Some(traces) = self.sieve(node)? {
+            let before = self.wanted.borrow().clone();
+            self.wanted.replace(before.clone().and(&traces));
+            let found = self.sifted(node);
+            self.wanted.replace(before);
+            return Ok(found?.and(&self.spread(&Mask::exact(traces))?));
+        }
+        self.sifted(node)
+    }
+
+    /// The traces that have the words a text operator wants; nothing if it wants none.
+    fn sieve(&self, node: &Node) -> Read<Option<Rows>> {
+        let Node::Text { of, matcher } = node else {
+            return Ok(None);
+        };
+        let Node::Field(Field::Builtin(
+            Builtin::SpanText | Builtin::SpanInput | Builtin::SpanOutput,
+        )) = **of
+        else {
+            return Ok(None);
+        };
+        let words = match matcher {
+            Matcher::Words(words) => words.clone(),
+            Matcher::Piece { text, .. } => whole_words(text),
+            _ => return Ok(None),
+        };
+        if words.is_empty() {
+            return Ok(None);
+        }
+        let mut traces = Rows::none(self.reader.n_traces());
+        for place in self.reader.traces_with_words(&words)? {
+            traces.insert(place as usize);
+        }
+        Ok(Some(traces))
+    }
+
+    /// The condition, where the word index has no say or has had it.
+    fn sifted(&self, node: &Node) -> Read<Mask> {
         let n_spans = self.reader.n_spans();
         if let Some(field) = node.only_field()
             && let Some(level) = level(field)
@@ -164,6 +202,19 @@ impl<'v> Block<'v> {
         });
         Ok(mask)
     }
+}
+
+/// The words of a piece of text that stand whole in whatever holds the piece: those with a
+/// separator on either side. None if the piece may be written with escapes in JSON.
+fn whole_words(piece: &str) -> Vec<Box<str>> {
+    let is_separator = |c: char| !c.is_alphanumeric();
+    if piece.contains(['"', '\\']) || piece.chars().any(char::is_control) {
+        return Vec::new();
+    }
+    let inner = piece
+        .split_once(is_separator)
+        .and_then(|(_, rest)| rest.rsplit_once(is_separator));
+    inner.map_or_else(Vec::new, |(inner, _)| crate::eval::words(inner))
 }
 
 /// Whether a condition reads inputs or outputs.

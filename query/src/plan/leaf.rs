@@ -7,9 +7,11 @@ use spanlite_model::{Json, SpanKind, StatusCode};
 use spanlite_store::block::{AttributeKind, BlockError, ColumnValues, Ints, Strings, ValueType};
 
 use super::block::Block;
+use super::header::mirrored;
 use super::mask::{Mask, Truth};
 use crate::eval::{At, Datum, View};
 use crate::resolve::Node;
+use crate::syntax::ast::BinaryOp;
 use crate::syntax::field::{Builtin, Field, Scope};
 
 /// A condition on one field, to be asked about values.
@@ -23,6 +25,24 @@ impl Leaf<'_, '_> {
     fn holds(&self, value: &Datum<'_>) -> bool {
         let at = At::given(self.nowhere, value);
         self.node.is_true(at)
+    }
+
+    /// The comparison with a number that the condition is, if it is one.
+    fn threshold(&self) -> Option<(BinaryOp, f64)> {
+        let Node::Compare { op, left, right } = self.node else {
+            return None;
+        };
+        let (op, limit) = match (&**left, &**right) {
+            (Node::Field(_), Node::Constant(limit)) => (*op, limit),
+            (Node::Constant(limit), Node::Field(_)) => (mirrored(*op), limit),
+            _ => return None,
+        };
+        // Floats hold whole numbers exactly up to here.
+        let exact = 9e15;
+        limit
+            .number()
+            .filter(|limit| limit.abs() < exact)
+            .map(|limit| (op, limit))
     }
 
     pub(super) fn truth(&self, value: &Datum<'_>) -> Truth {
@@ -343,10 +363,32 @@ fn few(column: &Ints<'_>, leaf: &Leaf<'_, '_>, datum: impl Fn(i64) -> Datum<'sta
 
 fn ints(column: &Ints<'_>, leaf: &Leaf<'_, '_>, datum: impl Fn(i64) -> Datum<'static>) -> Mask {
     let mut mask = Mask::empty(column.len());
+    if let Some((op, limit)) = leaf.threshold() {
+        column.for_each(0, column.len(), |row, value| {
+            let number = datum(value).number().unwrap_or(f64::NAN);
+            if holds(op, number, limit) {
+                mask.set(row, Truth::Yes);
+            }
+        });
+        return mask;
+    }
     column.for_each(0, column.len(), |row, value| {
         mask.set(row, leaf.truth(&datum(value)));
     });
     mask
+}
+
+#[expect(clippy::float_cmp, reason = "equality of the language is exact")]
+fn holds(op: BinaryOp, number: f64, limit: f64) -> bool {
+    match op {
+        BinaryOp::Equal => number == limit,
+        BinaryOp::NotEqual => number != limit,
+        BinaryOp::Less => number < limit,
+        BinaryOp::LessEqual => number <= limit,
+        BinaryOp::Greater => number > limit,
+        BinaryOp::GreaterEqual => number >= limit,
+        _ => false,
+    }
 }
 
 /// What a condition says of the values of one part of an attribute.
@@ -387,8 +429,14 @@ impl<'b> Verdicts<'b> {
                 verdicts.get(code).copied().unwrap_or(Truth::Maybe)
             }
             Self::Ints(values, true) => leaf.truth(&Datum::Bool(values.get(index) != 0)),
-            Self::Ints(values, false) => leaf.truth(&Datum::Int(values.get(index))),
-            Self::Doubles(values) => leaf.truth(&Datum::Float(values.get(index))),
+            Self::Ints(values, false) => match leaf.threshold() {
+                Some((op, limit)) => holds(op, values.get(index) as f64, limit).into(),
+                None => leaf.truth(&Datum::Int(values.get(index))),
+            },
+            Self::Doubles(values) => match leaf.threshold() {
+                Some((op, limit)) => holds(op, values.get(index), limit).into(),
+                None => leaf.truth(&Datum::Float(values.get(index))),
+            },
         }
     }
 }

@@ -261,7 +261,10 @@ impl Resolver {
                     .case_insensitive(true)
                     .build()
                     .map_err(|_| too_large())?;
-                Matcher::Piece(regex)
+                Matcher::Piece {
+                    text: text.clone(),
+                    regex,
+                }
             }
         };
         Ok(Node::Text { of, matcher })

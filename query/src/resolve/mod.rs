@@ -22,7 +22,10 @@ pub(crate) enum Matcher {
     /// Words in a row, in lower case.
     Words(Vec<Box<str>>),
     /// A piece, in any case; the pattern is escaped.
-    Piece(Regex),
+    Piece {
+        text: Box<str>,
+        regex: Regex,
+    },
     Prefix(Box<str>),
     Suffix(Box<str>),
     Pattern(Regex),

@@ -7,7 +7,7 @@ use crate::error::{Code, QueryError};
 const MAX_DEPTH: u32 = 100;
 
 /// A query may have this many operators, so that no tree is deeper than the stack bears.
-const MAX_OPERATORS: u32 = 2_000;
+const MAX_OPERATORS: u32 = 400;
 
 /// Tokens being read, with the furthest one that was looked at in vain and what would have been
 /// taken there.
@@ -53,6 +53,12 @@ impl<'a> Cursor<'a> {
             Some(lexeme) => &lexeme.token,
             None => &Token::End,
         }
+    }
+
+    /// The token that was taken last.
+    pub(crate) fn before(&self) -> Option<&Token<'a>> {
+        let at = self.at.checked_sub(1)?;
+        self.lexemes.get(at).map(|lexeme| &lexeme.token)
     }
 
     /// Where the next token stands.

@@ -257,7 +257,7 @@ fn operand(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
     if let Token::Word(word) = *cursor.token()
         && !names::is_keyword(word)
     {
-        return Err(unknown_word(word, place, cursor.form));
+        return Err(unknown_word(word, place, cursor.before(), cursor.form));
     }
     cursor.note("a value");
     Err(cursor.unexpected())

@@ -48,12 +48,21 @@ pub(crate) fn answer(
                 "kb" | "mb" | "gb" | "k" | "ms" | "s" | "m" | "h" | "d"
             ) =>
         {
+            if let Some(spelled) = super::lex::spelled_out(&format!("{number}{word}")) {
+                let message = format!("{number} {word} is not a number");
+                return Some(error(Code::BadNumber, message).help(format!("write {spelled}")));
+            }
             let joined = format!("{number}{word}");
             Some(
                 error(Code::BadNumber, format!("{number} {word} is not a number"))
                     .help(format!("units follow a number at once ({joined}) and are those of time; spell other numbers out")),
             )
         }
+        (Token::Word(word), _) if word.eq_ignore_ascii_case("null") => Some(
+            error(Code::UnknownName, format!("unknown name {word}"))
+                .help("write nil")
+                .replace("nil"),
+        ),
         (Token::Symbol(Symbol::Bar), _) if form == Form::Braces => Some(
             error(Code::Unexpected, "`|` does not join conditions".to_owned())
                 .help("write || between conditions; | stands behind the closing brace")
@@ -74,21 +83,17 @@ pub(crate) fn answer(
             )
             .help("saved queries are put in before a query is read"),
         ),
-        (Token::Word(word), Some(Token::Symbol(Symbol::Equal | Symbol::NotEqual)))
-            if form == Form::Filter =>
-        {
-            Some(
-                error(Code::UnknownName, format!("unknown name {word}"))
-                    .help(format!("a text needs quotes: '{word}'"))
-                    .replace(format!("'{word}'")),
-            )
-        }
         _ => None,
     }
 }
 
 /// The error for a word that is no value, name or keyword.
-pub(crate) fn unknown_word(word: &str, place: Place, form: Form) -> QueryError {
+pub(crate) fn unknown_word(
+    word: &str,
+    place: Place,
+    before: Option<&Token<'_>>,
+    form: Form,
+) -> QueryError {
     let error = QueryError::new(
         Code::UnknownName,
         place.range(),
@@ -97,8 +102,14 @@ pub(crate) fn unknown_word(word: &str, place: Place, form: Form) -> QueryError {
     if word.eq_ignore_ascii_case("select") {
         return answer(&Token::Word("select"), place, None, Form::Filter).unwrap_or(error);
     }
-    if word.eq_ignore_ascii_case("null") {
-        return error.help("write nil").replace("nil");
+    let compared = matches!(
+        before,
+        Some(Token::Symbol(Symbol::Equal | Symbol::NotEqual))
+    );
+    if compared && form == Form::Filter {
+        return error
+            .help(format!("a text needs quotes: '{word}'"))
+            .replace(format!("'{word}'"));
     }
     let names: Vec<&str> = match form {
         Form::Braces => Builtin::ALL
@@ -175,19 +186,25 @@ pub(crate) fn unknown_colon(scope: &str, name: &str, place: Place) -> QueryError
             "a colon follows span, trace, event, link or instrumentation; to compare write {scope} = \"{name}\""
         ));
     }
-    if let Some(near) = nearest(&whole, of_scope.iter().copied()) {
-        return error.help(format!("did you mean {near}?")).replace(near);
-    }
+    let short = |known: &'static str| known.split_once(':').map(|(_, short)| (known, short));
     let elsewhere = Builtin::ALL
         .iter()
         .flat_map(|(_, names, _)| names.iter().copied())
-        .find(|known| {
-            known
-                .split_once(':')
-                .is_some_and(|(_, short)| short.eq_ignore_ascii_case(name))
-        });
+        .filter_map(short)
+        .find(|(_, short)| short.eq_ignore_ascii_case(name));
+    let near = nearest(
+        name,
+        of_scope
+            .iter()
+            .filter_map(|known| short(known))
+            .map(|(_, short)| short),
+    );
+    if let (None, Some(near)) = (elsewhere, near) {
+        let near = format!("{scope}:{near}");
+        return error.help(format!("did you mean {near}?")).replace(near);
+    }
     match elsewhere {
-        Some(near) => error.help(format!("did you mean {near}?")).replace(near),
+        Some((near, _)) => error.help(format!("did you mean {near}?")).replace(near),
         None => error.help(format!("{scope} has {}", of_scope.join(", "))),
     }
 }

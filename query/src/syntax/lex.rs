@@ -332,7 +332,7 @@ fn after_number<'a>(input: &'a str, rest: &'a str, token: Token<'a>) -> Lexed<'a
 }
 
 /// What somebody meant who wrote `10k`, `5MB`, `0x10`, `1_000`, `1.5d`.
-fn spelled_out(text: &str) -> Option<String> {
+pub(crate) fn spelled_out(text: &str) -> Option<String> {
     if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return i64::from_str_radix(hex, 16)
             .ok()

@@ -208,7 +208,7 @@ pub(crate) fn path(input: &str) -> Lexed<'_, Vec<PathStep>> {
                 return Fault::new(
                     rest,
                     after,
-                    Code::BadPath,
+                    Code::Unexpected,
                     "an index is a number or *, in brackets",
                 )
                 .help("write [0] for the first element, [*] for any")
@@ -227,7 +227,7 @@ pub(crate) fn path(input: &str) -> Lexed<'_, Vec<PathStep>> {
                 return Fault::new(
                     rest,
                     after,
-                    Code::BadPath,
+                    Code::Unexpected,
                     "a key is missing behind the dot",
                 )
                 .cut();
