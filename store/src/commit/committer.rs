@@ -97,7 +97,7 @@ impl Committer {
                     Request::Close(reply) => return self.close(&outcome, &reply),
                 }
             }
-            if self.seal_is_due {
+            while self.seal_is_due {
                 // Failures are counted, and the traces stay where they are.
                 drop(self.seal());
             }
@@ -126,7 +126,8 @@ impl Committer {
         if outcome.is_ok() {
             self.journal.close();
             // After that, so that what did not end counts as interrupted.
-            if self.seal_is_due || self.hot_spans >= self.seal_spans / seal::PART_AT_CLOSE {
+            self.seal_is_due |= self.hot_spans >= self.seal_spans / seal::PART_AT_CLOSE;
+            while self.seal_is_due {
                 drop(self.seal());
             }
         } else if self.journal.form() == JournalForm::Memory {
@@ -255,7 +256,11 @@ impl Committer {
     /// As above, of the newest segment even if this writer has not written to it.
     fn seal_on_request(&mut self) -> Result<bool, StorageError> {
         self.active.open_newest()?;
-        self.seal()
+        let mut any = false;
+        while self.seal()? {
+            any = true;
+        }
+        Ok(any)
     }
 
     fn try_seal(&mut self) -> Result<bool, StorageError> {
@@ -268,11 +273,13 @@ impl Committer {
         let Some((txn, segment)) = self.active.begin_current()? else {
             return Ok(false);
         };
-        if !swap.store(&txn, segment)? {
+        let Some(counts) = swap.store(&txn, segment)? else {
             return Ok(false);
-        }
+        };
         txn.commit()
             .map_err(|error| StorageError::redb("write to", &segment.path, error))?;
+        self.hot_spans = counts.hot_spans;
+        self.seal_is_due = seal::is_worthwhile(&counts, self.seal_spans);
         Ok(true)
     }
 

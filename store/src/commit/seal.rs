@@ -4,7 +4,7 @@
 //! short write transaction then looks whether the batches are still there, and swaps them: blocks
 //! in, batches out, and what stays hot in again as new batches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal;
 use crate::options::Access;
-use crate::segment::hot::{self, EncodedBatch, HotBatch, HotDirectory};
+use crate::segment::hot::{self, EncodedBatch, HotBatch, HotDirectory, HotTrace};
 use crate::segment::sealed::{self, BlockEntry, BlockFacts, NewBlock};
 use crate::segment::{Counts, HOT, OpenSegment, open_for_reading, table};
 use crate::snapshot::Assembly;
@@ -33,6 +33,9 @@ const BLOCK_TRACES: usize = 500;
 const BLOCK_SPANS: usize = 5_000;
 /// A block gets no more bytes of records, unless one trace has more.
 const BLOCK_BYTES: usize = 16 << 20;
+/// No more hot batches are read at once than have this many bytes together, before compression:
+/// the rest waits for another time.
+const AT_ONCE_BYTES: usize = 16 << 20;
 /// A trace that is not complete after this time is sealed as far as it is there.
 const PATIENCE_NANOS: u64 = 600_000_000_000;
 
@@ -67,9 +70,15 @@ pub(super) fn prepare(
         return Ok(None);
     };
     let mut source = Source::default();
+    let mut read_bytes = 0;
     for (number, directory) in hot::directories(&hot_table, path, |_, _| {})? {
+        if read_bytes > AT_ONCE_BYTES {
+            source.add_unread(&directory);
+            continue;
+        }
         // A damaged batch stays where it is, and is reported by whoever reads it.
         if let Ok(batch) = HotBatch::read(&hot_table, path, number, &directory)? {
+            read_bytes += batch.bytes();
             source.add(number, directory, batch);
         }
     }
@@ -77,6 +86,10 @@ pub(super) fn prepare(
     let mut carried = Carried::default();
     let journals = directory.journals();
     for trace_id in &source.order {
+        if source.goes_on.contains(trace_id) {
+            source.carry(*trace_id, &mut carried);
+            continue;
+        }
         let assembly = source.assemble(*trace_id);
         match Readiness::of(&assembly, |writer| journal::is_alive(&journals, writer)) {
             Readiness::Ready { interrupted } => {
@@ -104,16 +117,17 @@ pub(super) fn prepare(
 }
 
 impl Swap {
-    /// Carries the swap out. Returns whether it was: if somebody else was faster, nothing changes.
+    /// Carries the swap out. Returns what the segment holds then; nothing if somebody else was
+    /// faster, and nothing changes.
     pub(super) fn store(
         &self,
         txn: &WriteTransaction,
         segment: &OpenSegment,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<Counts>, StorageError> {
         let path = &segment.path;
         for (number, directory) in &self.batches {
             if !hot::is_unchanged(txn, path, *number, directory)? {
-                return Ok(false);
+                return Ok(None);
             }
         }
         let mut counts = segment.counts(txn)?;
@@ -135,7 +149,7 @@ impl Swap {
         }
         segment.put_counts(txn, &counts)?;
         segment.drop_lease(txn)?;
-        Ok(true)
+        Ok(Some(counts))
     }
 }
 
@@ -147,6 +161,8 @@ struct Source {
     order: Vec<TraceId>,
     /// The batches that hold something of a trace.
     holders: HashMap<TraceId, Vec<usize>>,
+    /// Traces of which batches hold something that are left for another time.
+    goes_on: HashSet<TraceId>,
 }
 
 impl Source {
@@ -160,6 +176,11 @@ impl Source {
             holders.push(self.batches.len());
         }
         self.batches.push((number, directory, batch));
+    }
+
+    fn add_unread(&mut self, directory: &HotDirectory) {
+        let traces = directory.traces.iter();
+        self.goes_on.extend(traces.map(HotTrace::trace_id));
     }
 
     fn of(&self, trace_id: TraceId) -> impl Iterator<Item = &(u64, HotDirectory, HotBatch)> {

@@ -1,4 +1,5 @@
 use std::fs::{self, File, TryLockError};
+use std::io;
 
 use redb::{ReadTransaction, WriteTransaction};
 
@@ -8,7 +9,7 @@ use crate::journal::Positions;
 use crate::options::Access;
 use crate::segment::{
     Counts, SegmentDraft, SegmentName, SegmentReader, counts, hot, is_sealed, open_for_reading,
-    positions, put_positions, sealed,
+    positions, put_positions, replaces, sealed,
 };
 use crate::store::Store;
 
@@ -36,6 +37,7 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Ok(0),
             Err(TryLockError::Error(error)) => return Err(failed(error).into()),
         }
+        self.remove_replaced()?;
         let sources = self.small_segments()?;
         if sources.len() < 2 {
             return Ok(0);
@@ -43,6 +45,31 @@ impl Store {
         let saved = sources.len() as u64 - 1;
         self.merge_into_one(sources)?;
         Ok(saved)
+    }
+
+    /// Removes what a merge left behind that was killed: else the next merge, which replaces the
+    /// merged segment, would bring it back.
+    fn remove_replaced(&self) -> Result<(), StorageError> {
+        let directory = self.directory();
+        for name in directory.segments()? {
+            let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite) else {
+                continue;
+            };
+            for replaced in replaces(&reader.begin()?, reader.path())? {
+                // Only names of segments: a damaged list must not remove anything else.
+                let Some(replaced) = SegmentName::parse(&replaced) else {
+                    continue;
+                };
+                let path = directory.segment(&replaced);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(StorageError::io("remove", &path, error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        directory::sync_folder(directory.path())
     }
 
     /// Sealed segments that together do not fill one, but for the newest segment.

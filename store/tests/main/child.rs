@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use spanlite_store::{Appended, OpenOptions, Store};
+use spanlite_model::Trace;
+use spanlite_store::{Appended, OpenOptions, Retention, Store};
 
 use crate::fork;
 use crate::support::{append, encoded_span, sized_span, span, trace};
@@ -116,7 +117,7 @@ fn play() {
             _ => Duration::from_millis(5),
         },
         // So little that blocks are made and segments begun while the process runs.
-        segment_bytes: 600_000,
+        segment_bytes: if part == "care" { 1 } else { 600_000 },
         seal_spans: 40,
         map_journal: part != "end-written",
         ..OpenOptions::default()
@@ -134,6 +135,7 @@ fn play() {
         "fork" => fork::fork(&store, number),
         "fill" => fill_disk(&store, Path::new(&path), number),
         "write" => write_some(&store, number),
+        "care" => take_care(&store, number),
         "hold" => {
             store.write(&[trace(number, 3)]).unwrap();
             say(number);
@@ -215,6 +217,26 @@ fn fill_disk(store: &Store, path: &Path, appended_before: u64) {
     assert_eq!(traces, stored + appended_before);
     store.close().unwrap();
     say(stored);
+}
+
+/// Writes, makes blocks, gives space back and merges until it is killed.
+fn take_care(store: &Store, first: u64) {
+    let retention = Retention {
+        max_traces: Some(60),
+        ..Retention::default()
+    };
+    let copies = store.path().with_extension("copies");
+    for round in first.. {
+        let traces: Vec<Trace> = (0..10).map(|one| trace(round * 10 + one, 3)).collect();
+        store.write(&traces).unwrap();
+        store.seal().unwrap();
+        say(round);
+        store.gc(&retention, false, |_| true).unwrap();
+        store.merge().unwrap();
+        if round % 4 == 0 {
+            store.backup(copies.join(round.to_string())).unwrap();
+        }
+    }
 }
 
 /// Appends and writes 200 traces, from `process * 1000` on.
