@@ -7,6 +7,7 @@
 mod hostile;
 mod kill;
 mod live;
+mod readme;
 mod roundtrip;
 
 use std::path::Path;

@@ -7,3 +7,8 @@ pub mod mlflow;
 
 pub use answer::Answer;
 pub use files::{files_below, real_traces, repository};
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
