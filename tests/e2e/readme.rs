@@ -31,6 +31,7 @@ fn transcripts(text: &str) -> Vec<(String, String)> {
 fn comparable(text: &str) -> Vec<String> {
     let placeholders = [
         (r"│[^│]*│$", "BAR"),
+        (r"^critical path: .*", "PATH"),
         (r"(tr-)?\b[0-9a-f]{8,32}\b", "ID"),
         (r"\d{4}-\d\d-\d\d", "DATE"),
         (r"\d\d:\d\d:\d\d", "TIME"),
@@ -40,11 +41,16 @@ fn comparable(text: &str) -> Vec<String> {
     ]
     .map(|(pattern, name)| (Regex::new(pattern).expect("the pattern is one"), name));
     let replace = |line: &str| {
-        placeholders.iter().fold(line.trim_end().to_owned(), |line, (pattern, name)| {
-            pattern.replace_all(&line, *name).into_owned()
-        })
+        placeholders
+            .iter()
+            .fold(line.trim_end().to_owned(), |line, (pattern, name)| {
+                pattern.replace_all(&line, *name).into_owned()
+            })
     };
-    text.lines().filter(|line| !line.is_empty()).map(replace).collect()
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(replace)
+        .collect()
 }
 
 #[test]
@@ -70,7 +76,11 @@ fn the_readme_shows_what_the_command_prints() {
     assert!(transcripts.len() >= 5, "the README has its transcripts");
     for (command, shown) in transcripts {
         let answer = run(&command);
-        let printed = if answer.code == Some(0) { answer.stdout } else { answer.stderr };
+        let printed = if answer.code == Some(0) {
+            answer.stdout
+        } else {
+            answer.stderr
+        };
         assert_eq!(comparable(&printed), comparable(&shown), "{command}");
     }
 }

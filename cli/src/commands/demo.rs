@@ -28,7 +28,10 @@ const QUESTIONS: [(&str, &str, u64); 3] = [
 
 /// Runs the agent, then shows the list, the failed trace and queries to try.
 pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
-    let tracing = spanlite::init(&session.settings.store.value)?;
+    let tracing = spanlite::builder()
+        .path(&session.settings.store.value)
+        .service_name("demo")
+        .init()?;
     for (user, question, order) in QUESTIONS {
         // The failure is part of the show: it is seen in the traces.
         if let Err(error) = answer(user, question, order) {
