@@ -208,6 +208,16 @@ macro_rules! span_methods {
                 });
             }
 
+            /// Adds an event that happened at a time in Unix nanoseconds.
+            pub fn add_event_at<K: AsRef<str>>(
+                $($receiver)+,
+                time_unix_nano: u64,
+                name: &str,
+                attributes: impl IntoIterator<Item = (K, crate::Value)>,
+            ) {
+                $this.change(|live| live.event(name, time_unix_nano, attributes));
+            }
+
             /// Adds a pointer to another span.
             pub fn add_link<K: AsRef<str>>(
                 $($receiver)+,
