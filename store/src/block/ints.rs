@@ -15,11 +15,13 @@
 use std::borrow::Cow;
 
 use super::BlockError;
-use super::bytes::{Cursor, compress, put_blob, put_signed, put_varint};
+use super::bytes::{Cursor, compress, put_frame, put_signed, put_varint};
 
 const CONSTANT: u8 = 0;
 const PACKED: u8 = 1;
 const PLANES: u8 = 2;
+/// Planes must save at least this much, because they are decompressed whole for one row.
+const MIN_PLANES_SAVED_BYTES: usize = 400;
 
 /// Writes a column.
 pub(super) fn put_ints(out: &mut Vec<u8>, rows: &[i64]) {
@@ -37,18 +39,21 @@ pub(super) fn put_ints(out: &mut Vec<u8>, rows: &[i64]) {
 
     let packed_bytes = (rows.len() * width).div_ceil(8);
     let n_planes = width.div_ceil(8);
-    if packed_bytes >= 64 {
+    if packed_bytes > MIN_PLANES_SAVED_BYTES {
         let mut planes = Vec::with_capacity(n_planes * rows.len());
         for plane in 0..n_planes {
             planes.extend(rows.iter().map(|row| (stored(row) >> (8 * plane)) as u8));
         }
-        let frame = compress(&planes);
-        if frame.is_some_and(|frame| frame.len() + frame.len() / 4 + 16 < packed_bytes) {
+        let frame = compress(&planes).filter(|frame| {
+            let saved = (frame.len() / 4).max(MIN_PLANES_SAVED_BYTES);
+            frame.len() + saved < packed_bytes
+        });
+        if let Some(frame) = frame {
             out.push(PLANES);
             put_signed(out, min);
             put_varint(out, scale);
             out.push(n_planes as u8);
-            put_blob(out, &planes);
+            put_frame(out, planes.len(), &frame);
             return;
         }
     }

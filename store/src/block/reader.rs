@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::BlockError;
 use super::attributes::{ColumnValues, Shapes, ValueType};
-use super::bytes::{Cursor, decompress};
+use super::bytes::{Cursor, decompress, decompress_start};
 use super::directory::{AttributeColumns, Column, Directory, Entry};
 use super::header::{BlockHeader, Section, SectionKind};
 use super::ints::Ints;
@@ -266,11 +266,22 @@ impl<L: LoadSection> BlockReader<L> {
         Ok(self.chunks.get_or_init(|| places))
     }
 
-    fn chunk(&self, number: usize, places: &[ChunkPlace]) -> Result<Arc<Chunk>, BlockError> {
+    /// A chunk, of which the first `wanted` bytes are needed. Asked for the first time it is
+    /// decompressed that far, asked for more it is decompressed whole.
+    fn chunk(
+        &self,
+        number: usize,
+        places: &[ChunkPlace],
+        wanted: usize,
+    ) -> Result<Arc<Chunk>, BlockError> {
+        let mut is_known = false;
         {
             let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, chunk)) = cached.iter().find(|(cached, _)| *cached == number) {
-                return Ok(Arc::clone(chunk));
+                if chunk.0.len() >= wanted {
+                    return Ok(Arc::clone(chunk));
+                }
+                is_known = true;
             }
         }
         let (Some(place), Some(next)) = (places.get(number), places.get(number + 1)) else {
@@ -281,10 +292,13 @@ impl<L: LoadSection> BlockReader<L> {
         let stored = load_checked(&self.header, &self.load, place.section)?;
         let chunk = Arc::new(Chunk(if stored.len() == raw_length {
             stored
-        } else {
+        } else if is_known || wanted >= raw_length {
             decompress(&stored, raw_length)?
+        } else {
+            decompress_start(&stored, raw_length, wanted)?
         }));
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.retain(|(cached, _)| *cached != number);
         if cached.len() >= CACHED_CHUNKS {
             cached.remove(0);
         }
@@ -304,9 +318,13 @@ impl<L: LoadSection> BlockReader<L> {
             let number = places
                 .partition_point(|place| place.start <= at)
                 .wrapping_sub(1);
-            let chunk = self.chunk(number, places)?;
-            let start = places.get(number).map_or(0, |place| place.start);
-            let end = range.end.min(start + chunk.0.len() as u64);
+            let bounds = places.get(number).zip(places.get(number.wrapping_add(1)));
+            let (start, chunk_end) = bounds.map_or((0, 0), |(a, b)| (a.start, b.start));
+            let end = range.end.min(chunk_end);
+            if end <= at {
+                return Err(BlockError::malformed("a text lies outside"));
+            }
+            let chunk = self.chunk(number, places, (end - start) as usize)?;
             let bytes = chunk.0.get((at - start) as usize..(end - start) as usize);
             out.extend_from_slice(bytes.ok_or(BlockError::malformed("a text lies outside"))?);
             at = end;

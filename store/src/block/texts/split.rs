@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::bytes::{compress, put_varint};
+use super::super::bytes::{compress_parts, put_varint};
 use super::super::strings::FastMap;
 use super::items::{Item, MIN_ITEM_BYTES, items};
 
@@ -10,6 +10,9 @@ use super::items::{Item, MIN_ITEM_BYTES, items};
 const CHUNK_BYTES: usize = 128 << 10;
 /// A longer trace is cut into chunks of this length.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
+
+/// A trace that ends this far behind the last mark gets one: a reader decompresses up to there.
+const MARK_BYTES: usize = 16 << 10;
 
 /// Splits the long values of a block into parts and packs the new bytes into chunks.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(in super::super) struct TextsBuilder<'a> {
     pub(in super::super) n_value_bytes: Vec<i64>,
     pub(in super::super) n_new_bytes: Vec<i64>,
     chunk: Vec<u8>,
+    /// Where in the chunk readers may stop.
+    marks: Vec<usize>,
     chunks: Vec<Chunk>,
 }
 
@@ -82,6 +87,9 @@ impl<'a> TextsBuilder<'a> {
             self.end_chunk();
         }
         self.chunk.append(&mut new_bytes);
+        if self.chunk.len() - self.marks.last().unwrap_or(&0) >= MARK_BYTES {
+            self.marks.push(self.chunk.len());
+        }
     }
 
     fn end_chunk(&mut self) {
@@ -89,11 +97,13 @@ impl<'a> TextsBuilder<'a> {
             return;
         }
         let raw_length = self.chunk.len();
-        let compressed = compress(&self.chunk).filter(|frame| frame.len() < raw_length);
+        let compressed = compress_parts(&self.chunk, &self.marks);
+        let compressed = compressed.filter(|frame| frame.len() < raw_length);
         // A chunk that does not shrink is stored as it is and known by its length.
         let stored = compressed.unwrap_or_else(|| self.chunk.clone());
         self.chunks.push(Chunk { raw_length, stored });
         self.chunk.clear();
+        self.marks.clear();
     }
 
     /// The chunks of all traces, in order.
