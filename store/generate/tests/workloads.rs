@@ -202,4 +202,12 @@ mod tests {
             assert!((900..1_500).contains(&length(&span.outputs)));
         }
     }
+
+    #[test]
+    fn a_mixed_trace_has_some_hundreds_of_kilobytes() {
+        let count = 400;
+        let traces = Workload::new(Profile::Mixed, 1, count).into_iter();
+        let average = traces.map(|trace| payload_bytes(&trace)).sum::<usize>() / count as usize;
+        assert!((200_000..600_000).contains(&average), "{average}");
+    }
 }
