@@ -25,6 +25,7 @@ mod check;
 mod error;
 mod eval;
 mod metrics;
+mod notes;
 mod order;
 mod pattern;
 mod plan;
@@ -43,7 +44,7 @@ pub use metrics::{MetricOptions, MetricTable, Series};
 pub use order::{Cursor, CursorError};
 pub use plan::{Explain, PlanStep};
 pub use query::Query;
-pub use row::{SpanMatch, SpanSet, TraceMatch};
+pub use row::{Entered, SpanMatch, SpanSet, TraceMatch};
 pub use run::{Rows, RunError, RunOptions};
 pub use verdict::{Problem, Verdict};
 

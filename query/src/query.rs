@@ -122,6 +122,10 @@ impl Query {
         }
     }
 
+    pub(crate) fn tree(&self) -> &ast::Query {
+        &self.tree
+    }
+
     pub(crate) fn resolved(&self) -> Result<&Resolved, QueryError> {
         self.resolved.as_ref().map_err(Clone::clone)
     }

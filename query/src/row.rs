@@ -2,7 +2,7 @@ use spanlite_model::{Span, Trace};
 
 use crate::cell::Cell;
 use crate::eval::{self, At, View};
-use crate::resolve::{Node, Stage};
+use crate::resolve::{Node, Set, Stage};
 
 /// A trace that fits a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,17 @@ pub struct TraceMatch {
     pub trace: Trace,
     /// What of it fits: one set, or one for each group of the last `by`.
     pub span_sets: Vec<SpanSet>,
+    /// Where texts the query looks for came into the trace: later spans often only repeat them.
+    pub entered: Vec<Entered>,
+}
+
+/// Where a text came into a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entered {
+    /// The words or the piece that was looked for.
+    pub text: String,
+    /// The earliest span that has it, by its place in [`Trace::spans`].
+    pub index: usize,
 }
 
 /// Spans that fit together.
@@ -57,6 +68,52 @@ pub(crate) fn columns(stages: &[Stage]) -> Vec<(String, Node)> {
         _ => None,
     });
     selects.flatten().cloned().collect()
+}
+
+/// For each text the stages look for, the earliest span that has it.
+pub(crate) fn entered(stages: &[Stage], view: &View<'_>) -> Vec<Entered> {
+    let mut wanted: Vec<(String, &Node)> = Vec::new();
+    each_condition(stages, &mut |condition| {
+        condition.each_text(&mut |text, node| {
+            if !wanted.iter().any(|(known, _)| *known == text) {
+                wanted.push((text, node));
+            }
+        });
+    });
+    let earliest = |node: &Node| {
+        let has = |number: &usize| node.is_true(At::span_of(view, *number));
+        let start = |number: &usize| (view.span(*number).start_time_unix_nano, *number);
+        (0..view.len()).filter(has).min_by_key(start)
+    };
+    let found = wanted.into_iter().filter_map(|(text, node)| {
+        let number = earliest(node)?;
+        let index = view.forest().node(number).span;
+        Some(Entered { text, index })
+    });
+    found.collect()
+}
+
+fn each_condition<'s>(stages: &'s [Stage], visit: &mut dyn FnMut(&'s Node)) {
+    for stage in stages {
+        match stage {
+            Stage::Spans(set) => each_condition_of(set, visit),
+            Stage::Filter { condition, .. } => visit(condition),
+            _ => {}
+        }
+    }
+}
+
+fn each_condition_of<'s>(set: &'s Set, visit: &mut dyn FnMut(&'s Node)) {
+    match set {
+        Set::Braces(condition) => visit(condition),
+        Set::Pipeline(stages) => each_condition(stages, visit),
+        Set::Binary { left, right, .. } => {
+            each_condition_of(left, visit);
+            each_condition_of(right, visit);
+        }
+        // What must not be there did not enter.
+        Set::Absent(_) => {}
+    }
 }
 
 /// Whether a trace passes the stages.

@@ -256,6 +256,7 @@ impl Rows<'_> {
                 continue;
             }
             let place = Cursor::of(&self.resolved.order, &view, &span_sets);
+            let entered = row::entered(stages, &view);
             drop(view);
             let behind = |after: &Cursor| place.compare(after, &self.resolved.order).is_gt();
             if !self.options.after.as_ref().is_none_or(behind) {
@@ -268,7 +269,11 @@ impl Rows<'_> {
             self.left -= 1;
             self.candidates.counts.traces_matched += 1;
             self.last = Some(place);
-            return Ok(Some(TraceMatch { trace, span_sets }));
+            return Ok(Some(TraceMatch {
+                trace,
+                span_sets,
+                entered,
+            }));
         }
         Ok(None)
     }

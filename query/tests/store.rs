@@ -308,3 +308,68 @@ fn metrics_are_tables_and_series() {
         "{compared:?}"
     );
 }
+
+#[test]
+fn a_query_that_found_nothing_says_what_nothing_has() {
+    let filled = filled(1..=3);
+    for seal in [false, true] {
+        if seal {
+            filled.store.seal().unwrap();
+        }
+        let snapshot = filled.store.snapshot().unwrap();
+        let notes = |text: &str| {
+            let notes = Query::parse(text).unwrap().notes(&snapshot).unwrap();
+            let notes = notes
+                .iter()
+                .map(|note| format!("{} ({})", note.message, note.help.as_deref().unwrap_or("")));
+            notes.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            notes("{ span.modle = `x` }"),
+            ["no span has span.modle (near: span.model)"]
+        );
+        assert_eq!(
+            notes("tag.enf = 'prod'"),
+            ["no trace has tag.enf (near: tag.env)"]
+        );
+        assert_eq!(
+            notes("{ span.name = `x` }"),
+            ["no span has span.name (span:name is the built-in)"]
+        );
+        assert_eq!(
+            notes("{ span.model = `nothing` && status = error }"),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[test]
+fn a_phrase_is_told_where_it_entered_the_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("traces.spans"), OpenOptions::default()).unwrap();
+    let mut long = trace(1);
+    let mut later = long.spans[1].clone();
+    later.span_id = SpanId::from_bytes([3; 8]);
+    later.start_time_unix_nano += SECOND / 2;
+    later.inputs = Some(spanlite_model::Json::string(
+        "earlier: my refund policy; and more",
+    ));
+    long.spans[1].inputs = Some(spanlite_model::Json::string("my refund policy"));
+    long.spans.insert(0, later);
+    store.write(&[long]).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let query = Query::parse("{ input has `refund policy` } | count() = 2").unwrap();
+    let row = query
+        .run(&snapshot, options())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(row.matched_spans().count(), 2);
+    let entered: Vec<_> = row
+        .entered
+        .iter()
+        .map(|one| (one.text.as_str(), row.trace.spans[one.index].span_id))
+        .collect();
+    assert_eq!(entered, [("refund policy", SpanId::from_bytes([2; 8]))]);
+}

@@ -405,6 +405,23 @@ impl Node {
         }
     }
 
+    /// Calls `visit` with every text that spans are searched for, and the condition on it.
+    pub(crate) fn each_text<'n>(&'n self, visit: &mut dyn FnMut(String, &'n Self)) {
+        match self {
+            Self::And(nodes) | Self::Or(nodes) => {
+                for node in nodes {
+                    node.each_text(visit);
+                }
+            }
+            Self::Text { of, matcher } if of.mentions(Level::Span) => match matcher {
+                Matcher::Words(words) if !words.is_empty() => visit(words.join(" "), self),
+                Matcher::Piece { text, .. } => visit(text.to_string(), self),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
     /// The one field the expression is about, if there is exactly one and it is asked of the
     /// span, event or trace at hand.
     pub(crate) fn only_field(&self) -> Option<&Field> {
