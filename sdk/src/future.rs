@@ -9,7 +9,7 @@ use spanlite_model::{StatusCode, Value};
 
 use crate::context::Context;
 use crate::failure::{Failure, Sheet};
-use crate::span::{Entered, Span};
+use crate::span::{Polled, Span};
 
 pin_project! {
     /// A future that runs inside of a span, which ends with it.
@@ -77,7 +77,7 @@ impl<S: Stream> InSpan<S> {
             return Poll::Ready(None);
         };
         let polled = {
-            let _entered = Entered::new(this.span);
+            let _polled = Polled::new(this.span);
             stream.poll_next(task)
         };
         if let Poll::Ready(None) = polled {
@@ -101,7 +101,7 @@ impl<F: Future> InSpan<F> {
             return Poll::Pending;
         };
         let polled = {
-            let _entered = Entered::new(this.span);
+            let _polled = Polled::new(this.span);
             future.poll(task)
         };
         match polled {

@@ -39,6 +39,7 @@ mod future;
 mod id;
 mod init;
 mod live;
+mod local;
 mod mailbox;
 mod panics;
 mod propagate;
@@ -86,3 +87,7 @@ pub use tracer::OpenSpans;
 
 /// Attribute: a captured value of the span was cut because it was too long.
 const CUT_ATTRIBUTE: &str = "spanlite.cut";
+
+#[cfg(doctest)]
+#[doc = include_str!("../GUIDE.md")]
+mod guide {}

@@ -1,22 +1,21 @@
-//! Open spans, and the part of each thread that keeps the entered ones.
+//! Open spans.
 //!
 //! A span that is entered lies in its thread's [`Local`], where [`current_span`](crate::current_span)
-//! finds it without a lock; one that is not entered lies in whoever owns it. A future or a stream
-//! moves its span into the thread for each poll and out again. Other threads that were given the
-//! context leave what they have to say in a mailbox, which the span empties when it ends.
+//! finds it without a lock; one that is not entered lies in whoever owns it. The span of a future
+//! or a stream stays there while it is polled. Whoever speaks of a span that does not lie in his
+//! thread leaves it in a mailbox, which the span empties when a poll or the span ends.
 
-use std::cell::RefCell;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use spanlite_model::{SpanId, StatusCode};
+use spanlite_model::StatusCode;
+use spanlite_store::OpenSpan;
 use spanlite_store::record::{Redact, SpanEncoder, SpanHead};
-use spanlite_store::{Appended, Lane, OPEN_RECORD_BYTES, OpenSpan};
 
 use crate::clock::{self, Stamp};
-use crate::context::{self, Context, HELD, REMOTE, SAMPLED, SILENT};
+use crate::context::{self, Context, REMOTE, SILENT};
+use crate::local::{Local, with};
 use crate::mailbox::{self, Letter};
-use crate::tracer::{self, OpenSpans, Sink, Tracer};
-use crate::{recent, scope};
+use crate::{panics, tracer};
 
 /// An open span.
 pub(crate) struct Live {
@@ -26,7 +25,7 @@ pub(crate) struct Live {
     /// Where it was made.
     pub(crate) parent: Context,
     /// Where the thread it was entered in goes back to.
-    previous: Context,
+    pub(crate) previous: Context,
     pub(crate) start: Stamp,
     pub(crate) status: StatusCode,
     pub(crate) has_outputs: bool,
@@ -34,7 +33,7 @@ pub(crate) struct Live {
     pub(crate) was_panicking: bool,
     pub(crate) redact: Option<Arc<dyn Redact + Send + Sync>>,
     /// Where readers see it while it is open.
-    open: Option<OpenSpan>,
+    pub(crate) open: Option<OpenSpan>,
 }
 
 /// How a span is made.
@@ -55,282 +54,18 @@ pub(crate) enum Started {
     /// Nothing is recorded, and nothing has to be remembered.
     Off,
     /// A trace that is not recorded begins here; its spans have to know.
-    Unsampled(Context),
+    Unsampled(Box<Context>),
     Live(Box<Live>),
 }
-
-/// What one thread keeps.
-struct Local {
-    tracer: Option<Arc<Tracer>>,
-    index: u16,
-    generation: u64,
-    lane: Option<Lane>,
-    #[expect(
-        clippy::vec_box,
-        reason = "spans are handed over by pointer, never copied"
-    )]
-    pool: Vec<Box<Live>>,
-    entered: Vec<Option<Box<Live>>>,
-}
-
-thread_local! {
-    static LOCAL: RefCell<Local> = const { RefCell::new(Local::new()) };
-}
-
-/// How many buffers a thread keeps for later spans, and how large they may be.
-const POOLED: usize = 64;
-const POOLED_BYTES: usize = 64 << 10;
-
-/// Runs with the thread's part. Nothing where the thread ends, or where code of the program that
-/// runs inside of us (a `Serialize`) came back here.
+/// The place where a span begins; nothing where none is recorded.
 #[inline]
-fn with<R>(run: impl FnOnce(&mut Local) -> R) -> Option<R> {
-    LOCAL
-        .try_with(|local| Some(run(&mut *local.try_borrow_mut().ok()?)))
-        .ok()
-        .flatten()
-}
-
-impl Local {
-    const fn new() -> Self {
-        Self {
-            tracer: None,
-            index: 0,
-            generation: 0,
-            lane: None,
-            pool: Vec::new(),
-            entered: Vec::new(),
-        }
+fn place(start: &Start) -> Option<Context> {
+    if !tracer::any() {
+        return None;
     }
-
-    /// The tracer of a context, looked up anew only when one came or went.
-    #[inline]
-    fn tracer(&mut self, index: u16) -> Option<&Arc<Tracer>> {
-        if self.index != index || self.generation != tracer::generation() {
-            self.look_up(index);
-        }
-        self.tracer.as_ref()
-    }
-
-    #[cold]
-    fn look_up(&mut self, index: u16) {
-        self.generation = tracer::generation();
-        self.index = index;
-        self.lane = None;
-        self.tracer = tracer::get(index);
-    }
-
-    fn pooled(&mut self) -> Box<Live> {
-        self.pool.pop().unwrap_or_default()
-    }
-
-    fn recycle(&mut self, mut live: Box<Live>) {
-        live.redact = None;
-        live.open = None;
-        if self.pool.len() < POOLED && live.encoder.capacity_bytes() <= POOLED_BYTES {
-            self.pool.push(live);
-        }
-    }
-
-    /// Hands a record to the tracer of `index`.
-    fn append(&mut self, index: u16, record: &[u8]) {
-        self.tracer(index);
-        let Some(tracer) = &self.tracer else {
-            return;
-        };
-        match &tracer.sink {
-            Sink::Memory(records) => {
-                let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
-                records.push(record.into());
-            }
-            Sink::Store(store) => {
-                let mut appended = Appended::Forked;
-                // A lane of the parent of a fork is no use here; the store gives another.
-                for _ in 0..2 {
-                    if self.lane.is_none() {
-                        self.lane = store.lane().ok();
-                    }
-                    appended = self
-                        .lane
-                        .as_ref()
-                        .map_or(Appended::Dropped, |l| l.append(record));
-                    if appended != Appended::Forked {
-                        break;
-                    }
-                    self.lane = None;
-                }
-                if appended != Appended::Stored {
-                    tracer.count_dropped();
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, name: &str, parent: Context, start: Start) -> Started {
-        let mut live = self.pooled();
-        let Some(tracer) = self.tracer(parent.tracer) else {
-            return Started::Off;
-        };
-        let stamp = start
-            .start_unix_nanos
-            .map_or_else(|| tracer.now(), Stamp::fixed);
-        let mut context = Context {
-            span_id: tracer.span_id(),
-            flags: parent.flags & (SAMPLED | HELD),
-            mailbox: 0,
-            ..parent
-        };
-        if !parent.has_span() {
-            context.trace_id = tracer.trace_id(stamp.unix_nanos);
-            context.flags = if tracer.samples(context.trace_id, start.sampling) {
-                SAMPLED
-            } else if tracer.rules.keep_errors {
-                HELD
-            } else {
-                return Started::Unsampled(Context {
-                    flags: 0,
-                    ..context
-                });
-            };
-        }
-        live.encoder
-            .set_value_limit_bytes(tracer.rules.value_limit_bytes);
-        live.redact.clone_from(&tracer.rules.redact);
-        live.encoder.begin(&SpanHead {
-            trace_id: context.trace_id,
-            span_id: context.span_id,
-            parent_span_id: parent.span_id(),
-            start_time_unix_nano: stamp.unix_nanos,
-            flags: otlp_flags(&context, &parent),
-        });
-        live.encoder.set_name(name);
-        if parent.is(REMOTE)
-            && let Some(tracestate) = scope::carried(parent.scope).and_then(|one| one.tracestate)
-        {
-            live.encoder.set_trace_state(&tracestate);
-        }
-        live.context = context;
-        live.parent = parent;
-        live.start = stamp;
-        live.status = StatusCode::Unset;
-        live.has_outputs = false;
-        live.was_panicking = std::thread::panicking();
-        Started::Live(live)
-    }
-
-    /// Shows an open span to readers.
-    fn open(&mut self, record: &[u8]) -> Option<OpenSpan> {
-        if self.lane.is_none()
-            && let Sink::Store(store) = &self.tracer.as_ref()?.sink
-        {
-            self.lane = store.lane().ok();
-        }
-        self.lane.as_ref()?.open(record)
-    }
-
-    fn announce(&mut self, live: &mut Live) {
-        let index = live.context.tracer;
-        let Some(tracer) = self.tracer(index) else {
-            return;
-        };
-        let wanted = match tracer.rules.open_spans {
-            OpenSpans::Never => false,
-            OpenSpans::Roots => live.is_root(),
-            OpenSpans::All => true,
-        };
-        if wanted && !live.context.is(HELD) {
-            live.open = self.open(live.encoder.record_within(OPEN_RECORD_BYTES));
-        }
-        if live.context.scope != 0 && live.is_root() {
-            let updates = scope::updates(live.context.scope, &live.context, live.start.unix_nanos);
-            for update in updates {
-                self.append(index, &update);
-            }
-        }
-    }
-
-    fn end(&mut self, mut live: Box<Live>, end_unix_nanos: Option<u64>) {
-        let index = live.context.tracer;
-        if live.context.mailbox != 0
-            && let Some(letter) = mailbox::close(live.context.mailbox)
-        {
-            live.absorb(&letter);
-        }
-        let Some(tracer) = self.tracer(index) else {
-            return;
-        };
-        let end = end_unix_nanos.unwrap_or_else(|| tracer.end_of(live.start));
-        live.encoder.set_end(end);
-        if live.encoder.is_cut() {
-            live.encoder
-                .set_attribute(crate::CUT_ATTRIBUTE, &true, None);
-        }
-        if live.context.is(HELD) {
-            self.end_held(&live);
-        } else {
-            self.append(index, live.encoder.as_bytes());
-        }
-        live.open = None;
-        if live.is_root() {
-            recent::set(live.context.trace_id);
-        }
-        self.recycle(live);
-    }
-
-    #[cold]
-    fn end_held(&mut self, live: &Live) {
-        let index = live.context.tracer;
-        let Some(tracer) = self.tracer(index) else {
-            return;
-        };
-        let failed = live.status == StatusCode::Error;
-        let trace_id = live.context.trace_id;
-        let records = tracer.hold(trace_id, live.encoder.as_bytes(), failed);
-        if live.is_root() {
-            tracer.release(trace_id);
-        }
-        for record in records {
-            self.append(index, &record);
-        }
-    }
-
-    /// Takes an entered span out, and forgets places at the end that are empty.
-    fn take(&mut self, index: usize) -> Option<Box<Live>> {
-        let live = self.entered.get_mut(index)?.take();
-        while let Some(None) = self.entered.last() {
-            self.entered.pop();
-        }
-        live
-    }
-
-    fn put(&mut self, index: usize, live: Box<Live>) {
-        if self.entered.len() <= index {
-            self.entered.resize_with(index + 1, || None);
-        }
-        self.entered[index] = Some(live);
-    }
-
-    fn position(&self, span_id: SpanId) -> Option<usize> {
-        self.entered.iter().rposition(|live| {
-            live.as_ref()
-                .is_some_and(|live| live.context.span_id == span_id)
-        })
-    }
-}
-
-/// OTLP's flags: W3C's in the low byte, then that it is known whether the parent is remote, then
-/// whether it is.
-fn otlp_flags(context: &Context, parent: &Context) -> u32 {
-    let sampled = u32::from(context.is(SAMPLED));
-    sampled | 1 << 8 | u32::from(parent.is(REMOTE)) << 9
-}
-
-/// Begins a span. It is not entered and not announced yet.
-#[inline]
-pub(crate) fn begin(name: &str, start: Start) -> Started {
     let mut parent = start.parent.unwrap_or_else(context::get);
     if !tracer::is_on(parent.tracer) || parent.is(SILENT) {
-        return Started::Off;
+        return None;
     }
     if start.root {
         parent = Context {
@@ -339,10 +74,68 @@ pub(crate) fn begin(name: &str, start: Start) -> Started {
             ..Context::NONE
         };
     }
-    if parent.has_span() && !parent.is_sampled() {
-        return Started::Off;
+    (parent.is_sampled() || !parent.has_span()).then_some(parent)
+}
+
+/// Begins a span. It is not entered and not announced yet.
+#[inline]
+pub(crate) fn begin(name: &str, start: Start) -> Started {
+    match place(&start) {
+        Some(parent) => with(|local| local.begin(name, parent, start)).unwrap_or(Started::Off),
+        None => Started::Off,
     }
-    with(|local| local.begin(name, parent, start)).unwrap_or(Started::Off)
+}
+
+/// Begins a span, announces it and enters it.
+#[inline]
+pub(crate) fn begin_entered(name: &str, start: Start) -> Place {
+    let Some(parent) = place(&start) else {
+        return Place::Nowhere;
+    };
+    let begun = with(|local| match local.begin(name, parent, start) {
+        Started::Off => Place::Nowhere,
+        Started::Unsampled(context) => Place::unsampled(*context),
+        Started::Live(mut live) => {
+            local.announce(&mut live);
+            Place::Index(local.enter(live))
+        }
+    });
+    begun.unwrap_or(Place::Nowhere)
+}
+
+/// Ends the span that is entered at a place.
+#[inline]
+pub(crate) fn end_entered(index: usize) {
+    if std::thread::panicking() {
+        if let Some(mut live) = leave(index) {
+            panics::record(&mut live);
+            end(live, None);
+        }
+        return;
+    }
+    with(|local| {
+        if let Some(live) = local.leave(index) {
+            local.end(live, None);
+        }
+    });
+}
+
+/// Where a guard's span lies.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Nothing is recorded.
+    Nowhere,
+    /// Inside a trace that is not recorded; where the thread was before.
+    Unsampled(Box<Context>),
+    /// Among the entered spans of the thread.
+    Index(usize),
+}
+
+impl Place {
+    /// Goes into a trace that is not recorded.
+    pub(crate) fn unsampled(context: Context) -> Self {
+        Self::Unsampled(Box::new(context::replace(context)))
+    }
 }
 
 /// The present time by the clock of a tracer, in Unix nanoseconds.
@@ -376,45 +169,28 @@ pub(crate) fn end(live: Box<Live>, end_unix_nanos: Option<u64>) {
 
 /// Drops a span as if it had never been.
 pub(crate) fn forget(live: Box<Live>) {
-    if live.context.mailbox != 0 {
-        mailbox::close(live.context.mailbox);
-    }
+    mailbox::take(live.context.mailbox);
     with(|local| local.recycle(live));
 }
 
 /// Hands a change of a trace to the tracer.
-pub(crate) fn append(tracer: u16, record: &[u8]) {
-    with(|local| local.append(tracer, record));
+pub(crate) fn append(index: u16, record: &[u8]) {
+    if tracer::is_on(index) {
+        with(|local| local.append(index, record));
+    }
 }
 
 /// Puts a span into the thread and makes it the present one. Gives its place; nothing when the
 /// thread is ending, and the span with it.
 #[inline]
-pub(crate) fn enter(mut live: Box<Live>) -> Option<usize> {
-    live.previous = context::replace(live.context);
-    with(|local| {
-        local.entered.push(Some(live));
-        local.entered.len() - 1
-    })
+pub(crate) fn enter(live: Box<Live>) -> Option<usize> {
+    with(|local| local.enter(live))
 }
 
 /// Takes a span out of the thread, which goes back to where it was before.
 #[inline]
 pub(crate) fn leave(index: usize) -> Option<Box<Live>> {
-    let live = with(|local| local.take(index)).flatten()?;
-    if context::get().span_id == live.context.span_id {
-        context::replace(live.previous);
-    } else {
-        // Left out of order: what was entered meanwhile must not go back to this span.
-        with(|local| {
-            for later in local.entered.iter_mut().flatten() {
-                if later.previous.span_id == live.context.span_id {
-                    later.previous = live.previous;
-                }
-            }
-        });
-    }
-    Some(live)
+    with(|local| local.leave(index)).flatten()
 }
 
 /// Changes the entered span at a place. Code of the program may run inside.
@@ -491,11 +267,7 @@ pub(crate) fn abandon(write: impl Fn(&mut Live)) {
 
 /// Gives up the thread's lane, so that the store it belongs to can be closed.
 pub(crate) fn let_go() {
-    with(|local| {
-        local.lane = None;
-        local.tracer = None;
-        local.generation = 0;
-    });
+    with(Local::let_go);
 }
 
 impl Default for Live {
@@ -522,11 +294,20 @@ impl Live {
     }
 
     /// The context with a mailbox.
+    #[inline]
     pub(crate) fn share(&mut self) -> Context {
         if self.context.mailbox == 0 {
-            self.context.mailbox = mailbox::open();
+            self.context.mailbox = mailbox::number();
         }
         self.context
+    }
+
+    /// Takes over what others left in the mailbox.
+    #[inline]
+    pub(crate) fn read_mail(&mut self) {
+        if let Some(letter) = mailbox::take(self.context.mailbox) {
+            self.absorb(&letter);
+        }
     }
 
     /// The present time, in Unix nanoseconds.

@@ -1,7 +1,8 @@
-//! What threads have to say about spans that lie in another thread.
+//! What is said of spans that do not lie in the thread that speaks: those that were given to
+//! another thread, and those of futures, which stay where they are while they are polled.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use spanlite_model::StatusCode;
@@ -17,32 +18,46 @@ pub(crate) struct Letter {
     pub(crate) has_outputs: bool,
 }
 
+/// How many letters may wait. The oldest goes first: its span has most likely ended.
+const LETTERS: usize = 10_000;
+
 static NEXT: AtomicU64 = AtomicU64::new(1);
-static BOXES: Mutex<BTreeMap<u64, Letter>> = Mutex::new(BTreeMap::new());
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static LETTER_OF: Mutex<BTreeMap<u64, Letter>> = Mutex::new(BTreeMap::new());
 
-fn boxes() -> MutexGuard<'static, BTreeMap<u64, Letter>> {
-    BOXES.lock().unwrap_or_else(PoisonError::into_inner)
+fn letters() -> MutexGuard<'static, BTreeMap<u64, Letter>> {
+    LETTER_OF.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes a mailbox. Its number is never used again.
-pub(crate) fn open() -> u64 {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    boxes().insert(number, Letter::default());
-    number
+/// The number of a new mailbox. It is never used again.
+#[inline]
+pub(crate) fn number() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Leaves changes. A span that ended meanwhile has no mailbox; they are lost with it.
+/// Leaves changes in a mailbox. If its span has ended they are never read.
 pub(crate) fn post(number: u64, changes: &Live) {
-    if let Some(letter) = boxes().get_mut(&number) {
-        letter.fields.extend_from_slice(changes.encoder.fields());
-        letter.has_outputs |= changes.has_outputs;
-        if changes.status != StatusCode::Unset {
-            letter.status = changes.status;
-        }
+    let mut letters = letters();
+    let letter = letters.entry(number).or_default();
+    letter.fields.extend_from_slice(changes.encoder.fields());
+    letter.has_outputs |= changes.has_outputs;
+    if changes.status != StatusCode::Unset {
+        letter.status = changes.status;
     }
+    if letters.len() > LETTERS {
+        letters.pop_first();
+    }
+    WAITING.store(letters.len(), Ordering::Release);
 }
 
-/// Empties and removes a mailbox.
-pub(crate) fn close(number: u64) -> Option<Letter> {
-    boxes().remove(&number)
+/// Empties a mailbox. One load where nobody has said anything.
+#[inline]
+pub(crate) fn take(number: u64) -> Option<Letter> {
+    if number == 0 || WAITING.load(Ordering::Acquire) == 0 {
+        return None;
+    }
+    let mut letters = letters();
+    let letter = letters.remove(&number);
+    WAITING.store(letters.len(), Ordering::Release);
+    letter
 }

@@ -14,7 +14,7 @@ use spanlite_store::record::ValueList;
 use crate::failure::Sheet;
 use crate::future::InSpan;
 use crate::live::{self, Live};
-use crate::span::{Entered, Span};
+use crate::span::{Polled, Span};
 
 /// How many items of a stream become events. The outputs hold all of them, up to the limit of a
 /// captured value.
@@ -71,7 +71,7 @@ impl Items {
             self.started = true;
             self.span.restart();
         }
-        let _entered = Entered::new(&mut self.span);
+        let _polled = Polled::new(&mut self.span);
         produce()
     }
 

@@ -38,14 +38,18 @@ pub fn trace_of(trace_id: TraceId) -> TraceHandle {
     }
 }
 
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "a change is made when the method is called; the handle only serves to go on"
+)]
 impl TraceHandle {
     /// Its id.
-    pub fn trace_id(&self) -> Option<TraceId> {
+    pub fn trace_id(self) -> Option<TraceId> {
         self.trace_id
     }
 
     /// Makes any change.
-    pub fn update(&self, change: TraceChange) -> &Self {
+    pub fn update(self, change: TraceChange) -> Self {
         if let Some(trace_id) = self.trace_id {
             let mut record = Vec::new();
             let update = TraceUpdate {
@@ -60,7 +64,7 @@ impl TraceHandle {
     }
 
     /// Sets a tag.
-    pub fn set_tag(&self, key: impl Into<String>, value: impl Into<String>) -> &Self {
+    pub fn set_tag(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.update(TraceChange::Tag {
             key: key.into(),
             value: value.into(),
@@ -69,9 +73,9 @@ impl TraceHandle {
 
     /// Sets several tags.
     pub fn set_tags<K: Into<String>, V: Into<String>>(
-        &self,
+        self,
         tags: impl IntoIterator<Item = (K, V)>,
-    ) -> &Self {
+    ) -> Self {
         for (key, value) in tags {
             self.set_tag(key, value);
         }
@@ -79,12 +83,12 @@ impl TraceHandle {
     }
 
     /// Takes a tag away.
-    pub fn remove_tag(&self, key: impl Into<String>) -> &Self {
+    pub fn remove_tag(self, key: impl Into<String>) -> Self {
         self.update(TraceChange::RemoveTag { key: key.into() })
     }
 
     /// Sets an entry of the metadata.
-    pub fn set_metadata(&self, key: impl Into<String>, value: impl Into<String>) -> &Self {
+    pub fn set_metadata(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.update(TraceChange::Metadata {
             key: key.into(),
             value: value.into(),
@@ -92,42 +96,42 @@ impl TraceHandle {
     }
 
     /// Names the trace, where that is not its first span's name.
-    pub fn set_name(&self, name: impl Into<String>) -> &Self {
+    pub fn set_name(self, name: impl Into<String>) -> Self {
         self.update(TraceChange::Name(name.into()))
     }
 
     /// Puts the trace into a session.
-    pub fn set_session(&self, session: impl Into<String>) -> &Self {
+    pub fn set_session(self, session: impl Into<String>) -> Self {
         self.update(TraceChange::Session(session.into()))
     }
 
     /// Says whose trace it is.
-    pub fn set_user(&self, user: impl Into<String>) -> &Self {
+    pub fn set_user(self, user: impl Into<String>) -> Self {
         self.update(TraceChange::User(user.into()))
     }
 
     /// Sets the program's own id of the request.
-    pub fn set_client_request_id(&self, id: impl Into<String>) -> &Self {
+    pub fn set_client_request_id(self, id: impl Into<String>) -> Self {
         self.update(TraceChange::ClientRequestId(id.into()))
     }
 
     /// Sets the short form of what went in.
-    pub fn set_request_preview(&self, preview: impl Into<String>) -> &Self {
+    pub fn set_request_preview(self, preview: impl Into<String>) -> Self {
         self.update(TraceChange::RequestPreview(preview.into()))
     }
 
     /// Sets the short form of what came out.
-    pub fn set_response_preview(&self, preview: impl Into<String>) -> &Self {
+    pub fn set_response_preview(self, preview: impl Into<String>) -> Self {
         self.update(TraceChange::ResponsePreview(preview.into()))
     }
 
     /// Says how the trace ended, whatever its first span says.
-    pub fn set_state(&self, state: TraceState) -> &Self {
+    pub fn set_state(self, state: TraceState) -> Self {
         self.update(TraceChange::State(state))
     }
 
     /// Names the `LoggedModel` of MLflow that the trace belongs to.
-    pub fn set_model_id(&self, model_id: impl Into<String>) -> &Self {
+    pub fn set_model_id(self, model_id: impl Into<String>) -> Self {
         self.update(TraceChange::Metadata {
             key: keys::MLFLOW_MODEL_ID.to_owned(),
             value: model_id.into(),
@@ -135,7 +139,7 @@ impl TraceHandle {
     }
 
     /// Adds what somebody thinks of the trace, or of a span of it.
-    pub fn log(&self, assessment: AssessmentBuilder) -> AssessmentId {
+    pub fn log(self, assessment: AssessmentBuilder) -> AssessmentId {
         let assessment = assessment.0;
         let id = assessment.assessment_id.clone();
         self.update(TraceChange::PutAssessment(Box::new(assessment)));
@@ -143,7 +147,7 @@ impl TraceHandle {
     }
 
     /// Takes an assessment away.
-    pub fn remove_assessment(&self, id: AssessmentId) -> &Self {
+    pub fn remove_assessment(self, id: AssessmentId) -> Self {
         self.update(TraceChange::RemoveAssessment(id))
     }
 }

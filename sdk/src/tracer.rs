@@ -226,10 +226,20 @@ static GENERATION: AtomicU64 = AtomicU64::new(1);
 /// Whether the program's tracer is there.
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether spans of this tracer may be recorded at all. One load.
+/// Whether any tracer is there.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether anything may be recorded anywhere. One load; without the feature `enable` a
+/// constant, from which the compiler sees that nothing is to be done.
+#[inline]
+pub(crate) fn any() -> bool {
+    cfg!(feature = "enable") && ANY.load(Ordering::Relaxed)
+}
+
+/// Returns whether spans of this tracer may be recorded. One load.
 #[inline]
 pub(crate) fn is_on(index: u16) -> bool {
-    index != 0 || ACTIVE.load(Ordering::Relaxed)
+    cfg!(feature = "enable") && (index != 0 || ACTIVE.load(Ordering::Relaxed))
 }
 
 #[inline]
@@ -253,6 +263,7 @@ pub(crate) fn set(index: u16, tracer: Option<Arc<Tracer>>) {
         ACTIVE.store(tracer.is_some(), Ordering::Relaxed);
     }
     tracers[index] = tracer;
+    ANY.store(tracers.iter().any(Option::is_some), Ordering::Relaxed);
     GENERATION.fetch_add(1, Ordering::Release);
 }
 
@@ -269,6 +280,7 @@ pub(crate) fn add(tracer: Arc<Tracer>) -> Option<u16> {
         tracers.push(None);
     }
     tracers[index] = Some(tracer);
+    ANY.store(true, Ordering::Relaxed);
     GENERATION.fetch_add(1, Ordering::Release);
     Some(number)
 }

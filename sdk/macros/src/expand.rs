@@ -114,6 +114,7 @@ fn begin(krate: &Path, arguments: &Arguments, signature: &Signature) -> Result<T
     let inputs = capture::inputs(krate, arguments, &signature.inputs)?;
     Ok(quote! {
         let mut __span = #krate::rt::begin(#name, #function, #root, #sampling);
+        #[allow(clippy::used_underscore_binding)]
         if __span.is_recording() {
             use #krate::rt::{CaptureDebug as _, CaptureSerialize as _, CaptureTypeName as _};
             #attributes

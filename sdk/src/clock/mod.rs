@@ -85,15 +85,15 @@ pub(crate) fn now() -> Stamp {
 /// The present time as Unix nanoseconds, by the ticks since `start`.
 #[inline]
 pub(crate) fn end_of(start: Stamp) -> u64 {
-    let now = now();
-    let rate = ANCHOR
-        .try_with(Cell::get)
-        .ok()
-        .filter(|anchor| anchor.rate > 0);
-    match (rate, now.ticks.checked_sub(start.ticks)) {
-        (Some(anchor), Some(ticks)) => start.unix_nanos + anchor.nanos(ticks),
-        _ => now.unix_nanos.max(start.unix_nanos),
-    }
+    let ticks = counter::ticks();
+    let by_ticks = ANCHOR.try_with(|anchor| {
+        let anchor = anchor.get();
+        // A start that no clock said has no ticks.
+        let since = ticks.checked_sub(start.ticks).filter(|_| start.ticks > 0)?;
+        (anchor.rate > 0).then(|| start.unix_nanos + anchor.nanos(since))
+    });
+    let by_ticks = by_ticks.ok().flatten();
+    by_ticks.unwrap_or_else(|| now().unix_nanos.max(start.unix_nanos))
 }
 
 fn origin() -> &'static Origin {

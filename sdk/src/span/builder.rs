@@ -121,6 +121,9 @@ impl SpanBuilder<'_> {
     /// Starts it and makes it the present span of the thread until the guard is dropped.
     #[inline]
     pub fn start(self) -> SpanGuard {
+        if self.started.is_none() {
+            return SpanGuard::at(live::begin_entered(self.name, self.start));
+        }
         SpanGuard::enter(self.start_detached())
     }
 

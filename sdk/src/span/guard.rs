@@ -3,10 +3,10 @@ use std::marker::PhantomData;
 use super::methods::span_methods;
 use super::owned::{Span, State};
 use super::span;
+use crate::SpanBuilder;
 use crate::context::{self, Context};
 use crate::failure::{Failure, Sheet};
-use crate::live::{self, Live};
-use crate::{SpanBuilder, panics};
+use crate::live::{self, Live, Place};
 
 /// The present span of a thread. It ends when this is dropped, and the thread goes back to where
 /// it was.
@@ -20,14 +20,6 @@ pub struct SpanGuard {
     not_send: PhantomData<*const ()>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    Nowhere,
-    /// Inside a trace that is not recorded; where the thread was before.
-    Unsampled(Context),
-    Index(usize),
-}
-
 span_methods!(SpanGuard, self, &self);
 
 impl SpanGuard {
@@ -35,9 +27,14 @@ impl SpanGuard {
     pub(crate) fn enter(mut span: Span) -> Self {
         let place = match span.take() {
             State::Off => Place::Nowhere,
-            State::Unsampled(context) => Place::Unsampled(context::replace(context)),
+            State::Unsampled(context) => Place::unsampled(*context),
             State::Live(live) => live::enter(live).map_or(Place::Nowhere, Place::Index),
         };
+        Self::at(place)
+    }
+
+    #[inline]
+    pub(crate) fn at(place: Place) -> Self {
         Self {
             place,
             not_send: PhantomData,
@@ -72,17 +69,12 @@ impl SpanGuard {
 impl Drop for SpanGuard {
     #[inline]
     fn drop(&mut self) {
-        match self.place {
+        match &self.place {
             Place::Nowhere => {}
             Place::Unsampled(previous) => {
-                context::replace(previous);
+                context::replace(**previous);
             }
-            Place::Index(index) => {
-                if let Some(mut live) = live::leave(index) {
-                    panics::record(&mut live);
-                    live::end(live, None);
-                }
-            }
+            Place::Index(index) => live::end_entered(*index),
         }
     }
 }

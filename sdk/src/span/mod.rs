@@ -9,5 +9,9 @@ mod owned;
 pub use builder::{SpanBuilder, span};
 pub use current::{CurrentSpan, current_span};
 pub use guard::{SpanGuard, in_span, try_in_span};
-pub(crate) use owned::Entered;
+// A panic that aborts finds the spans of the thread only where they are entered.
+#[cfg(panic = "abort")]
+pub(crate) use owned::Entered as Polled;
+#[cfg(not(panic = "abort"))]
+pub(crate) use owned::Polled;
 pub use owned::Span;

@@ -1,6 +1,6 @@
 use super::methods::span_methods;
-use crate::context::Context;
-use crate::live::{self, Live, Started};
+use crate::context::{self, Context};
+use crate::live::{self, Live, Place, Started};
 use crate::panics;
 
 /// A span that is not the present one of a thread. It may go to other threads, and ends when it
@@ -13,7 +13,7 @@ pub struct Span(State);
 pub(super) enum State {
     #[default]
     Off,
-    Unsampled(Context),
+    Unsampled(Box<Context>),
     Live(Box<Live>),
 }
 
@@ -68,8 +68,8 @@ impl Span {
     pub fn context(&mut self) -> Context {
         match &mut self.0 {
             State::Live(live) => live.share(),
-            State::Unsampled(context) => *context,
-            State::Off => crate::context::get(),
+            State::Unsampled(context) => **context,
+            State::Off => context::get(),
         }
     }
 
@@ -126,21 +126,15 @@ pub(crate) struct Entered<'s> {
     place: Place,
 }
 
-enum Place {
-    Nowhere,
-    /// Where the thread was before a trace that is not recorded.
-    Unsampled(Context),
-    Index(usize),
-}
-
 impl<'s> Entered<'s> {
     #[inline]
     pub(crate) fn new(span: &'s mut Span) -> Self {
         let place = match span.take() {
             State::Off => Place::Nowhere,
             State::Unsampled(context) => {
+                let place = Place::unsampled(*context);
                 span.0 = State::Unsampled(context);
-                Place::Unsampled(crate::context::replace(context))
+                place
             }
             State::Live(live) => live::enter(live).map_or(Place::Nowhere, Place::Index),
         };
@@ -151,13 +145,50 @@ impl<'s> Entered<'s> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        match self.place {
+        match &self.place {
             Place::Nowhere => {}
             Place::Unsampled(previous) => {
-                crate::context::replace(previous);
+                context::replace(**previous);
             }
             Place::Index(index) => {
-                self.span.0 = live::leave(index).map_or(State::Off, State::Live);
+                self.span.0 = live::leave(*index).map_or(State::Off, State::Live);
+            }
+        }
+    }
+}
+
+/// A span that is the present one for a poll, and stays where it is meanwhile: what is said of it
+/// inside comes by its mailbox.
+#[cfg(not(panic = "abort"))]
+pub(crate) struct Polled<'s> {
+    span: &'s mut Span,
+    previous: Option<Context>,
+}
+
+#[cfg(not(panic = "abort"))]
+impl<'s> Polled<'s> {
+    #[inline]
+    pub(crate) fn new(span: &'s mut Span) -> Self {
+        let context = match &mut span.0 {
+            State::Off => None,
+            State::Unsampled(context) => Some(**context),
+            State::Live(live) => Some(live.share()),
+        };
+        Self {
+            span,
+            previous: context.map(context::replace),
+        }
+    }
+}
+
+#[cfg(not(panic = "abort"))]
+impl Drop for Polled<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(previous) = self.previous {
+            context::replace(previous);
+            if let State::Live(live) = &mut self.span.0 {
+                live.read_mail();
             }
         }
     }

@@ -47,7 +47,10 @@ fn other_threads_write_to_a_span_they_were_given() {
         .join()
         .unwrap();
     });
-    insta::assert_snapshot!(capture.tree(), @"main ERROR seen elsewhere\n  a: 2");
+    insta::assert_snapshot!(capture.tree(), @r"
+    main ERROR seen elsewhere
+      a: 2
+    ");
 }
 
 #[test]

@@ -213,6 +213,37 @@ impl Answers for Model {
     }
 }
 
+#[async_trait::async_trait]
+trait Tool {
+    async fn call(&self, x: &str) -> Result<usize, String>;
+}
+
+#[async_trait::async_trait]
+impl Tool for Model {
+    #[trace(span_type = SpanType::Tool)]
+    async fn call(&self, x: &str) -> Result<usize, String> {
+        yield_once().await;
+        let counted = x.strip_prefix("count ").ok_or("what?")?;
+        Ok(counted.len())
+    }
+}
+
+#[test]
+fn methods_of_the_async_trait_crate_are_traced() {
+    let capture = capture();
+    let tool: &dyn Tool = &Model;
+    assert_eq!(block_on(tool.call("count abc")), Ok(3));
+    assert!(block_on(tool.call("x")).is_err());
+    insta::assert_snapshot!(capture.tree(), @r#"
+    call [TOOL]
+      inputs: {"x":"count abc"}
+      outputs: 3
+    call [TOOL] ERROR what?
+      inputs: {"x":"x"}
+      event exception exception.type="alloc::string::String" exception.message="what?"
+    "#);
+}
+
 #[trace]
 fn returns_a_future(x: u8) -> impl Future<Output = Result<u8, String>> + Send {
     async move {

@@ -1,0 +1,306 @@
+//! The part of each thread that keeps its entered spans, its buffers and its way into the store.
+
+use std::cell::RefCell;
+use std::sync::{Arc, PoisonError};
+
+use spanlite_model::{SpanId, StatusCode};
+use spanlite_store::record::SpanHead;
+use spanlite_store::{Appended, Lane, OPEN_RECORD_BYTES, OpenSpan};
+
+use crate::clock::Stamp;
+use crate::context::{self, Context, HELD, REMOTE, SAMPLED};
+use crate::live::{Live, Start, Started};
+use crate::tracer::{self, OpenSpans, Sink, Tracer};
+use crate::{recent, scope};
+
+/// What one thread keeps.
+pub(crate) struct Local {
+    tracer: Option<Arc<Tracer>>,
+    index: u16,
+    generation: u64,
+    lane: Option<Lane>,
+    #[expect(
+        clippy::vec_box,
+        reason = "spans are handed over by pointer, never copied"
+    )]
+    pool: Vec<Box<Live>>,
+    pub(crate) entered: Vec<Option<Box<Live>>>,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local::new()) };
+}
+
+/// How many buffers a thread keeps for later spans, and how large they may be.
+const POOLED: usize = 64;
+const POOLED_BYTES: usize = 64 << 10;
+
+/// Runs with the thread's part. Nothing where the thread ends, or where code of the program that
+/// runs inside of us (a `Serialize`) came back here.
+#[inline]
+pub(crate) fn with<R>(run: impl FnOnce(&mut Local) -> R) -> Option<R> {
+    LOCAL
+        .try_with(|local| Some(run(&mut *local.try_borrow_mut().ok()?)))
+        .ok()
+        .flatten()
+}
+
+impl Local {
+    const fn new() -> Self {
+        Self {
+            tracer: None,
+            index: 0,
+            generation: 0,
+            lane: None,
+            pool: Vec::new(),
+            entered: Vec::new(),
+        }
+    }
+
+    /// The tracer of a context, looked up anew only when one came or went.
+    #[inline]
+    pub(crate) fn tracer(&mut self, index: u16) -> Option<&Arc<Tracer>> {
+        if self.index != index || self.generation != tracer::generation() {
+            self.look_up(index);
+        }
+        self.tracer.as_ref()
+    }
+
+    #[cold]
+    fn look_up(&mut self, index: u16) {
+        self.generation = tracer::generation();
+        self.index = index;
+        self.lane = None;
+        self.tracer = tracer::get(index);
+    }
+
+    /// Forgets the tracer and gives up the lane.
+    pub(crate) fn let_go(&mut self) {
+        self.lane = None;
+        self.tracer = None;
+        self.generation = 0;
+    }
+
+    pub(crate) fn pooled(&mut self) -> Box<Live> {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn recycle(&mut self, mut live: Box<Live>) {
+        live.redact = None;
+        live.open = None;
+        if self.pool.len() < POOLED && live.encoder.capacity_bytes() <= POOLED_BYTES {
+            self.pool.push(live);
+        }
+    }
+
+    /// Hands a record to the tracer of `index`.
+    pub(crate) fn append(&mut self, index: u16, record: &[u8]) {
+        self.tracer(index);
+        let Some(tracer) = &self.tracer else {
+            return;
+        };
+        match &tracer.sink {
+            Sink::Memory(records) => {
+                let mut records = records.lock().unwrap_or_else(PoisonError::into_inner);
+                records.push(record.into());
+            }
+            Sink::Store(store) => {
+                let mut appended = Appended::Forked;
+                // A lane of the parent of a fork is no use here; the store gives another.
+                for _ in 0..2 {
+                    if self.lane.is_none() {
+                        self.lane = store.lane().ok();
+                    }
+                    appended = self
+                        .lane
+                        .as_ref()
+                        .map_or(Appended::Dropped, |l| l.append(record));
+                    if appended != Appended::Forked {
+                        break;
+                    }
+                    self.lane = None;
+                }
+                if appended != Appended::Stored {
+                    tracer.count_dropped();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn begin(&mut self, name: &str, parent: Context, start: Start) -> Started {
+        let mut live = self.pooled();
+        let Some(tracer) = self.tracer(parent.tracer) else {
+            return Started::Off;
+        };
+        let stamp = start
+            .start_unix_nanos
+            .map_or_else(|| tracer.now(), Stamp::fixed);
+        let mut context = Context {
+            span_id: tracer.span_id(),
+            flags: parent.flags & (SAMPLED | HELD),
+            mailbox: 0,
+            ..parent
+        };
+        if !parent.has_span() {
+            context.trace_id = tracer.trace_id(stamp.unix_nanos);
+            context.flags = if tracer.samples(context.trace_id, start.sampling) {
+                SAMPLED
+            } else if tracer.rules.keep_errors {
+                HELD
+            } else {
+                return Started::Unsampled(Box::new(Context {
+                    flags: 0,
+                    ..context
+                }));
+            };
+        }
+        live.encoder
+            .set_value_limit_bytes(tracer.rules.value_limit_bytes);
+        live.redact.clone_from(&tracer.rules.redact);
+        live.encoder.begin(&SpanHead {
+            trace_id: context.trace_id,
+            span_id: context.span_id,
+            parent_span_id: parent.span_id(),
+            start_time_unix_nano: stamp.unix_nanos,
+            flags: otlp_flags(&context, &parent),
+        });
+        live.encoder.set_name(name);
+        if parent.is(REMOTE)
+            && let Some(tracestate) = scope::carried(parent.scope).and_then(|one| one.tracestate)
+        {
+            live.encoder.set_trace_state(&tracestate);
+        }
+        live.context = context;
+        live.parent = parent;
+        live.start = stamp;
+        live.status = StatusCode::Unset;
+        live.has_outputs = false;
+        live.was_panicking = std::thread::panicking();
+        Started::Live(live)
+    }
+
+    /// Shows an open span to readers.
+    fn open(&mut self, record: &[u8]) -> Option<OpenSpan> {
+        if self.lane.is_none()
+            && let Sink::Store(store) = &self.tracer.as_ref()?.sink
+        {
+            self.lane = store.lane().ok();
+        }
+        self.lane.as_ref()?.open(record)
+    }
+
+    pub(crate) fn announce(&mut self, live: &mut Live) {
+        let index = live.context.tracer;
+        let Some(tracer) = self.tracer(index) else {
+            return;
+        };
+        let wanted = match tracer.rules.open_spans {
+            OpenSpans::Never => false,
+            OpenSpans::Roots => live.is_root(),
+            OpenSpans::All => true,
+        };
+        if wanted && !live.context.is(HELD) {
+            live.open = self.open(live.encoder.record_within(OPEN_RECORD_BYTES));
+        }
+        if live.context.scope != 0 && live.is_root() {
+            let updates = scope::updates(live.context.scope, &live.context, live.start.unix_nanos);
+            for update in updates {
+                self.append(index, &update);
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, mut live: Box<Live>, end_unix_nanos: Option<u64>) {
+        let index = live.context.tracer;
+        live.read_mail();
+        let Some(tracer) = self.tracer(index) else {
+            return;
+        };
+        let end = end_unix_nanos.unwrap_or_else(|| tracer.end_of(live.start));
+        live.encoder.set_end(end);
+        if live.encoder.is_cut() {
+            live.encoder
+                .set_attribute(crate::CUT_ATTRIBUTE, &true, None);
+        }
+        if live.context.is(HELD) {
+            self.end_held(&live);
+        } else {
+            self.append(index, live.encoder.as_bytes());
+        }
+        live.open = None;
+        if live.is_root() {
+            recent::set(live.context.trace_id);
+        }
+        self.recycle(live);
+    }
+
+    #[cold]
+    fn end_held(&mut self, live: &Live) {
+        let index = live.context.tracer;
+        let Some(tracer) = self.tracer(index) else {
+            return;
+        };
+        let failed = live.status == StatusCode::Error;
+        let trace_id = live.context.trace_id;
+        let records = tracer.hold(trace_id, live.encoder.as_bytes(), failed);
+        if live.is_root() {
+            tracer.release(trace_id);
+        }
+        for record in records {
+            self.append(index, &record);
+        }
+    }
+
+    /// Takes an entered span out, and forgets places at the end that are empty.
+    pub(crate) fn take(&mut self, index: usize) -> Option<Box<Live>> {
+        let live = self.entered.get_mut(index)?.take();
+        while let Some(None) = self.entered.last() {
+            self.entered.pop();
+        }
+        live
+    }
+
+    #[inline]
+    pub(crate) fn enter(&mut self, mut live: Box<Live>) -> usize {
+        live.previous = context::replace(live.context);
+        self.entered.push(Some(live));
+        self.entered.len() - 1
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self, index: usize) -> Option<Box<Live>> {
+        let live = self.take(index)?;
+        if context::get().span_id == live.context.span_id {
+            context::replace(live.previous);
+        } else {
+            // Left out of order: what was entered meanwhile must not go back to this span.
+            for later in self.entered.iter_mut().flatten() {
+                if later.previous.span_id == live.context.span_id {
+                    later.previous = live.previous;
+                }
+            }
+        }
+        Some(live)
+    }
+
+    pub(crate) fn put(&mut self, index: usize, live: Box<Live>) {
+        if self.entered.len() <= index {
+            self.entered.resize_with(index + 1, || None);
+        }
+        self.entered[index] = Some(live);
+    }
+
+    pub(crate) fn position(&self, span_id: SpanId) -> Option<usize> {
+        self.entered.iter().rposition(|live| {
+            live.as_ref()
+                .is_some_and(|live| live.context.span_id == span_id)
+        })
+    }
+}
+
+/// OTLP's flags: W3C's in the low byte, then that it is known whether the parent is remote, then
+/// whether it is.
+fn otlp_flags(context: &Context, parent: &Context) -> u32 {
+    let sampled = u32::from(context.is(SAMPLED));
+    sampled | 1 << 8 | u32::from(parent.is(REMOTE)) << 9
+}

@@ -1,0 +1,158 @@
+//! Programs that end in ways of their own. Each is this test binary, run again with one of the
+//! ignored tests, which are no tests by themselves.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use spanlite::{OpenOptions, Overload, Store, in_span, try_in_span};
+
+/// Traces that a program makes on each of two threads.
+const EACH: usize = 300;
+
+/// Runs a program of this file with a store at `path`.
+fn run(program: &str, path: &Path) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", program, "--ignored", "--nocapture"])
+        .env("SPANLITE_STORE", path)
+        .output()
+        .unwrap()
+}
+
+/// How many traces a store holds, after it was opened for writing: that replays what is left of
+/// killed programs.
+fn stored(path: &Path) -> usize {
+    let store = Store::open(path, OpenOptions::default()).unwrap();
+    store.flush().unwrap();
+    let traces = store.snapshot().unwrap().find_prefix("").unwrap().len();
+    store.close().unwrap();
+    traces
+}
+
+/// Makes traces here and on a thread that is still alive afterwards.
+fn work() {
+    let make = || (0..EACH).for_each(|number| in_span("work", |span| span.set_inputs(number)));
+    make();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        make();
+        done.send(()).unwrap();
+        std::thread::park();
+    });
+    is_done.recv().unwrap();
+}
+
+#[test]
+#[ignore = "a program of `what_ended_survives_the_end_of_the_program`"]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::exit,
+    reason = "this is what is tested"
+)]
+fn exits_with_the_guard_held() {
+    let _tracing = spanlite::builder().init().unwrap();
+    work();
+    std::process::exit(0);
+}
+
+#[test]
+#[ignore = "a program of `what_ended_survives_the_end_of_the_program`"]
+fn aborts() {
+    let _tracing = spanlite::builder().init().unwrap();
+    work();
+    std::process::abort();
+}
+
+#[test]
+#[ignore = "a program of `what_ended_survives_the_end_of_the_program`"]
+fn panics() {
+    let _tracing = spanlite::builder().init().unwrap();
+    work();
+    panic!("and the guard is dropped");
+}
+
+#[test]
+#[ignore = "a program of `what_ended_survives_the_end_of_the_program`"]
+fn returns() {
+    let _tracing = spanlite::builder().init().unwrap();
+    work();
+}
+
+#[test]
+fn what_ended_survives_the_end_of_the_program() {
+    for program in ["exits_with_the_guard_held", "aborts", "panics", "returns"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("traces.spans");
+        let out = run(program, &path);
+        assert_eq!(stored(&path), 2 * EACH, "{program}: {out:?}");
+    }
+}
+
+#[test]
+#[ignore = "a program of `what_does_not_fit_is_counted`"]
+fn overloads() {
+    let tracing = spanlite::builder()
+        .memory_limit_bytes(32 << 10)
+        .overload(Overload::DropNewest)
+        .commit_interval(std::time::Duration::from_secs(60))
+        .init()
+        .unwrap();
+    // Far more than the journal has room for, faster than it can be committed.
+    let text = "x".repeat(20_000);
+    for _ in 0..2_000 {
+        in_span("work", |span| span.set_inputs(&text));
+    }
+    spanlite::flush().unwrap();
+    let store = tracing.store().unwrap();
+    let stored = store.snapshot().unwrap().find_prefix("").unwrap().len();
+    let dropped = store.info().unwrap().dropped;
+    assert!(dropped > 0, "the memory was not overloaded");
+    assert_eq!(stored as u64 + dropped, 2_000);
+    assert_eq!(spanlite::dropped(), dropped);
+}
+
+#[test]
+fn what_does_not_fit_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = run("overloads", &folder.path().join("traces.spans"));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stdout)
+    );
+    let complaints = String::from_utf8_lossy(&out.stderr);
+    let ours = complaints
+        .lines()
+        .filter(|line| line.starts_with("spanlite: "));
+    assert_eq!(ours.count(), 1, "{complaints}");
+}
+
+#[test]
+#[ignore = "a program of `a_store_that_cannot_be_opened_stops_nothing`"]
+fn goes_on_without_a_store() {
+    let error = spanlite::builder().init().unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot open the store"),
+        "{error}"
+    );
+    let worked = try_in_span("work", |span| {
+        span.set_inputs("x");
+        "1".parse::<u8>()
+    });
+    assert_eq!(worked, Ok(1));
+    spanlite::flush().unwrap();
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a file");
+    std::fs::write(&file, "no store").unwrap();
+    let out = run("goes_on_without_a_store", &file);
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stdout)
+    );
+}
