@@ -152,6 +152,16 @@ pub(crate) enum CliError {
     },
     #[error("the trace cannot be written")]
     Document(#[from] spanlite_formats::WriteError),
+    #[error("the job was not carried out")]
+    Export(#[from] Box<spanlite_export::ExportError>),
+    #[error("the job cannot be used")]
+    Job(#[from] spanlite_export::JobError),
+    #[error("`--limit` says nothing about a server: everything selected is sent")]
+    LimitOfServer,
+    #[error("`{rule}` is no redaction rule")]
+    RedactionRule { rule: String },
+    #[error("a redaction rule cannot be used")]
+    RedactionPattern(#[source] spanlite_export::PatternError),
     #[error("no such help: `{topic}`")]
     NoSuchHelp { topic: String },
     #[error("the output cannot be written")]
@@ -175,6 +185,7 @@ impl CliError {
             | Self::NoSavedQuery { .. }
             | Self::NoAssessment { .. }
             | Self::AmbiguousSpan { .. }
+            | Self::Job(spanlite_export::JobError::NoSuchJob { .. })
             | Self::Open(OpenError::NoStore { .. }) => Exit::NotFound,
             Self::Reference { .. }
             | Self::Pair { .. }
@@ -182,6 +193,9 @@ impl CliError {
             | Self::Run(RunError::Query(_) | RunError::YieldsMetrics | RunError::YieldsTraces)
             | Self::CheckInput(_)
             | Self::NoSuchForm { .. }
+            | Self::LimitOfServer
+            | Self::RedactionRule { .. }
+            | Self::RedactionPattern(_)
             | Self::Variable { .. }
             | Self::Config { .. }
             | Self::NoSuchHelp { .. } => Exit::Usage,
@@ -206,6 +220,9 @@ impl CliError {
             }
             Self::Variable { expected, .. } => vec![format!("it may be {expected}")],
             Self::NoSuchForm { forms, .. } => vec![format!("it has {forms}")],
+            Self::RedactionRule { .. } => {
+                vec!["a rule is default, key=NAME or pattern=NAME:REGEX".to_owned()]
+            }
             _ => Vec::new(),
         };
         let mut source = self.source();
@@ -242,6 +259,9 @@ impl CliError {
                 Some("spanlite verify says what is damaged")
             }
             Self::NoSuchHelp { .. } => Some("`spanlite help` lists the commands"),
+            Self::Job(spanlite_export::JobError::NoSuchJob { .. }) => {
+                Some("`spanlite jobs list` shows them")
+            }
             _ => None,
         }
     }

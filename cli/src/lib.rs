@@ -14,6 +14,7 @@ mod commands;
 mod config;
 mod error;
 mod group;
+mod jobs;
 mod output;
 mod progress;
 mod render;

@@ -2,11 +2,13 @@
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::expect_used,
     clippy::print_stdout,
     reason = "what goes wrong in a test's own support fails the test"
 )]
 
 mod fixtures;
+mod kill;
 mod recordings;
 mod replicate;

@@ -140,6 +140,9 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Write traces to files
     Export(ExportArgs),
+    /// Send selected traces to MLflow or an OTLP backend, by jobs kept in the store
+    #[command(subcommand)]
+    Jobs(crate::jobs::JobsCommand),
     /// Fill a store with made-up traces, to try things out
     Generate(GenerateArgs),
     /// Say what the store holds and how it is
@@ -195,7 +198,7 @@ pub(crate) struct ImportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The format to write
+    /// The format to write, or the kind of server to send to
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) to: ExportFormat,
     #[command(flatten)]
@@ -204,8 +207,15 @@ pub(crate) struct ExportArgs {
     #[arg(long = "where", value_name = "QUERY")]
     pub(crate) filter: Option<String>,
     /// The file to write; `-` is stdout
-    #[arg(value_name = "PATH")]
-    pub(crate) path: PathBuf,
+    #[arg(
+        value_name = "PATH",
+        required_if_eq_any = [("to", "otlp-json"), ("to", "mlflow-json"), ("to", "jsonl")]
+    )]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Sending to a server")]
+    pub(crate) server: crate::jobs::ServerArgs,
+    #[command(flatten)]
+    pub(crate) how: crate::jobs::HowArgs,
 }
 
 /// A format to export to.
@@ -217,6 +227,10 @@ pub(crate) enum ExportFormat {
     MlflowJson,
     /// Spanlite's own lines, without loss
     Jsonl,
+    /// An MLflow server; what it has already is not sent again
+    Mlflow,
+    /// Any backend that takes OTLP over HTTP, likewise
+    Otlp,
 }
 
 #[derive(Debug, Args)]

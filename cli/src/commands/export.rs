@@ -8,12 +8,21 @@ use spanlite_model::Trace;
 use crate::args::{ExportArgs, ExportFormat};
 use crate::ask;
 use crate::error::{CliError, Outcome};
+use crate::jobs::{self, TargetKind};
 use crate::progress::Progress;
 use crate::render::units;
 use crate::session::{Session, limit_or_all};
 
-/// Writes traces to a file, newest first. The file appears when it is whole.
+/// Writes traces to a file, newest first, or sends them to a server. The file appears when it is
+/// whole.
 pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let path = match args.to {
+        ExportFormat::Mlflow => return jobs::export(TargetKind::Mlflow, args, session),
+        ExportFormat::Otlp => return jobs::export(TargetKind::Otlp, args, session),
+        ExportFormat::OtlpJson | ExportFormat::MlflowJson | ExportFormat::Jsonl => {
+            args.path.as_deref().unwrap_or_else(|| Path::new("-"))
+        }
+    };
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let range = session.range(&args.select);
@@ -36,14 +45,14 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
         progress: Progress::new(session.settings.stderr_is_terminal && !session.settings.quiet),
     };
     let traces = counted.pass(traces.take(limit_or_all(&args.select)));
-    if args.path == Path::new("-") {
+    if path == Path::new("-") {
         let written = write(args.to, traces, session.out.data());
-        failed_write(written, &args.path)?;
+        failed_write(written, path)?;
     } else {
         // In the same folder, so that the renaming is one step.
-        let mut name = args.path.file_name().unwrap_or_default().to_owned();
+        let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
-        let part = args.path.with_file_name(name);
+        let part = path.with_file_name(name);
         let written = File::create(&part)
             .map_err(WriteError::from)
             .and_then(|file| {
@@ -57,9 +66,9 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
             // It may never have come to be.
             drop(fs::remove_file(&part));
         } else {
-            fs::rename(&part, &args.path)?;
+            fs::rename(&part, path)?;
         }
-        failed_write(written, &args.path)?;
+        failed_write(written, path)?;
     }
     if let Some(error) = counted.failed.take() {
         return Err(error);
@@ -70,7 +79,7 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
         "{}, {} to {}",
         units::plural(counted.traces, "trace"),
         units::plural(counted.spans, "span"),
-        args.path.display()
+        path.display()
     ));
     Ok(if complete {
         Outcome::Done
@@ -153,7 +162,8 @@ fn write(
             }
             out.write_all(if list { b"\n]\n" } else { b"\n" })?;
         }
-        ExportFormat::Jsonl => {
+        // Servers are sent to, not written to a file.
+        ExportFormat::Jsonl | ExportFormat::Mlflow | ExportFormat::Otlp => {
             for trace in traces {
                 write_json_lines(std::slice::from_ref(&trace), &mut out)?;
             }

@@ -39,6 +39,7 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Demo => demo::run(session),
         Command::Diff(args) => diff::run(args, session),
         Command::Tail(args) => tail::run(args, session),
+        Command::Jobs(command) => crate::jobs::jobs(command, session),
         Command::Generate(args) => generate::run(args, session),
         Command::Stats(args) => stats::stats(args, session),
         Command::Values(args) => stats::values(args, session),

@@ -37,7 +37,7 @@ struct Shared {
     mode: Mutex<Mode>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
-    n_connections: AtomicU64,
+    n_bytes_sent: AtomicU64,
 }
 
 impl BadProxy {
@@ -50,7 +50,7 @@ impl BadProxy {
             mode: Mutex::new(Mode::Pass),
             open: Mutex::default(),
             ended: AtomicBool::new(false),
-            n_connections: AtomicU64::new(0),
+            n_bytes_sent: AtomicU64::new(0),
         });
         let accepting = {
             let shared = Arc::clone(&shared);
@@ -59,7 +59,6 @@ impl BadProxy {
                     if shared.ended.load(Ordering::Relaxed) {
                         return;
                     }
-                    shared.n_connections.fetch_add(1, Ordering::Relaxed);
                     let shared = Arc::clone(&shared);
                     thread::spawn(move || {
                         // A connection that breaks is what the proxy is for.
@@ -86,9 +85,9 @@ impl BadProxy {
         self.shared.hang_up();
     }
 
-    /// How many connections there were.
-    pub fn n_connections(&self) -> u64 {
-        self.shared.n_connections.load(Ordering::Relaxed)
+    /// How many bytes were carried to the server.
+    pub fn n_bytes_sent(&self) -> u64 {
+        self.shared.n_bytes_sent.load(Ordering::Relaxed)
     }
 }
 
@@ -135,8 +134,8 @@ impl Shared {
         let server = TcpStream::connect(("127.0.0.1", self.server_port))?;
         self.open.lock().expect("open").push(server.try_clone()?);
         thread::scope(|scope| {
-            let up = scope.spawn(|| pump(client, &server, delay, None));
-            let down = pump(&server, client, delay, answer_bytes);
+            let up = scope.spawn(|| pump(client, &server, delay, None, &self.n_bytes_sent));
+            let down = pump(&server, client, delay, answer_bytes, &AtomicU64::new(0));
             client.shutdown(Shutdown::Both).and(down).and_then(|()| {
                 up.join()
                     .unwrap_or_else(|_| Err(io::Error::other("the pump panicked")))
@@ -150,6 +149,7 @@ fn pump(
     mut to: &TcpStream,
     delay: Duration,
     limit: Option<u64>,
+    carried: &AtomicU64,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     let mut left = limit.unwrap_or(u64::MAX);
@@ -162,6 +162,7 @@ fn pump(
         let n = n.min(usize::try_from(left).unwrap_or(usize::MAX));
         to.write_all(&buffer[..n])?;
         left -= n as u64;
+        carried.fetch_add(n as u64, Ordering::Relaxed);
     }
     to.shutdown(Shutdown::Both)
 }

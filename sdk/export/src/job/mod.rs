@@ -189,6 +189,28 @@ impl ExportJob {
         }
     }
 
+    /// A job that is not meant to be kept. Its id follows from its target, so that sending to the
+    /// same place again sends only what is new or changed.
+    pub fn once(target: Target) -> Self {
+        let mut place = xxhash_rust::xxh3::Xxh3Default::new();
+        place.update(target.kind().as_bytes());
+        place.update(&[0]);
+        place.update(target.url().trim_end_matches('/').as_bytes());
+        if let Target::Mlflow(server) = &target {
+            for part in [
+                &server.experiment,
+                server.workspace.as_deref().unwrap_or(""),
+            ] {
+                place.update(&[0]);
+                place.update(part.as_bytes());
+            }
+        }
+        Self {
+            id: Uuid::from_u128(place.digest128()),
+            ..Self::new("export", target)
+        }
+    }
+
     /// Keeps a new job in the store.
     pub fn add(&self, store: &Store) -> Result<(), JobError> {
         let bytes = self.to_bytes()?;

@@ -45,6 +45,9 @@ pub struct RunOptions {
     pub longest_pause: Duration,
     /// How long nothing must have come of a trace whose root is missing before it is sent.
     pub settle: Duration,
+    /// Only traces that begin at this time or later, in Unix nanoseconds. The order and the limit
+    /// of the query do not count then.
+    pub since_unix_nano: Option<u64>,
     /// Ends the run early.
     pub stop: StopSignal,
     /// Is told what happens. Called from the threads that send; it must not block.
@@ -57,12 +60,13 @@ pub type EventListener = Arc<dyn Fn(RunEvent<'_>) + Send + Sync>;
 impl Default for RunOptions {
     fn default() -> Self {
         Self {
-            connections: 4,
+            connections: 3,
             batch_traces: 25,
             batch_bytes: 8 << 20,
             patience: Duration::from_secs(120),
             longest_pause: Duration::from_secs(30),
             settle: Duration::from_secs(60),
+            since_unix_nano: None,
             stop: StopSignal::new(),
             on_event: None,
         }
@@ -216,7 +220,7 @@ async fn run_locked(
             job: Arc::clone(&job),
             options: options.clone(),
             selection: Arc::clone(&selection),
-            since_unix_nano: since,
+            since_unix_nano: since.max(options.since_unix_nano),
         };
         let report = pass.run(Arc::clone(&endpoint)).await?;
         total = add(&total, report);

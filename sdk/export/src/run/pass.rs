@@ -270,7 +270,7 @@ pub(super) fn dry(
     selection: &Selection,
 ) -> Result<ExportReport, ExportError> {
     let snapshot = store.snapshot()?;
-    let ids = selection.ids(&snapshot, None)?;
+    let ids = selection.ids(&snapshot, options.since_unix_nano)?;
     let deliveries = Deliveries::of(store, job);
     let producer = Producer::new(snapshot, deliveries, job, options.settle)?;
     let tally = Tally::new(options, ids.len() as u64);

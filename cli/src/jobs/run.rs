@@ -1,0 +1,170 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use spanlite_export::{
+    EventListener, ExportJob, ExportReport, RunEvent, RunOptions, Schedule, StopSignal, dry_run,
+};
+use spanlite_model::TraceId;
+
+use super::args::RunArgs;
+use super::view;
+use crate::error::{CliError, Outcome};
+use crate::render::units;
+use crate::session::Session;
+
+/// Refusals that are shown one by one; `jobs show --failed` has all.
+const SHOWN_REFUSALS: usize = 10;
+
+/// Sends what a job selects.
+pub(super) fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = if args.dry_run {
+        session.store()?
+    } else {
+        session.store_to_write(false)?
+    };
+    let mut job = ExportJob::find(&store, &args.name)?;
+    job.schedule = if args.follow {
+        Schedule::Follow {
+            interval_seconds: args.interval,
+        }
+    } else {
+        Schedule::Once
+    };
+    if args.dry_run {
+        let report = dry_run(&store, &job, &RunOptions::default()).map_err(Box::new)?;
+        view::dry(&report, session)?;
+        return Ok(Outcome::Done);
+    }
+    let options = RunOptions {
+        connections: args.connections,
+        batch_traces: args.batch,
+        ..RunOptions::default()
+    };
+    let report = send(&store, &job, options, session)?;
+    // What is left is left: the report says it, and the exit code.
+    store.close()?;
+    Ok(outcome(&report))
+}
+
+pub(super) fn outcome(report: &ExportReport) -> Outcome {
+    if report.is_complete() {
+        Outcome::Done
+    } else {
+        Outcome::PartlyDone
+    }
+}
+
+/// Runs a job in the foreground, with a bar on a terminal, until it is done or interrupted.
+pub(super) fn send(
+    store: &spanlite_store::Store,
+    job: &ExportJob,
+    mut options: RunOptions,
+    session: &mut Session<'_>,
+) -> Result<ExportReport, CliError> {
+    let watch = Watch::new(job, session);
+    let stop = StopSignal::new();
+    options.stop = stop.clone();
+    options.on_event = Some(watch.listener());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        let run = spanlite_export::run(store, job, options);
+        tokio::pin!(run);
+        tokio::select! {
+            result = &mut run => result,
+            signal = tokio::signal::ctrl_c() => {
+                if signal.is_ok() {
+                    stop.stop();
+                }
+                run.await
+            }
+        }
+    });
+    let refusals = watch.finish();
+    let report = result.map_err(Box::new)?;
+    view::summary(job, &report, &refusals, session)?;
+    Ok(report)
+}
+
+/// Shows how far a run is.
+struct Watch {
+    bar: ProgressBar,
+    heading: String,
+    refusals: Arc<Mutex<Vec<(TraceId, String)>>>,
+}
+
+impl Watch {
+    fn new(job: &ExportJob, session: &Session<'_>) -> Self {
+        let settings = session.settings;
+        let target = if settings.stderr_is_terminal && !settings.quiet {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let signs = if settings.look.ascii { "#-" } else { "█░" };
+        let template = "{prefix}   {bar:20}  {pos}/{len} traces  {msg}";
+        // The default style is used where the template should not be understood.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars(signs));
+        }
+        let heading = view::heading(job);
+        bar.set_prefix(heading.clone());
+        Self {
+            bar,
+            heading,
+            refusals: Arc::default(),
+        }
+    }
+
+    fn listener(&self) -> EventListener {
+        let (bar, heading) = (self.bar.clone(), self.heading.clone());
+        let refusals = Arc::clone(&self.refusals);
+        Arc::new(move |event| match event {
+            RunEvent::Selected { n_traces } => {
+                bar.reset();
+                bar.set_length(n_traces);
+            }
+            RunEvent::Connected { version } if !version.is_empty() => {
+                bar.set_prefix(format!("{heading} ({})", view::safe(version)));
+            }
+            RunEvent::Progress(report) => {
+                bar.set_position(report.n_done());
+                bar.set_message(rate(&bar, report));
+            }
+            RunEvent::Refused { trace_id, reason } => {
+                // Values are pushed under the lock, nothing that could be left half done.
+                let mut refusals = refusals.lock().unwrap_or_else(PoisonError::into_inner);
+                if refusals.len() < SHOWN_REFUSALS {
+                    refusals.push((trace_id, reason.to_owned()));
+                }
+            }
+            RunEvent::Failed { error } => {
+                bar.set_message(format!("trying again: {}", view::safe(&error.to_string())));
+            }
+            _ => {}
+        })
+    }
+
+    fn finish(self) -> Vec<(TraceId, String)> {
+        self.bar.finish_and_clear();
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut refusals)
+    }
+}
+
+/// Bytes, traces a second and the time that is left.
+fn rate(bar: &ProgressBar, report: &ExportReport) -> String {
+    let seconds = bar.elapsed().as_secs_f64().max(0.001);
+    let per_second = (report.n_sent + report.n_updated) as f64 / seconds;
+    let mut text = format!("{}  {per_second:.1}/s", units::bytes(report.n_bytes));
+    if per_second > 0.0 {
+        let left = report.n_selected.saturating_sub(report.n_done()) as f64;
+        let nanos = left / per_second * 1e9;
+        text.push_str("  eta ");
+        text.push_str(&units::duration(nanos as u64));
+    }
+    text
+}

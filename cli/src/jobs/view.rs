@@ -1,0 +1,363 @@
+//! What people and machines see of jobs.
+
+use serde::Serialize;
+use spanlite_export::{
+    DeliveryProblem, ExportJob, ExportReport, JobStatus, RedactionRules, RunEnd, Schedule, Target,
+};
+use spanlite_model::TraceId;
+
+use crate::args::Format;
+use crate::error::{CliError, Outcome};
+use crate::render::{Column, Line, Listing, Node, Role, json, object, units};
+use crate::session::Session;
+
+/// Digits of a trace id that people see of a refusal.
+const ID_DIGITS: usize = 8;
+
+/// `prod → mlflow http://10.0.0.5:5000`.
+pub(super) fn heading(job: &ExportJob) -> String {
+    let (kind, url) = (job.target.kind(), job.target.url());
+    format!("{} → {kind} {}", safe(&job.name), safe(url))
+}
+
+/// A text without characters that a terminal obeys, for places that no [`Line`] is drawn to.
+pub(super) fn safe(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+fn short(trace_id: TraceId) -> String {
+    trace_id.to_hex().chars().take(ID_DIGITS).collect()
+}
+
+fn wants_json(session: &Session<'_>) -> bool {
+    matches!(session.settings.format, Some(Format::Json | Format::Ndjson))
+}
+
+fn write_json(value: &impl Serialize, session: &mut Session<'_>) -> Result<(), CliError> {
+    let style = session.out.json_style();
+    json::write(session.out.data(), value, style)?;
+    Ok(())
+}
+
+/// A value of another crate as it writes itself.
+fn node(value: &impl Serialize) -> Node {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    Node::parse(&text).unwrap_or(Node::Null)
+}
+
+/// The end of a run.
+pub(super) fn summary(
+    job: &ExportJob,
+    report: &ExportReport,
+    refusals: &[(TraceId, String)],
+    session: &mut Session<'_>,
+) -> Result<(), CliError> {
+    if wants_json(session) {
+        return write_json(report, session);
+    }
+    let mut lines = vec![counts(report)];
+    for (trace_id, reason) in refusals {
+        let mut line = Line::new();
+        line.sign(Role::Error, "✗ ")
+            .text(Role::Id, &short(*trace_id))
+            .text(Role::Plain, &format!(" refused: {reason}"));
+        lines.push(line);
+    }
+    if report.n_refused > 0 {
+        let text = format!(
+            "  kept, see `spanlite jobs show {} --failed`; \
+             `spanlite jobs retry {}` tries again",
+            job.name, job.name
+        );
+        lines.push(Line::of(Role::Dim, &text));
+    }
+    if let Some(trouble) = &report.trouble {
+        let mut line = Line::new();
+        line.sign(Role::Warning, "! ").text(Role::Plain, trouble);
+        lines.push(line);
+    }
+    if report.n_left > 0 {
+        let why = match report.end {
+            RunEnd::Unreachable => "the target did not answer",
+            _ => "stopped",
+        };
+        let text = format!(
+            "{why}; what was sent is noted, `spanlite jobs run {}` goes on",
+            job.name
+        );
+        lines.push(Line::of(Role::Dim, &text));
+    }
+    let mut sheet = session.out.plain_sheet();
+    for line in &lines {
+        sheet.line(line)?;
+    }
+    Ok(())
+}
+
+/// `✓ 1 101 sent   2 waiting (still running)   1 refused   redacted 57 values`.
+fn counts(report: &ExportReport) -> Line {
+    let mut line = Line::new();
+    if report.is_complete() {
+        line.sign(Role::Ok, "✓ ");
+    } else {
+        line.sign(Role::Warning, "! ");
+    }
+    let mut parts = vec![format!("{} sent", units::count(report.n_sent))];
+    let mut add = |number: u64, what: &str| {
+        if number > 0 {
+            parts.push(format!("{} {what}", units::count(number)));
+        }
+    };
+    add(report.n_updated, "sent again, changed");
+    add(report.n_unchanged, "there already");
+    add(report.n_running, "waiting (still running)");
+    add(
+        report.n_interrupted,
+        "waiting (interrupted, see --include-interrupted)",
+    );
+    add(report.n_unsettled, "waiting (root missing)");
+    add(report.n_left, "left");
+    add(report.n_refused, "refused");
+    add(report.n_damaged, "damaged places skipped");
+    add(report.n_kept_edits, "edits on the server kept");
+    let adjusted = report.adjusted;
+    add(adjusted.redacted, "values redacted");
+    add(adjusted.cut_texts, "texts cut");
+    let rewritten = adjusted.integers_as_text + adjusted.subtrees_as_text + adjusted.bytes_as_text;
+    add(rewritten, "values sent as text");
+    line.text(Role::Plain, &parts.join("   "));
+    line
+}
+
+/// What a run would send.
+pub(super) fn dry(report: &ExportReport, session: &mut Session<'_>) -> Result<(), CliError> {
+    if wants_json(session) {
+        return write_json(report, session);
+    }
+    let n_traces = report.n_sent + report.n_updated;
+    let text = format!(
+        "would send {}, {}, {} before packing",
+        units::plural(n_traces, "trace"),
+        units::plural(report.n_spans, "span"),
+        units::bytes(report.n_bytes)
+    );
+    let lines = [Line::of(Role::Plain, &text), counts_of_rest(report)];
+    let mut sheet = session.out.plain_sheet();
+    for line in &lines {
+        sheet.line(line)?;
+    }
+    Ok(())
+}
+
+fn counts_of_rest(report: &ExportReport) -> Line {
+    let text = format!(
+        "{} there already, {} waiting, {} refused, {} selected",
+        units::count(report.n_unchanged),
+        units::count(report.n_waiting()),
+        units::count(report.n_refused),
+        units::count(report.n_selected)
+    );
+    Line::of(Role::Dim, &text)
+}
+
+fn status_item(job: &ExportJob, status: &JobStatus) -> Node {
+    object([
+        ("name", job.name.as_str().into()),
+        ("target", job.target.kind().into()),
+        ("url", job.target.url().into()),
+        ("running", status.is_running.into()),
+        ("sent", status.n_sent.into()),
+        ("waiting", status.n_waiting.into()),
+        ("refused", status.n_refused.into()),
+        ("last_run", node(&status.last_run)),
+    ])
+}
+
+pub(super) fn list(session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let mut listing = Listing::new(vec![
+        Column::left("JOB"),
+        Column::left("TARGET").shrinks_to(20),
+        Column::right("SENT"),
+        Column::right("WAITING"),
+        Column::right("REFUSED"),
+        Column::left("STATE"),
+    ]);
+    for job in ExportJob::list(&store)? {
+        let status = job.status(&store)?;
+        let state = state(&status);
+        listing.push(
+            vec![
+                (Role::Key, job.name.clone()),
+                (
+                    Role::Plain,
+                    format!("{} {}", job.target.kind(), job.target.url()),
+                ),
+                (Role::Number, units::count(status.n_sent)),
+                (Role::Number, units::count(status.n_waiting)),
+                (Role::Number, units::count(status.n_refused)),
+                state,
+            ],
+            status_item(&job, &status),
+        );
+    }
+    session.out.list(&listing)?;
+    Ok(Outcome::Done)
+}
+
+fn state(status: &JobStatus) -> (Role, String) {
+    let words = match &status.last_run {
+        _ if status.is_running => return (Role::Running, "running".to_owned()),
+        None => return (Role::Dim, "never ran".to_owned()),
+        Some(run) => match run.report.end {
+            RunEnd::Complete => return (Role::Ok, "done".to_owned()),
+            RunEnd::Stopped => "stopped",
+            RunEnd::Unreachable => "target did not answer",
+            RunEnd::Unfinished if run.error.is_some() => "failed",
+            RunEnd::Unfinished => "killed",
+        },
+    };
+    (Role::Warning, words.to_owned())
+}
+
+pub(super) fn status(name: &str, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let job = ExportJob::find(&store, name)?;
+    let status = job.status(&store)?;
+    if wants_json(session) {
+        write_json(&status_item(&job, &status), session)?;
+        return Ok(Outcome::Done);
+    }
+    let (role, state) = state(&status);
+    let mut first = Line::of(Role::Strong, &heading(&job));
+    first.pad(3).text(role, &state);
+    let text = format!(
+        "{} sent   {} waiting   {} refused",
+        units::count(status.n_sent),
+        units::count(status.n_waiting),
+        units::count(status.n_refused)
+    );
+    let mut lines = vec![first, Line::of(Role::Plain, &text)];
+    if let Some(error) = status.last_run.and_then(|run| run.error) {
+        let mut line = Line::new();
+        line.sign(Role::Warning, "! ").text(Role::Plain, &error);
+        lines.push(line);
+    }
+    let mut sheet = session.out.plain_sheet();
+    for line in &lines {
+        sheet.line(line)?;
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn show(
+    name: &str,
+    failed: bool,
+    session: &mut Session<'_>,
+) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let job = ExportJob::find(&store, name)?;
+    let problems = job.problems(&store)?;
+    if failed {
+        session.out.list(&problem_list(&problems))?;
+        return Ok(Outcome::Done);
+    }
+    if wants_json(session) {
+        let item = object([
+            ("job", node(&job)),
+            ("status", status_item(&job, &job.status(&store)?)),
+            ("problems", node(&problems)),
+        ]);
+        write_json(&item, session)?;
+        return Ok(Outcome::Done);
+    }
+    let mut lines = vec![Line::of(Role::Strong, &heading(&job))];
+    for (key, text) in facts(&job) {
+        let mut line = Line::new();
+        line.pad(2)
+            .text(Role::Key, &format!("{key:<13}"))
+            .text(Role::Plain, &text);
+        lines.push(line);
+    }
+    let mut sheet = session.out.plain_sheet();
+    for line in &lines {
+        sheet.line(line)?;
+    }
+    if !problems.is_empty() {
+        session.out.list(&problem_list(&problems))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn facts(job: &ExportJob) -> Vec<(&'static str, String)> {
+    let mut facts = vec![(
+        "traces",
+        job.query.clone().unwrap_or_else(|| "all".to_owned()),
+    )];
+    match &job.target {
+        Target::Mlflow(server) => {
+            facts.push(("experiment", server.experiment.clone()));
+            facts.extend(server.workspace.clone().map(|name| ("workspace", name)));
+        }
+        Target::Otlp(endpoint) => {
+            for (name, value) in &endpoint.headers {
+                facts.push(("header", format!("{name}: {value}")));
+            }
+        }
+    }
+    if let Schedule::Follow { interval_seconds } = job.schedule {
+        facts.push(("looks every", format!("{interval_seconds} s")));
+    }
+    if job.redaction != RedactionRules::default() {
+        let rules = &job.redaction;
+        let mut words: Vec<String> = rules.keys.iter().map(|key| format!("key {key}")).collect();
+        words.extend(
+            rules
+                .patterns
+                .iter()
+                .map(|(name, _)| format!("pattern {name}")),
+        );
+        if rules.default {
+            words.insert(0, "default".to_owned());
+        }
+        facts.push(("redacts", words.join(", ")));
+    }
+    for (is_set, text) in [
+        (job.include_interrupted, "interrupted traces too, as errors"),
+        (job.number_repeats, "names of repeated spans numbered"),
+        (job.overwrite_edits, "edits on the server overwritten"),
+    ] {
+        if is_set {
+            facts.push(("", text.to_owned()));
+        }
+    }
+    facts
+}
+
+fn problem_list(problems: &[DeliveryProblem]) -> Listing {
+    let mut listing = Listing::new(vec![
+        Column::left("TRACE"),
+        Column::left("STATE"),
+        Column::right("TRIES"),
+        Column::left("WHY").shrinks_to(30),
+    ]);
+    for problem in problems {
+        let (role, state) = if problem.is_refused {
+            (Role::Error, "refused")
+        } else {
+            (Role::Warning, "waiting")
+        };
+        listing.push(
+            vec![
+                (Role::Id, short(problem.trace_id)),
+                (role, state.to_owned()),
+                (Role::Number, problem.attempts.to_string()),
+                (Role::Plain, problem.reason.clone()),
+            ],
+            node(problem),
+        );
+    }
+    listing
+}
