@@ -58,6 +58,7 @@ pub(crate) fn matches<'s>(
             Ok(TraceMatch {
                 trace,
                 span_sets: vec![set],
+                entered: Vec::new(),
             })
         })));
     };
