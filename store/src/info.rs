@@ -43,6 +43,9 @@ pub struct StoreInfo {
     pub commits: u64,
     /// Commits of this process that failed; what they held was tried again.
     pub failed_commits: u64,
+    /// Attempts of this process to make blocks or to merge segments that failed; the traces stayed
+    /// where they were.
+    pub failed_seals: u64,
     /// Things that could not be read because they are damaged; counts above are then too low.
     pub damaged: u64,
 }
@@ -69,6 +72,7 @@ impl Store {
             journal_failures: counts.journal_failures,
             commits: counts.commits,
             failed_commits: counts.failed_commits,
+            failed_seals: counts.failed_seals,
             damaged: 0,
         };
         for alive in snapshot.writers() {

@@ -212,6 +212,7 @@ impl Store {
             journal_failures: writer.journal.failures(),
             commits: writer.counters.commits.load(Ordering::Relaxed),
             failed_commits: writer.counters.failed_commits.load(Ordering::Relaxed),
+            failed_seals: writer.counters.failed_seals.load(Ordering::Relaxed),
         }
     }
 
@@ -323,6 +324,7 @@ pub(crate) struct Counts {
     pub(crate) journal_failures: u64,
     pub(crate) commits: u64,
     pub(crate) failed_commits: u64,
+    pub(crate) failed_seals: u64,
 }
 
 impl Inner {

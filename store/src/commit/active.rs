@@ -213,3 +213,60 @@ fn copy_journals(
     }
     target.commit().map_err(|error| write(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn active(folder: &std::path::Path) -> Active {
+        let directory = Directory::open(folder, true).unwrap();
+        Active::new(directory, &OpenOptions::default())
+    }
+
+    fn name_of(active: &mut Active) -> SegmentName {
+        let (txn, segment) = active.begin().unwrap();
+        let name = segment.name;
+        txn.commit().unwrap();
+        name
+    }
+
+    #[test]
+    fn a_writer_does_not_wait_for_a_peer_that_holds_the_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut peer = active(folder.path());
+        let shared = name_of(&mut peer);
+        let mut own = active(folder.path());
+        assert_eq!(name_of(&mut own), shared, "they share a segment");
+        let (stuck, _) = peer.begin().unwrap();
+        let alone = name_of(&mut own);
+        assert_ne!(alone, shared);
+        assert_eq!(name_of(&mut own), alone, "it stays there");
+        stuck.commit().unwrap();
+    }
+
+    #[test]
+    fn a_segment_that_a_peer_sealed_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = active(folder.path());
+        let first = name_of(&mut one);
+        segment::seal_file(&one.directory, first).unwrap();
+        let second = name_of(&mut one);
+        assert_ne!(second, first);
+        assert_eq!(name_of(&mut active(folder.path())), second);
+    }
+
+    #[test]
+    fn a_damaged_segment_is_put_aside_and_writing_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = active(folder.path());
+        let first = name_of(&mut one);
+        one.reset();
+        let path = one.directory.segment(&first);
+        fs::write(&path, "this is no database").unwrap();
+        let second = name_of(&mut one);
+        assert_ne!(second, first);
+        assert!(!path.try_exists().unwrap());
+        let aside = one.directory.quarantine().join(first.file_name());
+        assert_eq!(fs::read(aside).unwrap(), b"this is no database");
+    }
+}

@@ -10,10 +10,18 @@ use super::signal::{Request, Signal, StoreRequest};
 use crate::directory::Directory;
 use crate::error::{FlushError, StorageError};
 use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
+use crate::life::merge_small;
 use crate::options::{Access, OpenOptions};
 use crate::segment::hot::{self, EncodedBatch};
 use crate::segment::{SegmentName, open_for_reading, positions, protected, put_positions};
 use crate::state::StateWriter;
+
+/// A writer that closes merges tiny segments if there are this many segments.
+const MANY_SEGMENTS: usize = 32;
+/// A segment of which a program left no more is tiny.
+const TINY_BYTES: u64 = 2 << 20;
+/// Together they are no more than this, so that closing takes no longer than it may.
+const MERGED_BYTES: u64 = 32 << 20;
 
 /// What the commit thread counts.
 #[derive(Debug, Default)]
@@ -135,7 +143,25 @@ impl Committer {
         }
         self.active.reset();
         self.state.reset();
+        self.tidy();
         drop(reply.send(outcome));
+    }
+
+    /// Merges tiny segments, if programs that ran shortly left many.
+    fn tidy(&self) {
+        let many = self
+            .directory
+            .segments()
+            .is_ok_and(|segments| segments.len() >= MANY_SEGMENTS);
+        if many {
+            let merged = protected(self.directory.path(), || {
+                merge_small(&self.directory, TINY_BYTES, MERGED_BYTES)
+            });
+            if merged.is_err() {
+                // Nothing is lost: the segments stay as they are.
+                self.counters.failed_seals.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Stores everything that was appended before the call.

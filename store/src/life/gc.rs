@@ -233,7 +233,7 @@ fn held_by_traces(
 }
 
 /// Removes a file; one that somebody else removed is fine.
-fn remove(path: &Path) -> Result<(), StorageError> {
+pub(super) fn remove(path: &Path) -> Result<(), StorageError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StorageError::io("remove", path, error))

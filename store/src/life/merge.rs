@@ -1,15 +1,15 @@
 use std::fs::{self, File, TryLockError};
-use std::io;
 
 use redb::{ReadTransaction, WriteTransaction};
 
-use crate::directory;
+use super::gc::remove;
+use crate::directory::{self, Directory};
 use crate::error::{StorageError, WriteError};
 use crate::journal::Positions;
 use crate::options::Access;
 use crate::segment::{
-    Counts, SegmentDraft, SegmentName, SegmentReader, counts, hot, is_sealed, open_for_reading,
-    positions, put_positions, replaces, sealed,
+    Counts, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
+    open_for_reading, positions, put_positions, replaces, sealed,
 };
 use crate::store::Store;
 
@@ -21,108 +21,114 @@ impl Store {
     /// saved; 0 also where another process is merging.
     ///
     /// A thousand short programs that could not share a segment leave a thousand files; readers
-    /// pay for each.
+    /// pay for each. A writer that closes merges tiny ones by itself once there are 32 segments.
     pub fn merge(&self) -> Result<u64, WriteError> {
         self.check_writable()?;
-        let lock_path = self.directory().path().join("merge.lock");
-        let failed = |error| StorageError::io("lock", &lock_path, error);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(0),
-            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
-        }
-        self.remove_replaced()?;
-        let sources = self.small_segments()?;
-        if sources.len() < 2 {
-            return Ok(0);
-        }
-        let saved = sources.len() as u64 - 1;
-        self.merge_into_one(sources)?;
-        Ok(saved)
+        let segment_bytes = self.options().segment_bytes;
+        Ok(merge_small(
+            self.directory(),
+            segment_bytes / SMALL_PART,
+            segment_bytes,
+        )?)
     }
+}
 
-    /// Removes what a merge left behind that was killed: else the next merge, which replaces the
-    /// merged segment, would bring it back.
-    fn remove_replaced(&self) -> Result<(), StorageError> {
-        let directory = self.directory();
-        for name in directory.segments()? {
-            let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite) else {
-                continue;
-            };
-            for replaced in replaces(&reader.begin()?, reader.path())? {
-                // Only names of segments: a damaged list must not remove anything else.
-                let Some(replaced) = SegmentName::parse(&replaced) else {
-                    continue;
-                };
-                let path = directory.segment(&replaced);
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(StorageError::io("remove", &path, error));
-                    }
-                    _ => {}
-                }
+/// Merges segments of at most `small_bytes` each and `together_bytes` together.
+pub(crate) fn merge_small(
+    directory: &Directory,
+    small_bytes: u64,
+    together_bytes: u64,
+) -> Result<u64, StorageError> {
+    let lock_path = directory.path().join("merge.lock");
+    let failed = |error| StorageError::io("lock", &lock_path, error);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(0),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    remove_replaced(directory)?;
+    let sources = small_segments(directory, small_bytes, together_bytes)?;
+    if sources.len() < 2 {
+        return Ok(0);
+    }
+    let saved = sources.len() as u64 - 1;
+    merge_into_one(directory, sources)?;
+    Ok(saved)
+}
+
+/// Removes what a merge left behind that was killed: else the next merge, which replaces the
+/// merged segment, would bring it back.
+fn remove_replaced(directory: &Directory) -> Result<(), StorageError> {
+    for name in directory.segments()? {
+        let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite) else {
+            continue;
+        };
+        for replaced in replaces(&reader.begin()?, reader.path())? {
+            // Only names of segments: a damaged list must not remove anything else.
+            if let Some(replaced) = SegmentName::parse(&replaced) {
+                remove(&directory.segment(&replaced))?;
             }
         }
-        directory::sync_folder(directory.path())
     }
+    directory::sync_folder(directory.path())
+}
 
-    /// Sealed segments that together do not fill one, but for the newest segment.
-    fn small_segments(&self) -> Result<Vec<(SegmentName, SegmentReader)>, StorageError> {
-        let directory = self.directory();
-        let full = self.options().segment_bytes;
-        let mut names = directory.segments()?;
-        names.pop();
-        let mut found = Vec::new();
-        let mut together = 0;
-        for name in names {
-            let bytes = fs::metadata(directory.segment(&name))
-                .map_or(u64::MAX, |metadata| crate::segment::disk_bytes(&metadata));
-            if bytes > full / SMALL_PART || together + bytes > full {
-                continue;
-            }
-            // A segment that cannot be read is left for recovery.
-            if let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite)
-                && let Ok(txn) = reader.begin()
-                && is_sealed(&txn, reader.path())?
-            {
-                together += bytes;
-                found.push((name, reader));
-            }
+/// Sealed segments that together do not fill one, but for the newest segment.
+fn small_segments(
+    directory: &Directory,
+    small_bytes: u64,
+    together_bytes: u64,
+) -> Result<Vec<(SegmentName, SegmentReader)>, StorageError> {
+    let mut names = directory.segments()?;
+    names.pop();
+    let mut found = Vec::new();
+    let mut together = 0;
+    for name in names {
+        let metadata = fs::metadata(directory.segment(&name));
+        let bytes = metadata.map_or(u64::MAX, |metadata| disk_bytes(&metadata));
+        if bytes > small_bytes || together + bytes > together_bytes {
+            continue;
         }
-        Ok(found)
+        // A segment that cannot be read is left for recovery.
+        if let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite)
+            && let Ok(txn) = reader.begin()
+            && is_sealed(&txn, reader.path())?
+        {
+            together += bytes;
+            found.push((name, reader));
+        }
     }
+    Ok(found)
+}
 
-    fn merge_into_one(
-        &self,
-        sources: Vec<(SegmentName, SegmentReader)>,
-    ) -> Result<(), StorageError> {
-        let directory = self.directory();
-        let start = sources.iter().map(|(name, _)| name.start_millis()).min();
-        let draft = SegmentDraft::create(directory, start.unwrap_or(0))?;
-        let txn = draft.begin()?;
-        let mut merged = Counts::default();
-        for (_, reader) in &sources {
-            copy_segment(&reader.begin()?, reader, &txn, &draft, &mut merged)?;
-        }
-        let replaced: Vec<String> = sources.iter().map(|(name, _)| name.file_name()).collect();
-        draft.seal_as_merged(&txn, &merged, &replaced)?;
-        txn.commit()
-            .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
-        // From here on readers leave the sources out, whether they are removed or not.
-        draft.publish(directory)?;
-        for (name, reader) in sources {
-            drop(reader);
-            let path = directory.segment(&name);
-            fs::remove_file(&path).map_err(|error| StorageError::io("remove", &path, error))?;
-        }
-        directory::sync_folder(directory.path())
+fn merge_into_one(
+    directory: &Directory,
+    sources: Vec<(SegmentName, SegmentReader)>,
+) -> Result<(), StorageError> {
+    let start = sources.iter().map(|(name, _)| name.start_millis()).min();
+    let draft = SegmentDraft::create(directory, start.unwrap_or(0))?;
+    let txn = draft.begin()?;
+    let mut merged = Counts::default();
+    for (_, reader) in &sources {
+        copy_segment(&reader.begin()?, reader, &txn, &draft, &mut merged)?;
     }
+    let replaced: Vec<String> = sources.iter().map(|(name, _)| name.file_name()).collect();
+    draft.seal_as_merged(&txn, &merged, &replaced)?;
+    txn.commit()
+        .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
+    // From here on readers leave the sources out, whether they are removed or not.
+    draft.publish(directory)?;
+    for (name, reader) in sources {
+        drop(reader);
+        remove(&directory.segment(&name))?;
+    }
+    directory::sync_folder(directory.path())
 }
 
 fn copy_segment(

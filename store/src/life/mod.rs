@@ -11,4 +11,5 @@ mod recover;
 pub use backup::BackupReport;
 pub use bundle::BundleReport;
 pub use gc::{GcReport, GcSegment, Held, Retention};
+pub(crate) use merge::merge_small;
 pub use recover::{RecoverError, RecoverReport, recover};

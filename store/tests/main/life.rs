@@ -302,6 +302,26 @@ fn small_segments_are_merged_and_nothing_changes_for_readers() {
 }
 
 #[test]
+fn many_short_programs_leave_a_handful_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    many_segments(&path, 70);
+    let store = Store::open(&path, OpenOptions::read_only()).unwrap();
+    assert!(store.info().unwrap().segments < 35, "{:?}", store.info());
+    assert_eq!(all(&store).len(), 140);
+    assert!(store.verify().unwrap().is_sound());
+    // Where they can share a segment, they do.
+    let shared = folder.path().join("shared");
+    for number in 1..=20 {
+        let store = Store::open(&shared, patient()).unwrap();
+        store.write(&[trace(number, 1)]).unwrap();
+        store.close().unwrap();
+    }
+    let store = Store::open(&shared, OpenOptions::read_only()).unwrap();
+    assert_eq!(store.info().unwrap().segments, 1);
+}
+
+#[test]
 fn a_bundle_is_one_file_that_is_read_like_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = three_segments(&folder.path().join("s"));

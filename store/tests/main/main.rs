@@ -6,6 +6,7 @@ mod damage;
 mod first_light;
 #[cfg(unix)]
 mod fork;
+mod format;
 mod full;
 mod journal;
 mod life;
