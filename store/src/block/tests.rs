@@ -188,6 +188,33 @@ fn look_words_up(block: &EncodedBlock) {
     }
 }
 
+#[test]
+fn traces_beside_a_damaged_text_come_back() {
+    let traces: Vec<Trace> = (1..=3u8)
+        .map(|number| {
+            let trace_id = TraceId::from_bytes([number; 16]);
+            let mut span = plain_span(u64::from(number));
+            span.trace_id = trace_id;
+            span.attributes.push("before", i64::from(number));
+            span.attributes
+                .push("text", format!("{number} ").repeat(50_000));
+            span.attributes.push("after", i64::from(number) * 10);
+            Trace::new(trace_id, vec![span])
+        })
+        .collect();
+    let mut block = encode_block(&traces).unwrap();
+    let header = BlockHeader::read(&block.header).unwrap();
+    let is_texts = |section: &Section| section.kind == SectionKind::Texts;
+    let first = header.sections().iter().position(is_texts).unwrap();
+    block.sections[first][10] ^= 1;
+    let reader = BlockReader::open(header, load(&block)).unwrap();
+    let decoder = reader.decoder().unwrap();
+    assert!(decoder.trace(0).is_err());
+    assert_eq!(decoder.trace(1).unwrap(), traces[1]);
+    assert!(decoder.trace(0).is_err());
+    assert_eq!(decoder.trace(2).unwrap(), traces[2]);
+}
+
 /// The block with other bytes in one section, and the checksums as if they belonged there.
 fn forged(block: &EncodedBlock, section: usize, bytes: Vec<u8>) -> EncodedBlock {
     let mut header = BlockHeader::read(&block.header).unwrap();

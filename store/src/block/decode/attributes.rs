@@ -53,7 +53,8 @@ impl<'b, L: LoadSection> AttributesDecoder<'b, L> {
         if shape.is_empty() {
             return Ok(Attributes::new());
         }
-        let mut position = self.position.borrow_mut();
+        // Put back at the end only: after an error the count starts anew.
+        let mut position = self.position.take();
         self.advance(&mut position, row);
         let mut attributes = Vec::with_capacity(shape.len());
         for column in shape {
@@ -74,6 +75,7 @@ impl<'b, L: LoadSection> AttributesDecoder<'b, L> {
             attributes.push(self.value(key, *value_type, values, index, texts)?);
         }
         position.row = row + 1;
+        *self.position.borrow_mut() = position;
         Ok(Attributes::from(attributes))
     }
 
