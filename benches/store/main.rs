@@ -1,0 +1,173 @@
+//! The whole store beside SQLite: writing, size on disk, and four questions.
+//!
+//! `cargo bench -p spanlite-benches --bench store -- 20000` (traces of ten spans; default 20,000;
+//! the workload with texts has a fifth of them)
+
+mod spanlite;
+mod sqlite;
+
+use std::path::Path;
+use std::time::Duration;
+
+use spanlite_benches::workload::{Random, SPANS_PER_TRACE, Workload};
+use spanlite_benches::{Cost, measure, median, print_table};
+use spanlite_model::TraceId;
+
+/// Traces that arrive between two durable commits.
+const TRACES_PER_COMMIT: u64 = 10;
+const QUESTIONS: usize = 200;
+const SCANS: usize = 5;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// One of the stores that are compared.
+trait Contender {
+    fn name(&self) -> &'static str;
+    /// Stores all traces, durably, ten at a time.
+    fn write(&mut self, workload: &Workload, n_traces: u64) -> Result<(), Failure>;
+    /// Gets ready to answer.
+    fn open(&mut self) -> Result<(), Failure>;
+    /// How many spans a trace has, all of them read.
+    fn trace(&self, trace_id: TraceId) -> Result<usize, Failure>;
+    /// How many spans the traces with the tag `incident` have, all of them read.
+    fn incident(&self) -> Result<usize, Failure>;
+    /// The ids of the latest 100 traces with a failed span.
+    fn failed(&self) -> Result<usize, Failure>;
+    /// How many spans have the attribute `region`, which has no index, with the value `eu`.
+    fn scan(&self) -> Result<usize, Failure>;
+}
+
+fn bytes_on_disk(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_on_disk(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.filter_map(Result::ok).map(size).sum()
+}
+
+fn bytes_written() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1_000.0
+}
+
+/// The middle of what `ask` takes, in microseconds of CPU of this thread, which does all of it.
+fn middle(times: usize, mut ask: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
+    let mut micros_each = Vec::with_capacity(times);
+    for _ in 0..times {
+        let (answer, cost) = measure(&mut ask);
+        answer?;
+        micros_each.push(micros(cost.thread_cpu));
+    }
+    Ok(median(&mut micros_each))
+}
+
+fn row(
+    contender: &mut dyn Contender,
+    workload: &Workload,
+    n_traces: u64,
+    folder: &Path,
+) -> Result<Vec<String>, Failure> {
+    let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
+    let written = bytes_written();
+    let (done, cost): (_, Cost) = measure(|| contender.write(workload, n_traces));
+    done?;
+    let written = (bytes_written() - written) as f64 / n_spans;
+    let size = bytes_on_disk(folder) as f64 / n_spans;
+    contender.open()?;
+    let ids: Vec<TraceId> = {
+        let mut random = Random::new(5);
+        let number = |_| workload.trace(random.below(n_traces)).trace_id;
+        (0..QUESTIONS).map(number).collect()
+    };
+    let mut next = ids.iter().cycle();
+    let by_id = middle(QUESTIONS, || {
+        let id = next.next().copied().unwrap_or_default();
+        assert_eq!(contender.trace(id)?, SPANS_PER_TRACE);
+        Ok(())
+    })?;
+    let rare = middle(QUESTIONS, || {
+        assert_eq!(contender.incident()?, 10 * SPANS_PER_TRACE);
+        Ok(())
+    })?;
+    let failed = middle(QUESTIONS, || {
+        assert_eq!(contender.failed()?, 100);
+        Ok(())
+    })?;
+    let mut found = 0;
+    let scan = middle(SCANS, || {
+        found = contender.scan()?;
+        Ok(())
+    })?;
+    assert!(
+        found > n_spans as usize / 10,
+        "{found} spans have the value"
+    );
+    Ok(vec![
+        contender.name().to_owned(),
+        format!("{:.2}", micros(cost.process_cpu) / n_spans),
+        format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
+        format!("{written:.0}"),
+        format!("{size:.1}"),
+        format!("{by_id:.0}"),
+        format!("{rare:.0}"),
+        format!("{failed:.0}"),
+        format!("{:.1}", n_spans / scan),
+    ])
+}
+
+fn compare(title: &str, n_traces: u64, with_texts: bool) -> Result<(), Failure> {
+    let workload = Workload::new(n_traces, with_texts);
+    let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"))?;
+    let mut rows = Vec::new();
+    // The cost of making the spans, which every contender's figures have in them.
+    let (bytes, making) = measure(|| {
+        let traces = (0..n_traces).map(|number| workload.trace(number).spans.len());
+        traces.sum::<usize>()
+    });
+    let making = micros(making.process_cpu) / bytes as f64;
+    for number in 0..3 {
+        let folder = folder.path().join(number.to_string());
+        std::fs::create_dir(&folder)?;
+        let mut contender: Box<dyn Contender> = match number {
+            0 => Box::new(spanlite::Spanlite::new(&folder)),
+            1 => Box::new(sqlite::Sqlite::new(&folder, "NORMAL")?),
+            _ => Box::new(sqlite::Sqlite::new(&folder, "FULL")?),
+        };
+        rows.push(row(contender.as_mut(), &workload, n_traces, &folder)?);
+    }
+    print_table(
+        &format!(
+            "{title}, {n_traces} traces; making the spans costs {making:.2} us of each us/span"
+        ),
+        &[
+            "",
+            "CPU us/span",
+            "spans/s",
+            "written B/span",
+            "disk B/span",
+            "by id us",
+            "rare us",
+            "failed us",
+            "scan M/s",
+        ],
+        &rows,
+    );
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let n_traces = std::env::args().find_map(|argument| argument.parse().ok());
+    let n_traces: u64 = n_traces.unwrap_or(20_000);
+    compare("small spans", n_traces, false)?;
+    compare("spans with 2 KiB of texts", n_traces / 5, true)
+}
