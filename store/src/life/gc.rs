@@ -203,8 +203,11 @@ fn due(all: &[Candidate], retention: &Retention) -> Vec<usize> {
     let mut bytes: u64 = all.iter().map(|one| one.segment.bytes).sum();
     let mut traces: u64 = all.iter().map(|one| one.segment.traces).sum();
     let mut found = Vec::new();
-    for (place, candidate) in all.iter().enumerate() {
-        let segment = &candidate.segment;
+    // A merged segment has the name of its oldest part, so names do not tell what is oldest.
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|place| all[*place].segment.last_start_unix_nano);
+    for place in order {
+        let segment = &all[place].segment;
         if segment.traces == 0 {
             continue;
         }
