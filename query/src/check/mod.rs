@@ -233,7 +233,7 @@ impl Checker<'_> {
             } => {
                 self.expr(left)?;
                 self.expr(right)?;
-                self.literal_operands(*op, left, right, *at)?;
+                self.literal_operands(*op, left, right)?;
                 self.operands(*op, type_of(left), type_of(right), *at, expr.place)?;
                 self.pattern(*op, right)
             }
@@ -244,7 +244,7 @@ impl Checker<'_> {
             ExprKind::In { operand, values } => {
                 self.expr(operand)?;
                 values.iter().try_for_each(|value| {
-                    self.literal_operands(BinaryOp::Equal, operand, value, value.place)?;
+                    self.literal_operands(BinaryOp::Equal, operand, value)?;
                     self.operands(
                         BinaryOp::Equal,
                         type_of(operand),
@@ -258,7 +258,7 @@ impl Checker<'_> {
                 self.expr(operand)?;
                 [low, high].into_iter().try_for_each(|end| {
                     self.expr(end)?;
-                    self.literal_operands(BinaryOp::LessEqual, operand, end, end.place)?;
+                    self.literal_operands(BinaryOp::LessEqual, operand, end)?;
                     self.operands(
                         BinaryOp::LessEqual,
                         type_of(operand),

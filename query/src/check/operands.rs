@@ -9,13 +9,7 @@ use crate::syntax::print;
 
 impl Checker<'_> {
     /// Dates in texts, and texts where a status or a kind is meant.
-    pub(super) fn literal_operands(
-        &self,
-        op: BinaryOp,
-        left: &Expr,
-        right: &Expr,
-        at: Place,
-    ) -> Checked {
+    pub(super) fn literal_operands(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Checked {
         if op.is_text() || matches!(op, BinaryOp::Regex | BinaryOp::NotRegex) {
             return Ok(());
         }
@@ -52,7 +46,6 @@ impl Checker<'_> {
                 error.help(format!("{shown} is one of {}", words.join(", ")))
             });
         }
-        let _ = at;
         Ok(())
     }
 

@@ -2,10 +2,11 @@
 
 use spanlite_model::StatusCode;
 
-use super::expr::{Node, Resolver, is_span_type, wanted_type};
+use super::expr::{Node, Resolver, is_span_type};
+use crate::check::type_of;
 use crate::error::QueryError;
 use crate::eval::Datum;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind};
+use crate::syntax::ast::{Expr, ExprKind};
 use crate::syntax::field::{Builtin, Field, Type};
 use crate::syntax::literal;
 
@@ -14,7 +15,6 @@ const NANOS_PER_MILLI: f64 = 1e6;
 /// Both sides of a comparison.
 pub(super) fn comparison(
     resolver: &Resolver,
-    _: BinaryOp,
     left: &Expr,
     right: &Expr,
 ) -> Result<(Node, Node), QueryError> {
@@ -43,7 +43,7 @@ fn fit(node: &mut Node, beside: &Expr) {
     let Node::Constant(constant) = node else {
         return;
     };
-    let wanted = wanted_type(beside);
+    let wanted = type_of(beside);
     let fitted = match (&*constant, wanted) {
         (Datum::Int(number), Type::Time | Type::Duration) if millis => {
             Datum::Int(number.saturating_mul(1_000_000))

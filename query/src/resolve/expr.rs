@@ -2,12 +2,11 @@ use regex::Regex;
 
 use super::compare::comparison;
 use super::{Constant, Matcher, Steps};
-use crate::check::type_of;
 use crate::error::{Code, QueryError};
 use crate::eval::Datum;
 use crate::pattern::{self, Anchor};
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Function, Literal, UnaryOp};
-use crate::syntax::field::{Builtin, Field, Level, Scope, Type};
+use crate::syntax::field::{Builtin, Field, Level, Scope};
 use crate::syntax::form::Form;
 use crate::syntax::steps;
 
@@ -134,8 +133,8 @@ impl Resolver {
             },
             ExprKind::In { operand, values } => self.list(operand, values)?,
             ExprKind::Between { operand, low, high } => {
-                let (of, low) = comparison(self, BinaryOp::GreaterEqual, operand, low)?;
-                let (_, high) = comparison(self, BinaryOp::LessEqual, operand, high)?;
+                let (of, low) = comparison(self, operand, low)?;
+                let (_, high) = comparison(self, operand, high)?;
                 let (of, low, high) = (Box::new(of), Box::new(low), Box::new(high));
                 Node::Between { of, low, high }
             }
@@ -197,7 +196,7 @@ impl Resolver {
         if matches!(op, BinaryOp::Regex | BinaryOp::NotRegex) || op.is_text() {
             return self.pattern(op, left, right);
         }
-        let (left, right) = comparison(self, op, left, right)?;
+        let (left, right) = comparison(self, left, right)?;
         Ok(Node::Compare {
             op,
             left: Box::new(left),
@@ -209,7 +208,7 @@ impl Resolver {
         let mut of = self.node(operand)?;
         let mut constants = Vec::with_capacity(values.len());
         for value in values {
-            let (left, right) = comparison(self, BinaryOp::Equal, operand, value)?;
+            let (left, right) = comparison(self, operand, value)?;
             of = left;
             if let Node::Constant(constant) = right {
                 constants.push(constant);
@@ -286,11 +285,6 @@ pub(crate) fn plain(field: &Field) -> Field {
         Field::Builtin(Builtin::EndTime) => Field::Builtin(Builtin::TraceEnd),
         other => other.clone(),
     }
-}
-
-/// The type constants beside `expr` must have.
-pub(super) fn wanted_type(expr: &Expr) -> Type {
-    type_of(expr)
 }
 
 fn flatten(left: Node, right: Node, split: impl Fn(Node) -> Result<Vec<Node>, Node>) -> Vec<Node> {
@@ -450,7 +444,7 @@ impl Node {
     /// Whether a field of this level is used; events and links are part of spans.
     pub(crate) fn mentions(&self, level: Level) -> bool {
         match self {
-            // `NoSpan` is no longer about the span at hand.
+            // `NoSpan` is about the other spans of the trace.
             Self::Constant(_) | Self::Ago(_) | Self::NoSpan(_) => false,
             Self::Field(field) => {
                 let of = level_of(field);
