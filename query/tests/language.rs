@@ -187,3 +187,46 @@ fn what_the_manual_calls_refused_is_refused() {
         assert!(Query::parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn filters_of_mlflow_users_are_taken() {
+    let filters = [
+        "`timestamp` >= 1 AND execution_time < 10",
+        "timestamp > '1500' and end_time_ms < '1e12'",
+        "`tags`.env = 'prod'",
+        "tags.`my tag` = 'sp ace' AND tags.\"my tag\" = 'x'",
+        "tags.dq = 'say \"hi\"'",
+        "tags.empty = ''",
+        "tags.sq = 'it''s'",
+        "timestamp_ms > 1e3",
+        "request_metadata.mlflow.sourceRun = 'run0'",
+        "metadata.mlflow.trace.session IS NULL",
+        "run_id = \"R\" AND tags.type = \"training\"",
+        "span.name RLIKE \"^llm\\.\"",
+        "span.type NOT IN (\"LLM\", \"RETRIEVER\")",
+        "trace.text LIKE \"%what's MLflow?%\"",
+        "span.attributes.similarity.threshold LIKE \"%0.8%\"",
+        "feedback.score >= 3.0 AND feedback.score < 4",
+        "feedback.correctness = \"true\"",
+        "expectation.score IS NULL",
+        "trace.client_request_id RLIKE \"[0-9]{3}$\"",
+        "tag.environment RLIKE \"us-(east|west)-[0-9]\"",
+        "prompt = \"qa-agent-system-prompt/4\"",
+        "request_id IN ('t1','t3')",
+        "issue.id = 'i-1'",
+        "timestamp_ms BETWEEN 1 AND 2",
+        "text LIKE '%x%'",
+        "feedback.correct = true",
+    ];
+    for text in filters {
+        let query = match Query::parse(text) {
+            Ok(query) => query,
+            Err(error) => panic!("{}", error.render(text)),
+        };
+        assert_eq!(
+            Query::parse(&query.canonical()).as_ref(),
+            Ok(&query),
+            "{text}"
+        );
+    }
+}

@@ -6,6 +6,7 @@
 use super::ast::{BinaryOp, Expr, ExprKind, Function, Literal, Place, UnaryOp};
 use super::connect::condition;
 use super::cursor::{Cursor, Parsed};
+use super::field::{Builtin, Field};
 use super::fold;
 use super::form::Form;
 use super::habits::unknown_word;
@@ -87,7 +88,10 @@ fn binary(cursor: &mut Cursor<'_>, least: u8) -> Parsed<Expr> {
                 continue;
             }
             // Power binds to the right, everything else to the left.
-            let right = binary(cursor, if rank == POWER { POWER } else { rank + 1 })?;
+            let mut right = binary(cursor, if rank == POWER { POWER } else { rank + 1 })?;
+            if rank == COMPARISON && cursor.form == Form::Filter {
+                unquote(&left, &mut right);
+            }
             left = fold::binary(op, left, right, at);
         } else if least <= COMPARISON
             && let Some(whole) = word_comparison(cursor, &mut left)?
@@ -97,6 +101,27 @@ fn binary(cursor: &mut Cursor<'_>, least: u8) -> Parsed<Expr> {
             cursor.note("an operator");
             return Ok(left);
         }
+    }
+}
+
+/// MLflow takes digits in quotes for its names of times and durations.
+fn unquote(left: &Expr, right: &mut Expr) {
+    let millis = matches!(
+        left.kind,
+        ExprKind::Field(Field::Builtin(
+            Builtin::Timestamp | Builtin::ExecutionTime | Builtin::EndTime
+        ))
+    );
+    let ExprKind::Literal(Literal::Text(text)) = &right.kind else {
+        return;
+    };
+    if !millis {
+        return;
+    }
+    let float = || text.parse().ok().filter(|number: &f64| number.is_finite());
+    let number = text.parse().map(Literal::Int).ok();
+    if let Some(number) = number.or_else(|| float().map(Literal::Float)) {
+        right.kind = ExprKind::Literal(number);
     }
 }
 
