@@ -10,5 +10,6 @@
 
 mod fixtures;
 mod kill;
+mod rate;
 mod recordings;
 mod replicate;

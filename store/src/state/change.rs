@@ -141,6 +141,26 @@ impl State {
         })
     }
 
+    /// How many keys begin with `prefix`. Their values are not read.
+    pub fn count(&self, space: &str, prefix: &[u8]) -> Result<u64, ReadError> {
+        let first = value_key(space, prefix);
+        self.store.read_state(|txn, path| {
+            let Some(values) = table(txn, path, VALUES)? else {
+                return Ok(0);
+            };
+            let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+            let mut n_found = 0;
+            for row in values.range::<&[u8]>(first.as_slice()..).map_err(failed)? {
+                let (key, _) = row.map_err(failed)?;
+                if !key.value().starts_with(&first) {
+                    break;
+                }
+                n_found += 1;
+            }
+            Ok(n_found)
+        })
+    }
+
     /// Begins a set of changes.
     pub fn change(&self) -> StateChange {
         StateChange {

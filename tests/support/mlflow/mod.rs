@@ -8,8 +8,10 @@
 
 mod proxy;
 mod readback;
+mod replay;
 mod server;
 
 pub use proxy::{BadProxy, Mode};
 pub use readback::{Api, differences, python_readback};
+pub use replay::replay;
 pub use server::MlflowServer;

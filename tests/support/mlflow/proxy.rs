@@ -3,7 +3,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const IDLE: Duration = Duration::from_millis(20);
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -13,6 +13,8 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 pub enum Mode {
     /// Carries everything.
     Pass,
+    /// Carries everything and keeps what was sent to the server.
+    Record,
     /// Carries everything, each piece later.
     Delay(Duration),
     /// Hangs up after the first bytes of the request.
@@ -36,8 +38,10 @@ struct Shared {
     server_port: u16,
     mode: Mutex<Mode>,
     open: Mutex<Vec<TcpStream>>,
+    recorded: Mutex<Vec<Vec<u8>>>,
     ended: AtomicBool,
     n_bytes_sent: AtomicU64,
+    n_recording: AtomicU64,
 }
 
 impl BadProxy {
@@ -49,8 +53,10 @@ impl BadProxy {
             server_port,
             mode: Mutex::new(Mode::Pass),
             open: Mutex::default(),
+            recorded: Mutex::default(),
             ended: AtomicBool::new(false),
             n_bytes_sent: AtomicU64::new(0),
+            n_recording: AtomicU64::new(0),
         });
         let accepting = {
             let shared = Arc::clone(&shared);
@@ -83,6 +89,17 @@ impl BadProxy {
     pub fn set(&self, mode: Mode) {
         *self.shared.mode.lock().expect("mode") = mode;
         self.shared.hang_up();
+    }
+
+    /// What was sent to the server on each connection while recording. Hangs up first.
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        self.shared.hang_up();
+        let begin = Instant::now();
+        while self.shared.n_recording.load(Ordering::Acquire) > 0 {
+            assert!(begin.elapsed() < LONGEST_REQUEST, "a connection stays");
+            thread::sleep(IDLE);
+        }
+        self.shared.recorded.lock().expect("recorded").clone()
     }
 
     /// How many bytes were carried to the server.
@@ -119,9 +136,17 @@ impl Shared {
                 client.shutdown(Shutdown::Both)
             }
             Mode::Fail => fail(client),
-            Mode::Pass => self.copy(client, Duration::ZERO, None),
-            Mode::Delay(by) => self.copy(client, by, None),
-            Mode::Truncate => self.copy(client, Duration::ZERO, Some(40)),
+            Mode::Pass => self.copy(client, Duration::ZERO, None, None),
+            Mode::Delay(by) => self.copy(client, by, None, None),
+            Mode::Truncate => self.copy(client, Duration::ZERO, Some(40), None),
+            Mode::Record => {
+                self.n_recording.fetch_add(1, Ordering::AcqRel);
+                let mut sent = Vec::new();
+                let carried = self.copy(client, Duration::ZERO, None, Some(&mut sent));
+                self.recorded.lock().expect("recorded").push(sent);
+                self.n_recording.fetch_sub(1, Ordering::AcqRel);
+                carried
+            }
         }
     }
 
@@ -130,12 +155,27 @@ impl Shared {
         client: &TcpStream,
         delay: Duration,
         answer_bytes: Option<u64>,
+        sent: Option<&mut Vec<u8>>,
     ) -> io::Result<()> {
         let server = TcpStream::connect(("127.0.0.1", self.server_port))?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
         self.open.lock().expect("open").push(server.try_clone()?);
+        let up = Pump {
+            delay,
+            limit: None,
+            carried: Some(&self.n_bytes_sent),
+            kept: sent,
+        };
+        let down = Pump {
+            delay,
+            limit: answer_bytes,
+            carried: None,
+            kept: None,
+        };
         thread::scope(|scope| {
-            let up = scope.spawn(|| pump(client, &server, delay, None, &self.n_bytes_sent));
-            let down = pump(&server, client, delay, answer_bytes, &AtomicU64::new(0));
+            let up = scope.spawn(|| up.run(client, &server));
+            let down = down.run(&server, client);
             client.shutdown(Shutdown::Both).and(down).and_then(|()| {
                 up.join()
                     .unwrap_or_else(|_| Err(io::Error::other("the pump panicked")))
@@ -144,27 +184,36 @@ impl Shared {
     }
 }
 
-fn pump(
-    mut from: &TcpStream,
-    mut to: &TcpStream,
+/// Carries bytes one way.
+struct Pump<'a> {
     delay: Duration,
     limit: Option<u64>,
-    carried: &AtomicU64,
-) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut left = limit.unwrap_or(u64::MAX);
-    while left > 0 {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            break;
+    carried: Option<&'a AtomicU64>,
+    kept: Option<&'a mut Vec<u8>>,
+}
+
+impl Pump<'_> {
+    fn run(mut self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        while left > 0 {
+            let n = from.read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            thread::sleep(self.delay);
+            let n = n.min(usize::try_from(left).unwrap_or(usize::MAX));
+            to.write_all(&buffer[..n])?;
+            left -= n as u64;
+            if let Some(carried) = self.carried {
+                carried.fetch_add(n as u64, Ordering::Relaxed);
+            }
+            if let Some(kept) = &mut self.kept {
+                kept.extend_from_slice(&buffer[..n]);
+            }
         }
-        thread::sleep(delay);
-        let n = n.min(usize::try_from(left).unwrap_or(usize::MAX));
-        to.write_all(&buffer[..n])?;
-        left -= n as u64;
-        carried.fetch_add(n as u64, Ordering::Relaxed);
+        to.shutdown(Shutdown::Both)
     }
-    to.shutdown(Shutdown::Both)
 }
 
 /// Reads what comes until it pauses, then answers with an error page.

@@ -52,6 +52,12 @@ impl Api {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
     }
 
+    /// Makes an experiment.
+    pub fn create_experiment(self, name: &str) {
+        let path = "/api/2.0/mlflow/experiments/create";
+        self.json("POST", path, Some(&json!({"name": name})));
+    }
+
     /// The id of an experiment.
     pub fn experiment_id(self, name: &str) -> String {
         let path = format!("/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}");

@@ -137,7 +137,7 @@ impl Deliveries {
     }
 
     pub(crate) fn count_sent(&self) -> Result<u64, ReadError> {
-        Ok(self.state.list(SENT, self.job_id.as_bytes())?.len() as u64)
+        self.state.count(SENT, self.job_id.as_bytes())
     }
 
     /// What was refused and what waits.
