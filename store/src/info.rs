@@ -34,6 +34,8 @@ pub struct StoreInfo {
     pub dropped: u64,
     /// Bytes of records that this process has in memory.
     pub pending_bytes: u64,
+    /// How each writer that runs keeps records until they are committed.
+    pub live_journals: Vec<JournalForm>,
     /// How this process keeps records until they are committed; nothing where it does not write.
     pub journal: Option<JournalForm>,
     /// Writes into this process's journal file that failed. What they held was safe from a kill
@@ -68,6 +70,7 @@ impl Store {
             quarantined: 0,
             dropped: counts.dropped,
             pending_bytes: counts.pending_bytes,
+            live_journals: snapshot.live_forms(),
             journal: counts.journal,
             journal_failures: counts.journal_failures,
             commits: counts.commits,

@@ -14,13 +14,13 @@ use crate::fork::ClosedInChild;
 #[non_exhaustive]
 pub enum JournalForm {
     /// Lanes fill mapped memory of the file: a record is safe from a kill when its append returns.
-    Mapped,
+    Mapped = 0,
     /// Lanes fill plain memory and write it at most every 16 records: a kill loses at most the 16
     /// last records of each thread.
-    Written,
+    Written = 1,
     /// Lanes fill plain memory that is written nowhere: a kill loses what is not committed. The
     /// file only tells that the writer lives, and which spans are open.
-    Memory,
+    Memory = 2,
 }
 
 /// A file that exists and is locked: its writer lives as long as the lock is held.

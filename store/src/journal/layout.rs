@@ -3,6 +3,8 @@
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::file::JournalForm;
+
 /// Bytes of a ring region.
 pub(super) const REGION_BYTES: usize = 64 << 10;
 /// The ring grows by this many regions at a time.
@@ -20,7 +22,7 @@ pub(super) const SLOT_BYTES: usize = REGION_BYTES / SHARD_SLOTS;
 
 const MAGIC: &[u8; 8] = b"spanjrnl";
 const VERSION: u32 = 1;
-const FIXED_BYTES: usize = 48;
+const FIXED_BYTES: usize = 56;
 const CHECK_BYTES: usize = 8;
 const PAGE: usize = 4096;
 /// Bytes of all bitmaps.
@@ -52,6 +54,8 @@ pub(crate) enum HeaderError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) id: Uuid,
+    /// How the writer keeps records.
+    pub(super) form: JournalForm,
     /// How many regions the ring may have.
     pub(super) ring_regions: u32,
     /// What the writer gave to be kept for records that leave it out.
@@ -66,6 +70,7 @@ impl Header {
         let most = MAX_RING_REGIONS / CHUNK_REGIONS;
         Self {
             id,
+            form: JournalForm::Written,
             ring_regions: chunks.clamp(1, most) * CHUNK_REGIONS,
             defaults: defaults.to_vec(),
         }
@@ -81,6 +86,8 @@ impl Header {
         bytes.extend_from_slice(&self.ring_regions.to_le_bytes());
         bytes.extend_from_slice(&LARGE_REGIONS.to_le_bytes());
         bytes.extend_from_slice(&SHARDS.to_le_bytes());
+        bytes.extend_from_slice(&(self.form as u32).to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.defaults);
         let check = xxh3_64(&bytes);
         bytes.extend_from_slice(&check.to_le_bytes());
@@ -127,6 +134,11 @@ impl Header {
         }
         Some(Self {
             id: Uuid::from_bytes(*bytes.get(16..)?.first_chunk()?),
+            form: match word(bytes, 48)? {
+                0 => JournalForm::Mapped,
+                1 => JournalForm::Written,
+                _ => JournalForm::Memory,
+            },
             ring_regions,
             defaults: checked.get(FIXED_BYTES..)?.to_vec(),
         })
@@ -247,23 +259,23 @@ mod tests {
     fn a_header_is_read_as_it_was_written() {
         let bytes = header().encode();
         assert_eq!(bytes.len(), 4096);
-        assert_eq!(Header::encoded_bytes(&bytes), 64);
+        assert_eq!(Header::encoded_bytes(&bytes), 72);
         assert_eq!(Header::decode(&bytes), Ok(header()));
-        assert_eq!(Header::decode(&bytes[..64]), Ok(header()));
+        assert_eq!(Header::decode(&bytes[..72]), Ok(header()));
         assert_eq!(header().ring_regions, 160, "10 MiB in regions of 64 KiB");
     }
 
     #[test]
     fn every_flipped_bit_of_a_header_is_noticed() {
         let bytes = header().encode();
-        for bit in 0..64 * 8 {
+        for bit in 0..72 * 8 {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(Header::decode(&bytes).is_err(), "bit {bit}");
         }
         assert_eq!(Header::decode(&[0; 4096]), Err(HeaderError::Unbegun));
         assert_eq!(Header::decode(b""), Err(HeaderError::Unbegun));
-        assert_eq!(Header::decode(&bytes[..63]), Err(HeaderError::Damaged));
+        assert_eq!(Header::decode(&bytes[..71]), Err(HeaderError::Damaged));
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Journal {
 
     fn begin(
         wanted: JournalForm,
-        header: Header,
+        mut header: Header,
         file: Arc<JournalFile>,
         options: &OpenOptions,
         signal: Arc<Signal>,
@@ -136,8 +136,6 @@ impl Journal {
         let mapped = (wanted == JournalForm::Mapped && file.can_be_mapped())
             .then(|| Control::mapped(&file, &header).ok())
             .flatten();
-        // The header makes it a journal: recovery removes a file without one.
-        write_at(file.file(), &header.encode(), 0).map_err(failed)?;
         let (form, control) = match (mapped, wanted) {
             (Some(control), _) => (JournalForm::Mapped, control),
             (None, JournalForm::Memory) => (wanted, Control::plain(&header).map_err(failed)?),
@@ -146,6 +144,9 @@ impl Journal {
                 Control::plain(&header).map_err(failed)?,
             ),
         };
+        header.form = form;
+        // The header makes it a journal: recovery removes a file without one.
+        write_at(file.file(), &header.encode(), 0).map_err(failed)?;
         let slots_are_written = form != JournalForm::Mapped;
         let slots_file = slots_are_written.then(|| Arc::clone(&file));
         Ok(Shared {
@@ -223,6 +224,7 @@ impl Journal {
         JournalView {
             id: self.id,
             alive: !ring.is_closed(),
+            form: Some(ring.form()),
             defaults: ring.header().defaults.clone(),
             records: ring.view(),
             open,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::batch::{Positions, SLOTS_REGION, position};
-use super::file::{is_locked, read_at};
+use super::file::{JournalForm, is_locked, read_at};
 use super::frame::{Frames, Seal};
 use super::layout::{
     BITMAP_STRIDE, BITMAPS_BYTES, ENTRY_BYTES, Entry, Header, HeaderError, REGION_BYTES,
@@ -38,6 +38,8 @@ pub(crate) struct JournalView {
     pub(crate) id: Uuid,
     /// Whether the writer lives.
     pub(crate) alive: bool,
+    /// How the writer keeps records, if the header can be read.
+    pub(crate) form: Option<JournalForm>,
     /// The resource and scope of records that name none, as the writer's options had them.
     pub(crate) defaults: Vec<u8>,
     /// What it holds of records; of one region in order.
@@ -131,6 +133,7 @@ pub(crate) fn peek(directory: &Path, own: Option<Uuid>) -> Result<Vec<JournalVie
             Err(error) => views.push(JournalView {
                 id,
                 alive,
+                form: None,
                 defaults: Vec::new(),
                 records: Vec::new(),
                 open: Vec::new(),
@@ -166,6 +169,7 @@ pub(super) fn scan(
     Ok(Ok(JournalView {
         id,
         alive,
+        form: Some(header.form),
         defaults: header.defaults,
         records,
         open,

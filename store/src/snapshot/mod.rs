@@ -18,7 +18,7 @@ use spanlite_model::{Span, Trace, TraceId, TraceUpdate};
 use crate::directory::Directory;
 use crate::error::{ReadError, StorageError};
 use crate::fork::Owned;
-use crate::journal::JournalView;
+use crate::journal::{JournalForm, JournalView};
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
 use crate::segment::{SegmentReader, hot, protected};
@@ -346,6 +346,15 @@ impl Snapshot {
                 .count() as u64;
         }
         spans
+    }
+
+    /// How each writer that runs keeps records until they are committed.
+    pub(crate) fn live_forms(&self) -> Vec<JournalForm> {
+        let journals = self.parts.journals.iter();
+        journals
+            .filter(|journal| journal.alive)
+            .filter_map(|journal| journal.form)
+            .collect()
     }
 
     /// For each journal file whether its writer runs.

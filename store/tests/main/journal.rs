@@ -150,6 +150,8 @@ fn running_spans_are_seen_and_stay_as_interrupted_ones() {
     };
     let reader = Store::open(&path, OpenOptions::read_only()).unwrap();
     check(&reader, None);
+    let forms = reader.info().unwrap().live_journals;
+    assert_eq!(forms, [JournalForm::Mapped], "told from outside");
     writer.kill();
     check(&reader, Some(TraceState::Interrupted));
     let store = Store::open(&path, patient()).unwrap();
