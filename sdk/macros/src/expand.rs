@@ -63,7 +63,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &Function) -> Result<Token
     }
     let begin = begin(&krate, arguments, &function.signature)?;
     let body = if !cfg!(feature = "enable") {
-        function.body.to_token_stream()
+        disabled(arguments, function)
     } else if function.signature.asyncness.is_some() {
         asynchronous(&krate, arguments, function, shape, &begin)
     } else if let Some(shape) = shape {
@@ -79,6 +79,24 @@ pub(crate) fn expand(arguments: &Arguments, function: &Function) -> Result<Token
         ..
     } = function;
     Ok(quote!(#(#attributes)* #visibility #defaultness #signature #body))
+}
+
+/// The body alone. What the arguments name is named here too, so that nothing of the program is
+/// unused without the feature.
+fn disabled(arguments: &Arguments, function: &Function) -> TokenStream {
+    let values = arguments.attributes.iter().chain(&arguments.fields);
+    let values = values.map(|(_, value)| value);
+    let named: Vec<_> = arguments.span_type.iter().chain(values).collect();
+    let body = &function.body;
+    if named.is_empty() {
+        return body.to_token_stream();
+    }
+    quote!({
+        if false {
+            #(let _ = &(#named);)*
+        }
+        #body
+    })
 }
 
 /// What is lazy about the return type. What the arguments name and the type does not show can
