@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use spanlite_query::RunError;
-use spanlite_store::{CloseError, OpenError, ReadError, StateError, StorageError, WriteError};
+use spanlite_store::{
+    CloseError, OpenError, ReadError, RecoverError, StateError, StorageError, WriteError,
+};
 
 use crate::args::Format;
 use crate::render::{Line, Look, Role, Sheet, Zone};
@@ -117,6 +119,10 @@ pub(crate) enum CliError {
     CheckInput(#[source] serde_json::Error),
     #[error("the demo cannot be traced")]
     Demo(#[from] spanlite::InitError),
+    #[error("nothing could be recovered")]
+    Recover(#[from] RecoverError),
+    #[error("nothing was removed: it was not confirmed")]
+    NotConfirmed,
     #[error("the trace has no assessment `{reference}`")]
     NoAssessment { reference: String },
     #[error("`{text}` is no KEY=VALUE")]
@@ -192,6 +198,7 @@ impl CliError {
             | Self::Query { .. }
             | Self::Run(RunError::Query(_) | RunError::YieldsMetrics | RunError::YieldsTraces)
             | Self::CheckInput(_)
+            | Self::NotConfirmed
             | Self::NoSuchForm { .. }
             | Self::LimitOfServer
             | Self::RedactionRule { .. }
@@ -249,6 +256,7 @@ impl CliError {
             Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
                 Some("give more digits of the id")
             }
+            Self::NotConfirmed => Some("--yes removes without asking, --dry-run only looks"),
             Self::NoSavedQuery { .. } => Some("`spanlite queries list` shows them"),
             Self::NoAssessment { .. } => Some("`spanlite feedback list TRACE` shows them"),
             Self::NoSpan { .. } => Some("`spanlite show TRACE --format json` has the ids"),

@@ -10,10 +10,12 @@ use clap::Parser as _;
 
 mod args;
 mod ask;
+mod base64;
 mod commands;
 mod config;
 mod error;
 mod group;
+mod html;
 mod jobs;
 mod output;
 mod progress;

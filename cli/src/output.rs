@@ -114,6 +114,13 @@ impl<'s> Output<'s> {
         Ok(())
     }
 
+    /// Asks the user on stderr.
+    pub(crate) fn ask(question: &str) -> Result<(), CliError> {
+        let mut stderr = io::stderr().lock();
+        stderr.write_all(question.as_bytes())?;
+        Ok(stderr.flush()?)
+    }
+
     /// Says something on stderr once the data is out: a sum, a hint.
     pub(crate) fn remark(&mut self, line: Line) {
         if !self.settings.quiet {

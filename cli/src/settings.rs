@@ -25,6 +25,7 @@ pub(crate) struct Environment {
     current_dir: PathBuf,
     stdout_terminal_width: Option<usize>,
     stderr_is_terminal: bool,
+    stdin_is_terminal: bool,
     now_unix_nano: u64,
 }
 
@@ -63,6 +64,7 @@ impl Environment {
             current_dir: std::env::current_dir().unwrap_or_default(),
             stdout_terminal_width: stdout_is_terminal.then(|| size.unwrap_or(DEFAULT_WIDTH)),
             stderr_is_terminal: std::io::stderr().is_terminal(),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
             now_unix_nano: now.map_or(0, |since| since.as_nanos() as u64),
         }
     }
@@ -138,6 +140,7 @@ pub(crate) struct Settings {
     pub(crate) stderr_color: bool,
     pub(crate) stdout_is_terminal: bool,
     pub(crate) stderr_is_terminal: bool,
+    pub(crate) stdin_is_terminal: bool,
     pub(crate) read_only: bool,
     pub(crate) quiet: bool,
     /// When the command began.
@@ -196,6 +199,7 @@ impl Settings {
             utc,
             stdout_is_terminal,
             stderr_is_terminal: environment.stderr_is_terminal,
+            stdin_is_terminal: environment.stdin_is_terminal,
             read_only: args.read_only,
             quiet: args.quiet,
             now_unix_nano: environment.now_unix_nano,

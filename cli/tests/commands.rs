@@ -646,6 +646,77 @@ fn the_store_is_looked_after() {
 }
 
 #[test]
+fn the_store_is_kept_small_and_safe() {
+    let place = Place::with_agents();
+    let planned = place.run(&["gc", "--older", "1d", "--dry-run"]).stdout;
+    let expected = "would remove 3 traces in 1 segment, free about ";
+    assert!(planned.starts_with(expected), "{planned}");
+    let refused = place.run(&["gc", "--max-traces", "0"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("--yes"));
+    assert_eq!(
+        place
+            .run(&["list", "--format", "ndjson"])
+            .stdout
+            .lines()
+            .count(),
+        3
+    );
+    assert_eq!(place.run(&["backup", "copy.spans"]).code, 0);
+    let copied = place.run(&["list", "--store", "copy.spans", "--format", "ndjson"]);
+    assert_eq!(copied.stdout.lines().count(), 3);
+    assert_eq!(
+        place.run(&["backup", "copy.spans"]).code,
+        1,
+        "it never writes over a store"
+    );
+    insta::assert_snapshot!(place.transcript(&["recover", "--out", "fixed.spans"]), @r#"
+    3 traces, 17 spans to fixed.spans
+    --- exit 0
+    "#);
+    let fixed = place
+        .run(&["show", "@", "--store", "fixed.spans", "--json"])
+        .stdout;
+    assert_eq!(fixed, place.run(&["show", "@", "--json"]).stdout);
+}
+
+#[test]
+fn traces_leave_as_one_page_or_one_file() {
+    let place = Place::with_agents();
+    assert_eq!(place.run(&["export", "--to", "html", "page.html"]).code, 0);
+    let page = std::fs::read_to_string(place.path("page.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>"));
+    assert!(page.contains("default-src 'none'"));
+    assert!(page.contains("critical path:"), "the tree without script");
+    assert!(!page.contains('\x1b'));
+    assert_eq!(place.run(&["export", "--to", "html"]).code, 2, "no path");
+    assert_eq!(
+        place
+            .run(&["bundle", "--where", "{ status = error }", "b.spans"])
+            .code,
+        0
+    );
+    let other = Place::empty();
+    let bundle = place.path("b.spans");
+    let run = other.run(&["import", bundle.to_str().unwrap()]);
+    assert_eq!(run.stdout, "2 traces, 13 spans from 1 file\n");
+}
+
+#[test]
+fn a_query_is_explained() {
+    let place = Place::with_agents();
+    let text = place
+        .run(&["query", "{ status = error }", "--explain"])
+        .stdout;
+    assert!(text.starts_with("{ status = error }\nplan\n"), "{text}");
+    let json = place
+        .run(&["query", "{ status = error }", "--explain", "--json"])
+        .stdout;
+    let explain: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(explain["traces_matched"], 2);
+}
+
+#[test]
 fn settings_tell_where_they_came_from() {
     let place = Place::empty();
     place.write(

@@ -52,6 +52,9 @@ pub(crate) struct QueryArgs {
     /// How many matched spans of a span set are listed: a number or `all`
     #[arg(long, value_name = "N", default_value = "3", value_parser = parse_spans)]
     pub(crate) spans: usize,
+    /// Print how the query was answered, and what was read, instead of the results
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Metrics: the length of a step, such as 1m, 1h [default: the whole range is one]
     #[arg(long, value_name = "TIME", value_parser = super::parse_age)]
     pub(crate) step: Option<u64>,

@@ -1,13 +1,16 @@
 //! The arguments as they are typed. Nothing here reads the environment or applies a default that
 //! depends on it: `settings.rs` does.
 
+mod care;
 mod judge;
 mod look;
+mod moves;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use care::{BackupArgs, GcArgs, RecoverArgs};
 pub(crate) use judge::{
     ExpectArgs, FeedbackAddArgs, FeedbackCommand, FeedbackListArgs, FeedbackRmArgs, JudgeArgs,
     PinArgs, TagArgs,
@@ -16,6 +19,7 @@ pub(crate) use look::{
     CheckArgs, DiffArgs, ListArgs, QueriesCommand, QueryArgs, ScopeArgs, SessionsArgs, ShowArgs,
     SpanArgs, StatsArgs, TailArgs, TuiArgs, ValuesArgs,
 };
+pub(crate) use moves::{BundleArgs, ExportArgs, ExportTo, ImportArgs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -138,19 +142,27 @@ pub(crate) enum Command {
     Pin(PinArgs),
     /// Read trace files into the store
     Import(ImportArgs),
-    /// Write traces to files
+    /// Write traces to files, or send them to a server
     Export(ExportArgs),
     /// Send selected traces to MLflow or an OTLP backend, by jobs kept in the store
     #[command(subcommand)]
     Jobs(crate::jobs::JobsCommand),
     /// Fill a store with made-up traces, to try things out
     Generate(GenerateArgs),
+    /// Write traces into one file, to carry to another machine
+    Bundle(BundleArgs),
     /// Say what the store holds and how it is
     Info,
     /// Show the settings and where each came from
     Config,
     /// Check every byte of the store; exits with 5 when something is damaged
     Verify,
+    /// Remove old traces
+    Gc(GcArgs),
+    /// Copy the store while programs go on writing
+    Backup(BackupArgs),
+    /// Write what can be read of a damaged store into a new one
+    Recover(RecoverArgs),
     /// Look around on the whole screen
     Tui(TuiArgs),
     /// Run a small traced agent into the store and show what can be seen
@@ -187,50 +199,6 @@ pub(crate) struct GenerateArgs {
     /// Their shape: mixed, chat, tool-agent, coding-agent and others
     #[arg(long, value_name = "PROFILE", default_value = "mixed")]
     pub(crate) profile: spanlite_generate::Profile,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImportArgs {
-    /// Files or folders; `-` is stdin
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExportArgs {
-    /// The format to write, or the kind of server to send to
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(crate) to: ExportFormat,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
-    /// Only traces with a match of this query
-    #[arg(long = "where", value_name = "QUERY")]
-    pub(crate) filter: Option<String>,
-    /// The file to write; `-` is stdout
-    #[arg(
-        value_name = "PATH",
-        required_if_eq_any = [("to", "otlp-json"), ("to", "mlflow-json"), ("to", "jsonl")]
-    )]
-    pub(crate) path: Option<PathBuf>,
-    #[command(flatten, next_help_heading = "Sending to a server")]
-    pub(crate) server: crate::jobs::ServerArgs,
-    #[command(flatten)]
-    pub(crate) how: crate::jobs::HowArgs,
-}
-
-/// A format to export to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
-    /// OTLP/JSON, one document
-    OtlpJson,
-    /// MLflow's trace JSON: one document, or a list of them for several traces
-    MlflowJson,
-    /// Spanlite's own lines, without loss
-    Jsonl,
-    /// An MLflow server; what it has already is not sent again
-    Mlflow,
-    /// Any backend that takes OTLP over HTTP, likewise
-    Otlp,
 }
 
 #[derive(Debug, Args)]

@@ -1,28 +1,38 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use spanlite_export::{ExportError, RedactionRules};
 use spanlite_formats::{OtlpJsonWriter, WriteError, mlflow_json, write_json_lines};
-use spanlite_model::Trace;
+use spanlite_model::{Trace, TraceId};
 
-use crate::args::{ExportArgs, ExportFormat};
+use crate::args::{BundleArgs, ExportArgs, ExportTo, SelectArgs};
 use crate::ask;
 use crate::error::{CliError, Outcome};
+use crate::html::{self, Banner};
 use crate::jobs::{self, TargetKind};
 use crate::progress::Progress;
 use crate::render::units;
 use crate::session::{Session, limit_or_all};
 
-/// Writes traces to a file, newest first, or sends them to a server. The file appears when it is
-/// whole.
+/// Writes traces to a file, or sends them to a server.
 pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let path = match args.to {
-        ExportFormat::Mlflow => return jobs::export(TargetKind::Mlflow, args, session),
-        ExportFormat::Otlp => return jobs::export(TargetKind::Otlp, args, session),
-        ExportFormat::OtlpJson | ExportFormat::MlflowJson | ExportFormat::Jsonl => {
-            args.path.as_deref().unwrap_or_else(|| Path::new("-"))
-        }
+        ExportTo::Mlflow => return jobs::export(TargetKind::Mlflow, args, session),
+        ExportTo::Otlp => return jobs::export(TargetKind::Otlp, args, session),
+        _ => args.path.as_deref().unwrap_or_else(|| Path::new("-")),
     };
+    let selection = Selection {
+        filter: args.filter.as_deref(),
+        select: &args.select,
+        raw: args.raw,
+    };
+    to_file(args.to, &selection, path, session)
+}
+
+/// Writes traces into one file that is read like a store, for reading only.
+pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let range = session.range(&args.select);
@@ -31,12 +41,53 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
         .as_deref()
         .map(|text| ask::read(text, &store))
         .transpose()?;
-    let traces = ask::matches(
-        &snapshot,
-        query.as_ref(),
-        range,
-        session.settings.now_unix_nano,
-    )?;
+    let now = session.settings.now_unix_nano;
+    let ids: Result<Vec<TraceId>, CliError> = match &query {
+        None => Ok(snapshot.trace_ids(range)?),
+        Some(query) => ask::matches(&snapshot, Some(query), range, now)?
+            .map(|found| Ok(found?.trace.trace_id))
+            .collect(),
+    };
+    let ids = ids?.into_iter().take(limit_or_all(&args.select));
+    let report = store.bundle(&args.path, ids)?;
+    session.out.hint(&format!(
+        "{}, {}, {} to {}",
+        units::plural(report.traces, "trace"),
+        units::plural(report.spans, "span"),
+        units::bytes(report.bytes),
+        args.path.display()
+    ));
+    let complete = session.warn_of_damage(&snapshot);
+    Ok(if complete {
+        Outcome::Done
+    } else {
+        Outcome::PartlyDone
+    })
+}
+
+/// Which traces are written, and whether they may leave the machine as they are.
+struct Selection<'a> {
+    filter: Option<&'a str>,
+    select: &'a SelectArgs,
+    raw: bool,
+}
+
+/// Writes traces to a file, newest first. The file appears when it is whole.
+fn to_file(
+    format: ExportTo,
+    selection: &Selection<'_>,
+    path: &Path,
+    session: &mut Session<'_>,
+) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let snapshot = store.snapshot()?;
+    let range = session.range(selection.select);
+    let query = selection
+        .filter
+        .map(|text| ask::read(text, &store))
+        .transpose()?;
+    let now = session.settings.now_unix_nano;
+    let traces = ask::matches(&snapshot, query.as_ref(), range, now)?;
     let traces = traces.map(|found| Ok(found?.trace));
     let mut counted = Counted {
         traces: 0,
@@ -44,9 +95,26 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
         failed: None,
         progress: Progress::new(session.settings.stderr_is_terminal && !session.settings.quiet),
     };
-    let traces = counted.pass(traces.take(limit_or_all(&args.select)));
+    let traces = counted.pass(traces.take(limit_or_all(selection.select)));
+    if format == ExportTo::Html {
+        let mut traces: Vec<Trace> = traces.collect();
+        if let Some(error) = counted.failed.take() {
+            return Err(error);
+        }
+        let mut banner = Banner {
+            source: store.path().display().to_string(),
+            time_unix_nano: now,
+            redacted: None,
+            incomplete: !session.warn_of_damage(&snapshot),
+        };
+        if !selection.raw {
+            banner.redacted = Some(redact(&mut traces)?);
+        }
+        let traces: Vec<Arc<Trace>> = traces.into_iter().map(Arc::new).collect();
+        return page(&traces, &banner, path, session);
+    }
     if path == Path::new("-") {
-        let written = write(args.to, traces, session.out.data());
+        let written = write(format, traces, session.out.data());
         failed_write(written, path)?;
     } else {
         // In the same folder, so that the renaming is one step.
@@ -57,7 +125,7 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
             .map_err(WriteError::from)
             .and_then(|file| {
                 let mut out = BufWriter::with_capacity(1 << 16, file);
-                write(args.to, traces, &mut out)?;
+                write(format, traces, &mut out)?;
                 let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.sync_all()?;
                 Ok(())
@@ -86,6 +154,40 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
     } else {
         Outcome::PartlyDone
     })
+}
+
+/// Takes secrets and addresses out, by the rules that jobs have, and counts them.
+fn redact(traces: &mut [Trace]) -> Result<u64, CliError> {
+    let rules = RedactionRules {
+        default: true,
+        ..RedactionRules::default()
+    };
+    let redaction = rules
+        .compile()
+        .map_err(|error| Box::new(ExportError::from(error)))?;
+    Ok(traces.iter_mut().map(|trace| redaction.apply(trace)).sum())
+}
+
+/// Writes the page for a browser.
+fn page(
+    traces: &[Arc<Trace>],
+    banner: &Banner,
+    path: &Path,
+    session: &mut Session<'_>,
+) -> Result<Outcome, CliError> {
+    if path == Path::new("-") {
+        html::write(session.out.data(), traces, banner)?;
+        return Ok(Outcome::Done);
+    }
+    let mut bytes = Vec::new();
+    html::write(&mut bytes, traces, banner)?;
+    failed_write(fs::write(path, &bytes).map_err(WriteError::from), path)?;
+    let size = units::bytes(bytes.len() as u64);
+    let count = units::plural(traces.len() as u64, "trace");
+    session
+        .out
+        .hint(&format!("{count}, {size} to {}", path.display()));
+    Ok(Outcome::Done)
 }
 
 fn failed_write(written: Result<(), WriteError>, path: &Path) -> Result<(), CliError> {
@@ -131,19 +233,19 @@ impl Counted {
 }
 
 fn write(
-    format: ExportFormat,
+    format: ExportTo,
     mut traces: impl Iterator<Item = Trace>,
     mut out: &mut dyn Write,
 ) -> Result<(), WriteError> {
     match format {
-        ExportFormat::OtlpJson => {
+        ExportTo::OtlpJson => {
             let mut writer = OtlpJsonWriter::new(&mut out);
             for trace in traces {
                 writer.write(&trace)?;
             }
             writer.finish()?.write_all(b"\n")?;
         }
-        ExportFormat::MlflowJson => {
+        ExportTo::MlflowJson => {
             let first = traces.next();
             let mut second = traces.next();
             let Some(first) = first else {
@@ -162,8 +264,8 @@ fn write(
             }
             out.write_all(if list { b"\n]\n" } else { b"\n" })?;
         }
-        // Servers are sent to, not written to a file.
-        ExportFormat::Jsonl | ExportFormat::Mlflow | ExportFormat::Otlp => {
+        // Servers have no path, and come to `jobs::export`.
+        ExportTo::Jsonl | ExportTo::Html | ExportTo::Mlflow | ExportTo::Otlp => {
             for trace in traces {
                 write_json_lines(std::slice::from_ref(&trace), &mut out)?;
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spanlite_formats::{ReadError, Reader};
 use spanlite_model::{Trace, TraceId};
-use spanlite_store::Store;
+use spanlite_store::{OpenOptions, Store, TimeRange};
 
 use crate::args::{Format, ImportArgs};
 use crate::error::{CliError, Outcome};
@@ -108,6 +108,15 @@ impl Import<'_> {
     fn path(&mut self, path: &Path) -> Result<Found, CliError> {
         if path == Path::new("-") {
             self.source(io::stdin().lock(), "-")?;
+            return Ok(Found::File);
+        }
+        // A store or a bundle: its traces, as they are.
+        if let Ok(other) = Store::open(path, OpenOptions::read_only()) {
+            let snapshot = other.snapshot()?;
+            for trace in snapshot.traces(TimeRange::default()) {
+                self.take(vec![trace?])?;
+            }
+            self.files += 1;
             return Ok(Found::File);
         }
         match fs::metadata(path) {

@@ -1,5 +1,6 @@
 //! One module per command, each a function of settled values.
 
+mod care;
 mod config;
 mod demo;
 mod diff;
@@ -50,6 +51,10 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Pin(args) => judge::pin(args, session),
         Command::Import(args) => import::run(args, session),
         Command::Export(args) => export::run(args, session),
+        Command::Bundle(args) => export::bundle(args, session),
+        Command::Gc(args) => care::gc(args, session),
+        Command::Backup(args) => care::backup(args, session),
+        Command::Recover(args) => care::recover(args, session),
         Command::Info => info::run(session),
         Command::Config => config::run(session),
         Command::Verify => verify::run(session),

@@ -1,7 +1,8 @@
 use std::io::BufRead as _;
 
 use spanlite_model::{Span, Trace};
-use spanlite_query::{Cell, SpanSet, TraceMatch, Verdict};
+use spanlite_query::{Cell, Query, RunOptions, SpanSet, TraceMatch, Verdict};
+use spanlite_store::Snapshot;
 
 use crate::args::{Format, QueryArgs};
 use crate::ask;
@@ -29,6 +30,9 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     if query.is_metrics() {
         metrics::run(&query, args.step, (&snapshot, range), session)?;
         return Ok(Outcome::Done);
+    }
+    if args.explain {
+        return explain(&query, &snapshot, session);
     }
     let began = std::time::Instant::now();
     let limit = session.limit(&args.select);
@@ -71,6 +75,33 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     ));
     if traces == limit as u64 {
         session.out.hint("there may be more: -n 0 for all");
+    }
+    Ok(Outcome::Done)
+}
+
+/// Runs a query and says how it was answered, and what was read for it.
+fn explain(
+    query: &Query,
+    snapshot: &Snapshot,
+    session: &mut Session<'_>,
+) -> Result<Outcome, CliError> {
+    let options = RunOptions {
+        now_unix_nano: session.settings.now_unix_nano,
+        ..RunOptions::default()
+    };
+    let mut rows = query.run(snapshot, options)?;
+    for row in rows.by_ref() {
+        row?;
+    }
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let style = session.out.json_style();
+        json::write(session.out.data(), rows.explain(), style)?;
+        return Ok(Outcome::Done);
+    }
+    let mut sheet = session.out.sheet();
+    sheet.text(Role::Strong, &query.canonical())?;
+    for line in rows.explain().to_string().lines() {
+        sheet.text(Role::Plain, line)?;
     }
     Ok(Outcome::Done)
 }

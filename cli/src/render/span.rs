@@ -304,7 +304,7 @@ pub(crate) fn span_item(span: &Span) -> Node {
     ])
 }
 
-fn attributes_item(attributes: &Attributes) -> Node {
+pub(crate) fn attributes_item(attributes: &Attributes) -> Node {
     let pairs = attributes.iter().map(|(key, value)| {
         let json = spanlite_model::Json::from_trusted_text(value.to_json_text());
         (key.to_owned(), Node::Raw(json))

@@ -276,6 +276,16 @@ impl ExportJob {
         Ok(Deliveries::of(store, self).forget_refusals(trace_ids)?)
     }
 
+    /// Returns whether the target has a trace, as far as the store remembers; it may have changed
+    /// since.
+    pub fn has_sent(
+        &self,
+        store: &Store,
+        trace_id: spanlite_model::TraceId,
+    ) -> Result<bool, JobError> {
+        Ok(Deliveries::of(store, self).sent(trace_id)?.is_some())
+    }
+
     /// How far the job has come.
     pub fn status(&self, store: &Store) -> Result<JobStatus, JobError> {
         status::status(store, self)

@@ -1,0 +1,177 @@
+//! What keeps a store small and safe: removing old traces, copies, recovery.
+
+use std::collections::HashSet;
+use std::io::BufRead as _;
+use std::time::Duration;
+
+use spanlite_export::ExportJob;
+use spanlite_model::TraceId;
+use spanlite_store::{GcReport, Held, Retention, Store, TimeRange};
+
+use crate::args::{BackupArgs, Format, GcArgs, RecoverArgs};
+use crate::ask;
+use crate::error::{CliError, Outcome};
+use crate::output::Output;
+use crate::render::{Line, Node, Role, json, object, units};
+use crate::session::Session;
+
+/// Removes the oldest traces as far as it was asked for: says first what would go, and asks.
+pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store_to_write(false)?;
+    let retention = Retention {
+        max_age: args.older.map(Duration::from_nanos),
+        max_bytes: args.max_bytes,
+        max_traces: args.max_traces,
+    };
+    let unsent = if args.include_unexported {
+        HashSet::new()
+    } else {
+        unsent(&store, session.settings.now_unix_nano)?
+    };
+    let may_remove = |trace_id: TraceId| !unsent.contains(&trace_id);
+    let planned = store.gc(&retention, true, may_remove)?;
+    if args.dry_run || planned.removed.is_empty() {
+        return said(&planned, "would remove", session);
+    }
+    if !args.yes {
+        said(&planned, "would remove", session)?;
+        if !session.settings.stdin_is_terminal {
+            return Err(CliError::NotConfirmed);
+        }
+        session.out.flush()?;
+        Output::ask("remove them? [y/N] ")?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(Outcome::Done);
+        }
+    }
+    let report = store.gc(&retention, false, may_remove)?;
+    store.close()?;
+    said(&report, "removed", session)
+}
+
+/// The traces that some job selects and has not sent.
+fn unsent(store: &Store, now: u64) -> Result<HashSet<TraceId>, CliError> {
+    let mut unsent = HashSet::new();
+    let snapshot = store.snapshot()?;
+    for job in ExportJob::list(store)? {
+        let query = job.query.as_deref().map(ask::parse).transpose()?;
+        for found in ask::matches(&snapshot, query.as_ref(), TimeRange::default(), now)? {
+            let trace_id = found?.trace.trace_id;
+            if !job.has_sent(store, trace_id)? {
+                unsent.insert(trace_id);
+            }
+        }
+    }
+    Ok(unsent)
+}
+
+fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let traces: u64 = report.removed.iter().map(|segment| segment.traces).sum();
+    let bytes: u64 = report.removed.iter().map(|segment| segment.bytes).sum();
+    let held: u64 = report.held.iter().map(|(segment, _)| segment.traces).sum();
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let item = object([
+            ("done", (what == "removed").into()),
+            ("traces", traces.saturating_sub(report.moved_traces).into()),
+            ("segments", report.removed.len().into()),
+            ("bytes", bytes.into()),
+            ("kept_pinned", report.moved_traces.into()),
+            ("held_traces", held.into()),
+        ]);
+        let style = session.out.json_style();
+        json::write(session.out.data(), &item, style)?;
+        return Ok(Outcome::Done);
+    }
+    let mut text = format!(
+        "{what} {} in {}, free about {}",
+        units::plural(traces.saturating_sub(report.moved_traces), "trace"),
+        units::plural(report.removed.len() as u64, "segment"),
+        units::bytes(bytes),
+    );
+    if report.moved_traces > 0 {
+        text = format!("{text}, keep {} pinned", units::count(report.moved_traces));
+    }
+    let mut sheet = session.out.sheet();
+    sheet.text(Role::Plain, &text)?;
+    for (segment, held) in &report.held {
+        let why = match held {
+            Held::Traces { count } => {
+                format!("{} of it not exported yet", units::plural(*count, "trace"))
+            }
+            Held::Journal { .. } => "a journal is not stored as far anywhere else".to_owned(),
+            Held::Damaged => "something in it is damaged".to_owned(),
+            _ => "it is needed".to_owned(),
+        };
+        let mut line = Line::new();
+        line.pad(2).text(Role::Warning, "held ");
+        line.text(Role::Plain, &units::plural(segment.traces, "trace"));
+        line.text(Role::Dim, &format!(": {why}"));
+        sheet.line(&line)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Copies the store while any program goes on writing.
+pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store()?;
+    let report = store.backup(&args.to)?;
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let item = object([
+            ("path", args.to.display().to_string().into()),
+            ("segments", report.segments.into()),
+            ("bytes", report.bytes.into()),
+        ]);
+        let style = session.out.json_style();
+        json::write(session.out.data(), &item, style)?;
+        return Ok(Outcome::Done);
+    }
+    let text = format!(
+        "{} in {} to {}",
+        units::bytes(report.bytes),
+        units::plural(report.segments, "segment"),
+        args.to.display()
+    );
+    session.out.remark(Line::of(Role::Plain, &text));
+    Ok(Outcome::Done)
+}
+
+/// Writes what can be read of a damaged store into a new one.
+pub(super) fn recover(args: &RecoverArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let report = spanlite_store::recover(&session.settings.store.value, &args.out)?;
+    let damage: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
+    let sound = damage.is_empty();
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let item = object([
+            ("traces", report.traces.into()),
+            ("spans", report.spans.into()),
+            ("spans_expected", report.spans_expected.into()),
+            (
+                "damage",
+                Node::List(damage.into_iter().map(Node::from).collect()),
+            ),
+        ]);
+        let style = session.out.json_style();
+        json::write(session.out.data(), &item, style)?;
+    } else {
+        let mut sheet = session.out.sheet();
+        let text = format!(
+            "{}, {} to {}",
+            units::plural(report.traces, "trace"),
+            units::plural(report.spans, "span"),
+            args.out.display()
+        );
+        sheet.text(Role::Plain, &text)?;
+        for one in &damage {
+            let mut line = Line::of(Role::Error, "lost ");
+            line.text(Role::Plain, one);
+            sheet.line(&line)?;
+        }
+    }
+    Ok(if sound {
+        Outcome::Done
+    } else {
+        Outcome::DamageFound
+    })
+}
