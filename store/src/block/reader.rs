@@ -306,10 +306,11 @@ impl<L: LoadSection> BlockReader<L> {
         Ok(chunk)
     }
 
-    /// Appends a range of the stream of texts.
+    /// Appends a range of the stream of texts. More is going to be read, up to `until`.
     pub(super) fn read_stream(
         &self,
         range: Range<u64>,
+        until: u64,
         out: &mut Vec<u8>,
     ) -> Result<(), BlockError> {
         let places = self.chunk_places()?;
@@ -324,7 +325,8 @@ impl<L: LoadSection> BlockReader<L> {
             if end <= at {
                 return Err(BlockError::malformed("a text lies outside"));
             }
-            let chunk = self.chunk(number, places, (end - start) as usize)?;
+            let wanted = until.clamp(end, chunk_end) - start;
+            let chunk = self.chunk(number, places, wanted as usize)?;
             let bytes = chunk.0.get((at - start) as usize..(end - start) as usize);
             out.extend_from_slice(bytes.ok_or(BlockError::malformed("a text lies outside"))?);
             at = end;
@@ -340,7 +342,9 @@ impl<L: LoadSection> BlockReader<L> {
         range: Range<u64>,
         out: &mut Vec<u8>,
     ) -> Result<(), BlockError> {
-        texts.resolve(value, range, |part| self.read_stream(part, out))
+        texts.resolve(value, range, |part| {
+            self.read_stream(part, texts.end(), out)
+        })
     }
 }
 

@@ -75,7 +75,8 @@ impl<'b, L: LoadSection> Texts<'b, L> {
         for part in self.table.parts(index) {
             if let Part::New { start, length } = *part {
                 bytes.clear();
-                self.block.read_stream(start..start + length, &mut bytes)?;
+                let part = start..start + length;
+                self.block.read_stream(part, self.table.end(), &mut bytes)?;
                 each(at, &bytes);
             }
             at += part.length();

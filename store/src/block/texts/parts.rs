@@ -31,6 +31,8 @@ pub(in super::super) struct TraceTexts {
     parts: Vec<Part>,
     /// Where the parts of each value end, and how long the value is.
     values: Vec<(u32, u64)>,
+    /// Where the trace's new bytes end in the block's stream.
+    end: u64,
 }
 
 impl TraceTexts {
@@ -47,6 +49,7 @@ impl TraceTexts {
         let mut texts = Self::default();
         let mut at = start;
         let end = start.checked_add(n_new_bytes).ok_or(WRONG)?;
+        texts.end = end;
         for number in 0..n_values {
             let head = cursor.varint()?;
             let mut total = 0u64;
@@ -87,6 +90,11 @@ impl TraceTexts {
             texts.values.push((texts.parts.len() as u32, total));
         }
         Ok(texts)
+    }
+
+    /// Where the trace's new bytes end in the block's stream.
+    pub(in super::super) fn end(&self) -> u64 {
+        self.end
     }
 
     /// How many distinct values the trace has.
