@@ -40,6 +40,8 @@ const INPUTS: &[Source] = &[
         ("gen_ai.assistant.message", "assistant"),
         ("gen_ai.tool.message", "tool"),
     ]),
+    // Log records joined to their spans, whose content Traceloop's keys then lack
+    Body("input"),
     // Traceloop
     Key("traceloop.entity.input"),
     Nested("gen_ai.prompt."),
@@ -58,9 +60,8 @@ const INPUTS: &[Source] = &[
     Key("langfuse.observation.input"),
     // Pydantic AI
     Key("pydantic_ai.all_messages"),
-    // Monocle and log records joined to their spans
+    // Monocle
     Event("data.input", "input"),
-    Body("input"),
 ];
 
 const OUTPUTS: &[Source] = &[
@@ -73,6 +74,7 @@ const OUTPUTS: &[Source] = &[
     Event(DETAILS, "gen_ai.output.messages"),
     Key("gen_ai.completion"),
     Messages(&[("gen_ai.choice", "")]),
+    Body("output"),
     Key("traceloop.entity.output"),
     Nested("gen_ai.completion."),
     Key("gcp.vertex.agent.llm_response"),
@@ -87,7 +89,6 @@ const OUTPUTS: &[Source] = &[
     Key("langfuse.observation.output"),
     Key("final_result"),
     Event("data.output", "response"),
-    Body("output"),
 ];
 
 /// What went in, from the first place that has it.

@@ -56,7 +56,12 @@ fn an_agent_is_the_same_in_its_own_dialect_and_as_mlflow_translated_it() {
         let (own, translated) = (one(&folder, own), one(&folder, translated));
         assert_eq!(own.trace_id, translated.trace_id);
         assert_eq!(tree(&own), tree(&translated));
-        assert_eq!(payloads(&own), payloads(&translated));
+        // MLflow leaves out what stands in events only; what it has is the same.
+        let ours = payloads(&own);
+        for (id, (inputs, outputs)) in payloads(&translated) {
+            assert!(inputs.is_null() || inputs == ours[&id].0, "{id}");
+            assert!(outputs.is_null() || outputs == ours[&id].1, "{id}");
+        }
         let usage = trace_usage(&own);
         assert!(usage.total_tokens.is_some());
         assert_eq!(usage, trace_usage(&translated));

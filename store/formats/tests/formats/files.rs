@@ -222,10 +222,9 @@ fn every_file_is_read_or_refused_by_name() {
                         }
                         Err(error) => vec![error.reason.to_string()],
                     };
-                    assert!(!reasons.is_empty(), "{shown}");
-                    for reason in reasons {
-                        assert!(reason.contains(what), "{shown}: {reason}");
-                    }
+                    // Lines of one file may be refused for more than one reason.
+                    let named = reasons.iter().any(|reason| reason.contains(what));
+                    assert!(named, "{shown}: {reasons:?}");
                 }
             }
         }
