@@ -66,12 +66,12 @@ fn the_readme_shows_what_the_command_prints() {
             .current_dir(folder.path())
             .env("SPANLITE", env!("CARGO_BIN_EXE_spanlite-under-test"))
             .env("XDG_CONFIG_HOME", folder.path())
-            .env("COLUMNS", "100")
+            .env("COLUMNS", "110")
             .env("LC_ALL", "C.UTF-8")
             .env_remove("SPANLITE_STORE");
         Answer::of(&mut shell)
     };
-    run("spanlite demo").expect_code(0);
+    assert_eq!(run("spanlite demo").code, Some(0));
     let transcripts = transcripts(&readme);
     assert!(transcripts.len() >= 5, "the README has its transcripts");
     for (command, shown) in transcripts {
