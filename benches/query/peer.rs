@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, params};
-use spanlite_model::{SpanId, Trace, Value};
+use spanlite_model::{Json, SpanId, Trace, Value};
 
 /// An empty SQLite database, in WAL mode, with 256 MiB of page cache.
 pub(crate) fn create(path: &Path) -> rusqlite::Result<Connection> {
@@ -59,7 +59,7 @@ pub(crate) fn insert(peer: &mut Connection, first: u64, traces: &[Trace]) -> rus
                         }
                     };
                 }
-                if let Some(input) = span.inputs.as_ref().and_then(|input| input.as_str()) {
+                if let Some(input) = span.inputs.as_ref().and_then(Json::as_str) {
                     inputs.execute(params![input, number])?;
                 }
             }
