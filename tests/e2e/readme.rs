@@ -19,7 +19,7 @@ fn transcripts(text: &str) -> Vec<(String, String)> {
             (line, true) => match (line.strip_prefix("$ "), found.last_mut()) {
                 (Some(command), _) => found.push((command.to_owned(), String::new())),
                 (None, Some((_, output))) => output.extend([line, "\n"]),
-                (None, None) => panic!("a block begins with a command, not with {line:?}"),
+                (None, None) => found.push((String::new(), format!("{line}\n"))),
             },
             _ => {}
         }
