@@ -1,0 +1,4 @@
+#[spanlite::trace(name = "a", name = "b")]
+fn f() {}
+
+fn main() {}

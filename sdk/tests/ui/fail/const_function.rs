@@ -1,0 +1,6 @@
+#[spanlite::trace]
+const fn f() -> u8 {
+    1
+}
+
+fn main() {}

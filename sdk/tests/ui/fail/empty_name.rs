@@ -1,0 +1,4 @@
+#[spanlite::trace(name = "")]
+fn f() {}
+
+fn main() {}

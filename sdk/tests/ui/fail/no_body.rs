@@ -1,0 +1,6 @@
+trait T {
+    #[spanlite::trace]
+    fn f(&self);
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[spanlite::trace]
+struct S;
+
+fn main() {}

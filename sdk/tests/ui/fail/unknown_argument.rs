@@ -1,0 +1,4 @@
+#[spanlite::trace(span_kind = "TOOL")]
+fn f() {}
+
+fn main() {}
