@@ -17,6 +17,19 @@ pub(crate) struct Session<'s> {
     pub(crate) out: Output<'s>,
 }
 
+/// Returns whether a store that did not open may still be read.
+fn only_writing_fails(error: &OpenError) -> bool {
+    let source = match error {
+        OpenError::Storage(source) => source,
+        OpenError::Writer(source) => source,
+        _ => return false,
+    };
+    matches!(
+        source,
+        StorageError::NoPermission { .. } | StorageError::DiskFull { .. }
+    )
+}
+
 impl<'s> Session<'s> {
     pub(crate) fn new(settings: &'s Settings) -> Self {
         Self {
@@ -36,7 +49,7 @@ impl<'s> Session<'s> {
             return self.open(OpenOptions::read_only());
         }
         match self.open(options) {
-            Err(CliError::Open(OpenError::Storage(StorageError::NoPermission { .. }))) => {
+            Err(CliError::Open(error)) if only_writing_fails(&error) => {
                 self.open(OpenOptions::read_only())
             }
             opened => opened,

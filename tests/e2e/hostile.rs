@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
-use spanlite_tests::Answer;
+use spanlite_tests::{Answer, files_below};
 
 use crate::{find, import, run, spanlite};
 
@@ -107,26 +108,58 @@ fn negative_times_are_refused() {
     is_refused(otlp(&[wrong]).to_string().as_bytes());
 }
 
+/// The command as a user who may not read everything; root gives its rights up.
+fn without_rights(store: &Path, arguments: &[&str]) -> Command {
+    let command = spanlite(store, arguments);
+    if !rustix::process::geteuid().is_root() {
+        return command;
+    }
+    let mut lowered = Command::new("setpriv");
+    lowered.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    lowered.arg(command.get_program()).args(command.get_args());
+    lowered
+        .env("HOME", "/nonexistent")
+        .env_remove("SPANLITE_STORE")
+        .env("NO_COLOR", "1");
+    lowered
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
 #[test]
 fn a_folder_without_permission_is_an_error() {
-    use std::os::unix::fs::PermissionsExt as _;
     let (folder, store, _) = scratch(b"");
+    set_mode(folder.path(), 0o777);
     let closed = folder.path().join("closed");
     std::fs::create_dir(&closed).expect("the scratch folder is writable");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("ours");
-    if std::fs::read_dir(&closed).is_ok() {
-        eprintln!("skipped: this user reads folders without permission");
-        return;
-    }
-    let answer = Answer::of(&mut spanlite(
-        &store,
-        &["import", closed.to_str().expect("UTF-8")],
-    ));
+    set_mode(&closed, 0o000);
+    let arguments = ["import", closed.to_str().expect("UTF-8")];
+    let answer = Answer::of(&mut without_rights(&store, &arguments));
+    set_mode(&closed, 0o700);
     assert_eq!(answer.code, Some(1), "{answer:?}");
     assert!(
         answer.stderr.contains("closed") && answer.stderr.contains("ermission"),
         "{answer:?}"
     );
+}
+
+#[test]
+fn a_store_that_may_not_be_written_is_read() {
+    let (folder, store, file) = scratch(otlp(&[span(1, 0, "kept")]).to_string().as_bytes());
+    import(&store, &[&file]);
+    set_mode(folder.path(), 0o755);
+    for path in files_below(&store, &[""]) {
+        set_mode(&path, 0o444);
+    }
+    for path in [&store, &store.join("journal")] {
+        set_mode(path, 0o555);
+    }
+    let answer = Answer::of(&mut without_rights(&store, &["list"])).expect_code(0);
+    set_mode(&store, 0o755);
+    assert!(answer.stdout.contains("kept"), "{answer:?}");
 }
 
 #[test]

@@ -120,10 +120,13 @@ impl Import<'_> {
             return Ok(Found::File);
         }
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {
-                self.folder(path)?;
-                return Ok(Found::Folder);
-            }
+            Ok(metadata) if metadata.is_dir() => match fs::read_dir(path) {
+                Ok(_) => {
+                    self.folder(path)?;
+                    return Ok(Found::Folder);
+                }
+                Err(error) => self.skip_file(path, &error),
+            },
             Ok(_) => self.file(path)?,
             Err(error) => self.skip_file(path, &error),
         }
