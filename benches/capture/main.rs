@@ -255,7 +255,17 @@ fn off() {
     let results = rounds(ROUNDS, runs.len(), |contender| {
         nanos(measure(|| runs[contender](&texts)).1.thread_cpu, SPANS)
     });
-    let rows: Vec<Vec<String>> = names
+    let rows = median_and_best(&names, results);
+    print_table(
+        "tracing that is off",
+        &["ns a span", "thread", "best"],
+        &rows,
+    );
+}
+
+/// A row for each contender: its name, the median of its values and the best of them.
+fn median_and_best(names: &[&str], results: Vec<Vec<f64>>) -> Vec<Vec<String>> {
+    names
         .iter()
         .zip(results)
         .map(|(name, mut values)| {
@@ -266,12 +276,7 @@ fn off() {
                 format!("{best:.1}"),
             ]
         })
-        .collect();
-    print_table(
-        "tracing that is off",
-        &["ns a span", "thread", "best"],
-        &rows,
-    );
+        .collect()
 }
 
 /// Yields a number of times.
@@ -329,18 +334,7 @@ fn polls(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
             nanos(long.saturating_sub(short), u64::from(YIELDS * DEPTH))
         })
     });
-    let rows: Vec<Vec<String>> = ["plain future", "in a span"]
-        .iter()
-        .zip(results)
-        .map(|(name, mut values)| {
-            let best = values.iter().copied().fold(f64::INFINITY, f64::min);
-            vec![
-                (*name).to_owned(),
-                format!("{:.1}", median(&mut values)),
-                format!("{best:.1}"),
-            ]
-        })
-        .collect();
+    let rows = median_and_best(&["plain future", "in a span"], results);
     print_table(
         "polls, 10 futures deep",
         &["ns a poll and level", "thread", "best"],

@@ -1,22 +1,16 @@
 //! A program is killed in the middle of tracing: what had ended is there.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::{find, run};
+use crate::{find, run, traced};
 
 #[test]
 fn what_ended_before_a_kill_is_there() {
     for round in 0..3 {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let store = folder.path().join("traces.spans");
-        let mut program = Command::new(env!("CARGO_BIN_EXE_traced"))
-            .arg(&store)
-            .arg("endless")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the traced program starts");
+        let mut program = traced(&store);
         let said = BufReader::new(program.stdout.take().expect("its output is piped"));
         let mut ended = Vec::new();
         // Each line `ended ID` is printed after the trace's root span has ended.

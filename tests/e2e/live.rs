@@ -1,21 +1,14 @@
 //! A store is read while another process writes to it.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
 
-use crate::{find, run};
+use crate::{find, run, traced};
 
 #[test]
 fn a_running_program_is_seen_by_the_command() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let store = folder.path().join("traces.spans");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_traced"))
-        .arg(&store)
-        .arg("endless")
-        .stdout(Stdio::piped())
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the traced program starts");
+    let mut program = traced(&store);
     let mut said = BufReader::new(program.stdout.take().expect("its output is piped"));
     let mut line = String::new();
     // The program says `flushed N` after a flush that covered N traces, and writes on.
@@ -42,7 +35,6 @@ fn a_running_program_is_seen_by_the_command() {
         None,
         "it writes on"
     );
-    drop(program.stdin.take());
     program.kill().expect("it runs");
     program.wait().expect("it ends");
 }

@@ -11,7 +11,7 @@ mod readme;
 mod roundtrip;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use spanlite_tests::Answer;
 
@@ -26,6 +26,16 @@ fn spanlite(store: &Path, arguments: &[&str]) -> Command {
         .env("XDG_CONFIG_HOME", store.with_extension("config"))
         .env("NO_COLOR", "1");
     command
+}
+
+/// Starts a program that writes traces until it is killed, with its output piped.
+fn traced(store: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_traced"))
+        .arg(store)
+        .arg("endless")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the traced program starts")
 }
 
 /// Runs the command and holds that it succeeds.
