@@ -9,8 +9,8 @@ use spanlite_model::{Event, Span, SpanId, SpanKind, Trace, TraceId, Value};
 
 use super::console::status_code;
 use super::fields::{
-    Object, attributes, need, number, objects, resource, scope, span, span_id, text, time_in,
-    trace_id, traces,
+    Object, attributes, events, need, number, objects, resource, scope, span, span_id, text,
+    time_in, trace_id, traces,
 };
 use crate::detect::Format;
 use crate::dialect::BODY;
@@ -73,19 +73,7 @@ fn read_span(one: &Object) -> Result<Span, ReadFailure> {
     for (key, value) in attributes(one.get("attributes")) {
         out.attributes.push(key, value);
     }
-    let events = one.get("events").and_then(JsonValue::as_array);
-    for event in events
-        .into_iter()
-        .flatten()
-        .filter_map(JsonValue::as_object)
-    {
-        out.events.push(Event {
-            name: text(event, "name").unwrap_or_default().to_owned(),
-            time_unix_nano: time_in(event, "timeUnixNano", 1)?.unwrap_or(0),
-            attributes: attributes(event.get("attributes")),
-            dropped_attributes_count: 0,
-        });
-    }
+    out.events = events(one, |event| time_in(event, "timeUnixNano", 1))?;
     out.resource = resource(one);
     out.scope = scope(one);
     Ok(out)

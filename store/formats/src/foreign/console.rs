@@ -3,10 +3,11 @@
 //! `{"spans": [{span_name, trace_id, …}]}`.
 
 use serde_json::Value as JsonValue;
-use spanlite_model::{Event, Link, Span, SpanKind, StatusCode, Trace};
+use spanlite_model::{Link, Span, SpanKind, StatusCode, Trace};
 
 use super::fields::{
-    Object, attributes, need, objects, resource, span, span_id, text, time_text, trace_id, traces,
+    Object, attributes, events, need, objects, resource, span, span_id, text, time_text, trace_id,
+    traces,
 };
 use crate::detect::Format;
 use crate::error::ReadFailure;
@@ -50,19 +51,7 @@ fn read_span(one: &Object) -> Result<Span, ReadFailure> {
     for (key, value) in attributes(one.get("attributes")) {
         out.attributes.push(key, value);
     }
-    let events = one.get("events").and_then(JsonValue::as_array);
-    for event in events
-        .into_iter()
-        .flatten()
-        .filter_map(JsonValue::as_object)
-    {
-        out.events.push(Event {
-            name: text(event, "name").unwrap_or_default().to_owned(),
-            time_unix_nano: time_text(event, "timestamp")?.unwrap_or(0),
-            attributes: attributes(event.get("attributes")),
-            dropped_attributes_count: 0,
-        });
-    }
+    out.events = events(one, |event| time_text(event, "timestamp"))?;
     let links = one.get("links").and_then(JsonValue::as_array);
     for link in links.into_iter().flatten().filter_map(JsonValue::as_object) {
         let context = link.get("context").and_then(JsonValue::as_object);

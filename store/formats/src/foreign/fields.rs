@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use serde_json::{Map, Value as JsonValue};
-use spanlite_model::{Attributes, Resource, Scope, Span, SpanId, Trace, TraceId, Value};
+use spanlite_model::{Attributes, Event, Resource, Scope, Span, SpanId, Trace, TraceId, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::detect::Format;
@@ -117,6 +117,28 @@ pub(super) fn time_text(object: &Object, field: &'static str) -> Result<Option<u
         .and_then(|time| time.timestamp_nanos_opt())
         .and_then(|nanos| u64::try_from(nanos).ok());
     nanos.map(Some).ok_or_else(|| no_time(field, value))
+}
+
+/// The events of a span; `time` reads when one happened.
+pub(super) fn events(
+    span: &Map<String, JsonValue>,
+    time: impl Fn(&Map<String, JsonValue>) -> Result<Option<u64>, ReadFailure>,
+) -> Result<Vec<Event>, ReadFailure> {
+    let events = span.get("events").and_then(JsonValue::as_array);
+    let events = events
+        .into_iter()
+        .flatten()
+        .filter_map(JsonValue::as_object);
+    events
+        .map(|event| {
+            Ok(Event {
+                name: text(event, "name").unwrap_or_default().to_owned(),
+                time_unix_nano: time(event)?.unwrap_or(0),
+                attributes: attributes(event.get("attributes")),
+                dropped_attributes_count: 0,
+            })
+        })
+        .collect()
 }
 
 /// Attributes of a plain object.
