@@ -1,11 +1,12 @@
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
 use crate::clock;
 use crate::error::{OpenError, StorageError};
+use crate::files;
 use crate::options::Access;
 use crate::segment::{BUNDLE, SegmentName, SegmentReader, protected, read_meta};
 
@@ -39,8 +40,7 @@ impl Directory {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => return Self::open_bundle(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
-                fs::create_dir_all(path)
-                    .map_err(|error| StorageError::io("create", path, error))?;
+                files::create_folder(path)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_store()),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -149,8 +149,8 @@ impl Directory {
     /// Copies the `STORE` file into another folder.
     pub(crate) fn copy_store_file(&self, to: &Path) -> Result<(), StorageError> {
         let (from, to) = (self.path.join(STORE_FILE), to.join(STORE_FILE));
-        let copied = fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all());
-        copied.map_err(|error| StorageError::io("copy", &to, error))
+        let text = fs::read(&from).map_err(|error| StorageError::io("read", &from, error))?;
+        files::write_new(&to, &text)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -193,23 +193,15 @@ impl Directory {
     /// Moves a damaged file out of the way, for a person to look at. It is never deleted.
     pub(crate) fn quarantine_file(&self, file: &Path) -> Result<PathBuf, StorageError> {
         let folder = self.quarantine();
-        fs::create_dir_all(&folder).map_err(|error| StorageError::io("create", &folder, error))?;
+        files::create_folder(&folder)?;
         let name = file.file_name().unwrap_or_default();
         let target = folder.join(name);
-        fs::rename(file, &target).map_err(|error| StorageError::io("rename", file, error))?;
-        sync_folder(&self.path)?;
+        files::rename(file, &target)?;
+        // The new name first: for a moment there may be two, never none.
+        files::sync_folder(&folder)?;
+        files::sync_name(file)?;
         Ok(target)
     }
-}
-
-/// Makes the entries of a folder durable: names that were created, renamed or removed.
-pub(crate) fn sync_folder(path: &Path) -> Result<(), StorageError> {
-    if cfg!(windows) {
-        return Ok(()); // a folder cannot be opened as a file there
-    }
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| StorageError::io("sync", path, error))
 }
 
 /// What the `STORE` file says.
@@ -268,17 +260,14 @@ fn create_store_file(path: &Path, file: &Path) -> Result<String, StorageError> {
         clock::unix_millis(),
     );
     let draft = path.join(format!("{STORE_FILE}.{}", Uuid::new_v4().simple()));
-    let written = File::create_new(&draft).and_then(|mut out| {
-        out.write_all(text.as_bytes())?;
-        out.sync_all()
-    });
-    written.map_err(|error| StorageError::io("create", &draft, error))?;
+    files::write_new(&draft, text.as_bytes())?;
     // A link, because renaming would replace the file of a process that was faster.
-    let linked = fs::hard_link(&draft, file);
-    fs::remove_file(&draft).map_err(|error| StorageError::io("remove", &draft, error))?;
+    let linked = files::link(&draft, file);
+    files::remove(&draft)?;
     match linked {
         Ok(()) => {
-            sync_folder(path)?;
+            files::sync_folder(path)?;
+            files::sync_name(path)?;
             Ok(text)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -27,12 +27,15 @@ mod codec;
 mod commit;
 mod directory;
 mod error;
+mod files;
 mod fork;
 mod import;
 mod info;
 mod journal;
 mod life;
 mod options;
+#[cfg(test)]
+mod power;
 mod readers;
 pub mod record;
 mod segment;

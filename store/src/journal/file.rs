@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::error::StorageError;
+use crate::files;
 use crate::fork::ClosedInChild;
 
 /// How records get from a lane into the file.
@@ -38,8 +39,7 @@ pub(super) struct JournalFile {
 impl JournalFile {
     /// Makes the file of a new journal and locks it.
     pub(super) fn create(directory: &Path, id: Uuid) -> Result<Self, StorageError> {
-        std::fs::create_dir_all(directory)
-            .map_err(|error| StorageError::io("create", directory, error))?;
+        files::create_folder(directory)?;
         let path = directory.join(id.to_string());
         loop {
             let failed = |error| StorageError::io("create", &path, error);
@@ -49,6 +49,8 @@ impl JournalFile {
                 .create_new(true)
                 .open(&path)
                 .map_err(failed)?;
+            #[cfg(test)]
+            crate::power::named(&path);
             file.lock().map_err(failed)?;
             // Between creation and lock, a recovery may have taken it for a dead one.
             match Self::new(file, &path) {
@@ -109,22 +111,12 @@ impl JournalFile {
         self.file
             .sync_all()
             .map_err(|error| StorageError::io("sync", &self.path, error))?;
-        if cfg!(windows) {
-            return Ok(()); // a folder cannot be opened as a file there
-        }
-        File::open(directory)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| StorageError::io("sync", directory, error))
+        files::sync_folder(directory)
     }
 
     /// Removes the file. The lock is held until then, so that nobody recovers it meanwhile.
     pub(super) fn remove(&self) -> Result<(), StorageError> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StorageError::io("remove", &self.path, error))
-            }
-            _ => Ok(()),
-        }
+        files::remove(&self.path)
     }
 
     /// Allocates the blocks of a part of the file, so that a write into the map cannot fail for

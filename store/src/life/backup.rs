@@ -3,8 +3,8 @@ use std::io;
 use std::path::Path;
 
 use super::copy::Copy;
-use crate::directory;
 use crate::error::{StorageError, WriteError};
+use crate::files;
 use crate::segment::{BLOCKS, FACTS, HEADERS, HOT, META};
 use crate::state::{NOTES, VALUES};
 use crate::store::Store;
@@ -50,9 +50,11 @@ impl Store {
             copy.table(txn, VALUES)?;
             report.bytes += copy.finish()?;
         }
-        // Last: a folder without it is no store, so a backup that was interrupted is none.
+        // Last, when all other names are durable: a folder without it is no store, so a backup
+        // that was interrupted is none.
+        files::sync_folder(to)?;
         self.directory().copy_store_file(to)?;
-        directory::sync_folder(to)?;
+        files::sync_folder(to)?;
         Ok(report)
     }
 }
@@ -60,7 +62,7 @@ impl Store {
 /// Makes a folder, or takes an empty one.
 pub(super) fn begin_folder(path: &Path) -> Result<(), StorageError> {
     let failed = |error| StorageError::io("create", path, error);
-    fs::create_dir_all(path).map_err(failed)?;
+    files::create_folder(path)?;
     match fs::read_dir(path).map_err(failed)?.next() {
         None => Ok(()),
         Some(_) => Err(failed(io::ErrorKind::DirectoryNotEmpty.into())),

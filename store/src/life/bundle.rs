@@ -5,8 +5,8 @@ use std::path::Path;
 use spanlite_model::{Trace, TraceId};
 
 use crate::block::encode_block;
-use crate::directory;
 use crate::error::{StorageError, WriteError};
+use crate::files;
 use crate::segment::sealed::{BlockFacts, NewBlock};
 use crate::segment::{Counts, SegmentDraft};
 use crate::store::Store;
@@ -61,13 +61,8 @@ impl Store {
         txn.commit()
             .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
         let path = draft.close()?;
-        fs::rename(&path, file).map_err(failed)?;
-        if let Some(folder) = file
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            directory::sync_folder(folder)?;
-        }
+        files::rename(&path, file)?;
+        files::sync_name(file)?;
         report.bytes = fs::metadata(file).map_err(failed)?.len();
         Ok(report)
     }

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use redb::{
-    Builder, Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _,
-    TableDefinition, Value,
+    Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
+    Value,
 };
 
 use crate::error::StorageError;
-use crate::segment::{CACHE_BYTES, table};
+use crate::segment::{database, table};
 
 /// A copy that is being made; nobody else has it open.
 pub(super) struct Copy<'p> {
@@ -22,10 +22,8 @@ pub(super) struct Copy<'p> {
 impl<'p> Copy<'p> {
     /// Begins a copy in a file that is not there yet.
     pub(super) fn begin(from: &'p Path, to: &'p Path) -> Result<Self, StorageError> {
-        let database = Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create(to)
-            .map_err(|error| StorageError::redb("create", to, error))?;
+        let database =
+            database::create(to).map_err(|error| StorageError::redb("create", to, error))?;
         Ok(Self { from, to, database })
     }
 

@@ -1,14 +1,15 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use spanlite_model::TraceId;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::error::{ReadError, StorageError, WriteError};
+use crate::error::{ReadError, WriteError};
+use crate::files;
 use crate::journal::Positions;
 use crate::segment::{SegmentName, disk_bytes, seal_file};
 use crate::snapshot::{Member, Snapshot};
@@ -115,8 +116,8 @@ impl Store {
                 for member in pinned {
                     self.store_again(&snapshot, member.trace_id)?;
                 }
-                remove(&candidate.segment.path)?;
-                crate::directory::sync_folder(self.directory().path())?;
+                files::remove(&candidate.segment.path)?;
+                files::sync_folder(self.directory().path())?;
             }
             gone.extend(candidate.members.iter().map(|member| member.trace_id));
             report.removed.push(candidate.segment.clone());
@@ -233,14 +234,4 @@ fn held_by_traces(
     let kept = members.filter(|member| !member.pinned && !may_remove(member.trace_id));
     let count = kept.count() as u64;
     (count > 0).then_some(Held::Traces { count })
-}
-
-/// Removes a file; one that somebody else removed is fine.
-pub(super) fn remove(path: &Path) -> Result<(), StorageError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StorageError::io("remove", path, error))
-        }
-        _ => Ok(()),
-    }
 }

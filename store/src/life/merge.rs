@@ -2,9 +2,9 @@ use std::fs::{self, File, TryLockError};
 
 use redb::{ReadTransaction, WriteTransaction};
 
-use super::gc::remove;
-use crate::directory::{self, Directory};
+use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
+use crate::files;
 use crate::journal::Positions;
 use crate::options::Access;
 use crate::segment::{
@@ -72,11 +72,11 @@ fn remove_replaced(directory: &Directory) -> Result<(), StorageError> {
         for replaced in replaces(&reader.begin()?, reader.path())? {
             // Only names of segments: a damaged list must not remove anything else.
             if let Some(replaced) = SegmentName::parse(&replaced) {
-                remove(&directory.segment(&replaced))?;
+                files::remove(&directory.segment(&replaced))?;
             }
         }
     }
-    directory::sync_folder(directory.path())
+    files::sync_folder(directory.path())
 }
 
 /// Sealed segments that together do not fill one, but for the newest segment.
@@ -126,9 +126,9 @@ fn merge_into_one(
     draft.publish(directory)?;
     for (name, reader) in sources {
         drop(reader);
-        remove(&directory.segment(&name))?;
+        files::remove(&directory.segment(&name))?;
     }
-    directory::sync_folder(directory.path())
+    files::sync_folder(directory.path())
 }
 
 fn copy_segment(

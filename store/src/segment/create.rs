@@ -3,11 +3,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, ConcurrencyMode, Database, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
-    CACHE_BYTES, COUNTS, Counts, LEASE, Lease, SEALED, SegmentDraft, SegmentName, meta, put_meta,
+    COUNTS, Counts, LEASE, Lease, SEALED, SegmentDraft, SegmentName, database, meta, put_meta,
 };
 use crate::clock;
 use crate::codec::ValueError;
@@ -23,15 +23,6 @@ pub(crate) struct OpenSegment {
     pub(crate) name: SegmentName,
     pub(crate) path: PathBuf,
     pub(crate) database: Database,
-}
-
-/// How redb files are opened by writers.
-pub(crate) fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        .set_concurrency_mode(ConcurrencyMode::MultiWriter);
-    builder
 }
 
 /// Opens a redb file that may be damaged.
@@ -76,7 +67,7 @@ pub(crate) fn open_for_writing(
     name: SegmentName,
 ) -> Result<OpenSegment, StorageError> {
     let path = directory.segment(&name);
-    let database = guard("open", &path, || builder().open(&path))?;
+    let database = guard("open", &path, || database::open(&path))?;
     Ok(OpenSegment {
         name,
         path,

@@ -1,17 +1,18 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, WriteTransaction};
 use uuid::Uuid;
 
-use super::create::{builder, guard};
+use super::create::guard;
+use super::database;
 use super::{
     BUNDLE, COUNTS, CREATED, Counts, HOT, JOURNALS, OpenSegment, REPLACES, SEALED, SegmentName,
     put_meta,
 };
 use crate::clock;
-use crate::directory::{self, Directory, FORMAT};
+use crate::directory::{Directory, FORMAT};
 use crate::error::StorageError;
+use crate::files;
 
 /// A segment in the making, under a name that readers pass over. Dropped, it is removed.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl SegmentDraft {
     }
 
     fn make(name: SegmentName, path: PathBuf) -> Result<Self, StorageError> {
-        let database = guard("create", &path, || builder().create(&path))?;
+        let database = guard("create", &path, || database::create(&path))?;
         Ok(Self {
             name,
             path,
@@ -93,9 +94,8 @@ impl SegmentDraft {
     /// Gives the segment its name.
     pub(crate) fn publish(mut self, directory: &Directory) -> Result<OpenSegment, StorageError> {
         let path = directory.segment(&self.name);
-        fs::rename(&self.path, &path)
-            .map_err(|error| StorageError::io("rename", &self.path, error))?;
-        directory::sync_folder(directory.path())?;
+        files::rename(&self.path, &path)?;
+        files::sync_folder(directory.path())?;
         let database = self
             .database
             .take()
@@ -128,6 +128,6 @@ impl Drop for SegmentDraft {
         }
         self.database = None;
         // What stays is passed over by readers, and is in nobody's way.
-        drop(fs::remove_file(&self.path));
+        drop(files::remove(&self.path));
     }
 }

@@ -4,6 +4,7 @@
 
 mod blob;
 mod create;
+pub(crate) mod database;
 mod draft;
 pub(crate) mod hot;
 mod meta;
@@ -15,7 +16,7 @@ use redb::TableDefinition;
 use uuid::Uuid;
 
 pub(crate) use create::{
-    OpenSegment, builder, create, disk_bytes, guard, open_for_writing, protected, seal_file,
+    OpenSegment, create, disk_bytes, guard, open_for_writing, protected, seal_file,
 };
 pub(crate) use draft::SegmentDraft;
 pub(crate) use meta::{counts, is_sealed, positions, put_positions, read_meta, replaces};

@@ -5,7 +5,8 @@ use redb::{
     Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _, TableDefinition,
 };
 
-use super::create::{builder, guard};
+use super::create::guard;
+use super::database;
 use super::overlay::Overlay;
 use super::sealed::KnownBlocks;
 use super::{CACHE_BYTES, SegmentName};
@@ -88,12 +89,12 @@ impl SegmentReader {
 }
 
 fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, StorageError> {
-    guard("open", path, || builder().open_read_only(path))
+    guard("open", path, || database::open_read_only(path))
 }
 
 fn repair(path: &Path, access: Access) -> Result<ReadDatabase, StorageError> {
     if access == Access::ReadWrite {
-        match guard("repair", path, || builder().open(path)) {
+        match guard("repair", path, || database::open(path)) {
             Ok(repaired) => {
                 drop(repaired);
                 match open_read_only(path) {

@@ -6,7 +6,8 @@ use spanlite_model::{TraceId, TraceUpdate};
 use super::change::{Operation, StateError, decode_value, encode_value, value_key};
 use super::{VALUES, notes};
 use crate::error::StorageError;
-use crate::segment::{builder, guard};
+use crate::files;
+use crate::segment::{database, guard};
 
 /// The version counter, under a key that no space can have: spaces are not empty.
 const COUNTER: &[u8] = b"\0version";
@@ -45,13 +46,20 @@ impl StateWriter {
         self.transaction(|txn, path| change_values(txn, path, operations))
     }
 
+    fn open(&self) -> Result<Database, StorageError> {
+        let database = guard("open", &self.path, || database::create(&self.path))?;
+        // It may be new, and its name has to be durable before anything in it counts as stored.
+        files::sync_name(&self.path)?;
+        Ok(database)
+    }
+
     fn transaction<T, E: From<StorageError>>(
         &mut self,
         work: impl FnOnce(&WriteTransaction, &Path) -> Result<T, E>,
     ) -> Result<T, E> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => guard("open", &self.path, || builder().create(&self.path))?,
+            None => self.open()?,
         };
         let path = &self.path;
         let failed = |error: redb::Error| StorageError::redb("write to", path, error);
