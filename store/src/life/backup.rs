@@ -61,10 +61,19 @@ impl Store {
 
 /// Makes a folder, or takes an empty one.
 pub(super) fn begin_folder(path: &Path) -> Result<(), StorageError> {
+    check_free(path)?;
+    files::create_folder(path)
+}
+
+/// Fails where a folder is that holds something, or a file.
+pub(super) fn check_free(path: &Path) -> Result<(), StorageError> {
     let failed = |error| StorageError::io("create", path, error);
-    files::create_folder(path)?;
-    match fs::read_dir(path).map_err(failed)?.next() {
-        None => Ok(()),
-        Some(_) => Err(failed(io::ErrorKind::DirectoryNotEmpty.into())),
+    match fs::read_dir(path) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(failed(io::ErrorKind::DirectoryNotEmpty.into())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }

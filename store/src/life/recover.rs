@@ -1,8 +1,10 @@
+use std::fs;
 use std::path::Path;
 
-use super::backup::begin_folder;
+use super::backup::{begin_folder, check_free};
 use crate::directory::Directory;
 use crate::error::{CloseError, OpenError, ReadError, StorageError, WriteError};
+use crate::files;
 use crate::options::{Access, OpenOptions};
 use crate::readers::Readers;
 use crate::snapshot::{Damage, Snapshot, TimeRange};
@@ -54,6 +56,9 @@ impl From<StorageError> for RecoverError {
 /// Writes everything that can be read of a damaged store into a new one. The damaged store is not
 /// changed, and need not have a `STORE` file.
 ///
+/// The new store is made in a folder of the same name with `.new` behind it, and gets its name when
+/// it is whole; what a killed recovery left there is in the way of the next one.
+///
 /// Later changes of traces become part of the traces.
 pub fn recover(
     from: impl AsRef<Path>,
@@ -63,8 +68,13 @@ pub fn recover(
     let journals = crate::journal::peek(&directory.journals(), None).map_err(ReadError::from)?;
     let readers = Readers::new(Access::ReadOnly);
     let snapshot = Snapshot::take(&directory, &readers, journals)?;
-    begin_folder(to.as_ref())?;
-    let store = Store::open(to.as_ref(), OpenOptions::default())?;
+    let to = to.as_ref();
+    check_free(to)?;
+    let mut draft = to.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = Path::new(&draft);
+    begin_folder(draft)?;
+    let store = Store::open(draft, OpenOptions::default())?;
     let mut report = RecoverReport {
         spans_expected: snapshot.count_spans(),
         ..RecoverReport::default()
@@ -93,6 +103,11 @@ pub fn recover(
         })?;
     }
     store.close()?;
+    drop(store);
+    // An empty folder gives way; a full one, which somebody made meanwhile, does not.
+    drop(fs::remove_dir(to));
+    files::rename(draft, to)?;
+    files::sync_name(to)?;
     report.damage = snapshot.damage();
     Ok(report)
 }

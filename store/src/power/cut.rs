@@ -55,10 +55,10 @@ pub(super) fn cut(events: &[Event], at: usize, target: &Path, numbers: &mut Numb
         }
     }
     // Mapped memory reaches the disk at any time, so what was seen of a journal only later may be
-    // there already.
+    // there already; but not what waited for a commit, such as that its room is free.
     let journals: Vec<FileId> = events[..at].iter().filter_map(journal).collect();
     let later = events[at..].iter();
-    for event in later.take_while(|event| !matches!(event, Event::Step)) {
+    for event in later.take_while(|event| !matches!(event, Event::Step | Event::Synced { .. })) {
         if let Event::Wrote { file, .. } | Event::Length { file, .. } = event
             && journals.contains(file)
         {

@@ -1,4 +1,5 @@
 use std::env;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,13 +10,14 @@ use super::disk::Disk;
 use super::workload::{Fact, Numbers, Promise, Spans, Workload, options, read};
 use crate::{Access, OpenOptions, Store};
 
-/// Power cuts a seed. `SPANLITE_POWER_ROUNDS` sets how many seeds there are.
+/// Power cuts a seed. `SPANLITE_POWER_ROUNDS` sets how many seeds there are, and
+/// `SPANLITE_POWER_SEED` the first.
 const CUTS: u64 = 10;
 
-fn rounds() -> u64 {
-    let set = env::var_os("SPANLITE_POWER_ROUNDS");
-    set.and_then(|rounds| rounds.to_str()?.parse().ok())
-        .unwrap_or(4)
+fn seeds() -> Range<u64> {
+    let set = |name| env::var_os(name)?.to_str()?.parse().ok();
+    let first = set("SPANLITE_POWER_SEED").unwrap_or(0);
+    first..first + set("SPANLITE_POWER_ROUNDS").unwrap_or(4)
 }
 
 /// What was promised up to a cut, and everything that may be found after it.
@@ -96,7 +98,7 @@ fn check_after_cut(root: &Path, known: &Known<'_>, numbers: &mut Numbers, what: 
 
 #[test]
 fn what_was_flushed_survives_power_cuts_and_nothing_wrong_is_read() {
-    for seed in 0..rounds() {
+    for seed in seeds() {
         let folder = tempfile::tempdir().unwrap();
         let live = folder.path().join("live");
         std::fs::create_dir(&live).unwrap();

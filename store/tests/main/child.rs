@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use spanlite_model::Trace;
-use spanlite_store::{Appended, OpenOptions, Retention, Store};
+use spanlite_store::{Appended, OpenOptions, Retention, Store, recover};
 
 use crate::fork;
 use crate::support::{append, encoded_span, sized_span, span, trace};
@@ -122,6 +122,11 @@ fn play() {
         map_journal: part != "end-written",
         ..OpenOptions::default()
     };
+    if part == "recover-out" {
+        say(number);
+        recover(&path, Path::new(&path).with_extension("out")).unwrap();
+        return;
+    }
     let store = Store::open(&path, options).unwrap();
     match part.as_str() {
         "append" => append_for_ever(&store, number),

@@ -1,16 +1,14 @@
-//! Kills while spans wait in a journal, and files that change underneath.
+//! Spans that wait in a journal, and files that change underneath.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 use spanlite_model::TraceState;
 use spanlite_store::{JournalForm, OpenOptions, Store};
 
 use crate::child::Player;
-use crate::processes::kill_rounds;
 use crate::support::{all, append, encoded_span, patient, sized_span, span, trace_id};
 
 fn journals(path: &Path) -> Vec<PathBuf> {
@@ -33,22 +31,6 @@ fn is_mapped(path: &Path) -> bool {
     mapped
 }
 
-/// Kills writers at moments that vary, and gives for each round the first span and the last that
-/// was said to have ended.
-fn killed_writers(part: &str, path: &Path, rounds: u64) -> Vec<(u64, u64)> {
-    (0..rounds)
-        .map(|round| {
-            let first = round * 1_000_000 + 1;
-            let mut player = Player::start(part, path, first);
-            for _ in 0..=round * 37 % 300 {
-                player.said().unwrap();
-            }
-            thread::sleep(Duration::from_micros(round * 397 % 7_000));
-            (first, player.kill().unwrap_or(first))
-        })
-        .collect()
-}
-
 /// Every trace has its one span, and was stored once. Replaying is done by the flush.
 fn assert_stored_once(store: &Store) {
     store.flush().unwrap();
@@ -58,68 +40,6 @@ fn assert_stored_once(store: &Store) {
         assert_eq!(trace.spans, [sized_span(number)]);
     }
     assert_eq!(store.info().unwrap().spans, traces.len() as u64);
-}
-
-#[test]
-fn no_span_that_ended_is_lost_at_a_kill() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    if !is_mapped(&path) {
-        return;
-    }
-    let expected = killed_writers("end", &path, kill_rounds());
-    let store = Store::open(&path, patient()).unwrap();
-    let snapshot = store.snapshot().unwrap();
-    for (first, last) in expected {
-        for number in first..=last {
-            assert!(
-                snapshot.trace(trace_id(number)).unwrap().is_some(),
-                "span {number}"
-            );
-        }
-    }
-    drop(snapshot);
-    assert_stored_once(&store);
-    assert_eq!(journals(&path).len(), 1, "only the one of this process");
-}
-
-#[test]
-fn the_written_form_loses_at_most_sixteen_spans_at_a_kill() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    let expected = killed_writers("end-written", &path, kill_rounds() / 2);
-    let store = Store::open(&path, patient()).unwrap();
-    assert_stored_once(&store);
-    let snapshot = store.snapshot().unwrap();
-    for (first, last) in expected {
-        for number in first..=last.saturating_sub(16) {
-            assert!(
-                snapshot.trace(trace_id(number)).unwrap().is_some(),
-                "span {number}"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_recovery_that_is_killed_is_done_again_and_nothing_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    if !is_mapped(&path) {
-        return;
-    }
-    for round in 0..kill_rounds() / 2 {
-        let mut writer = Player::start("leave", &path, round * 1_000_000 + 1);
-        writer.said().unwrap();
-        writer.kill();
-        let mut recovery = Player::start("recover", &path, 0);
-        recovery.said().unwrap();
-        thread::sleep(Duration::from_micros(round * 1_103 % 9_000));
-        recovery.kill();
-    }
-    let store = Store::open(&path, patient()).unwrap();
-    assert_stored_once(&store);
-    assert_eq!(all(&store).len() as u64, kill_rounds() / 2 * 500);
 }
 
 #[test]

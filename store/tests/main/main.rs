@@ -9,6 +9,7 @@ mod fork;
 mod format;
 mod full;
 mod journal;
+mod kill;
 mod life;
 mod model;
 mod processes;

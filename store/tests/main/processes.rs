@@ -1,15 +1,13 @@
-//! Several processes, and processes that are killed.
+//! Several processes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use spanlite_store::{OpenOptions, Store};
 
 use crate::child::Player;
-use crate::support::{all, patient, trace, trace_id};
+use crate::support::{all, trace, trace_id};
 
 #[test]
 fn eight_processes_write_and_nothing_is_lost() {
@@ -36,45 +34,6 @@ fn eight_processes_write_and_nothing_is_lost() {
             assert_eq!(stored, trace(number, 3));
         }
     }
-}
-
-/// How often a writer is killed; `SPANLITE_KILL_ROUNDS` sets more.
-pub(crate) fn kill_rounds() -> u64 {
-    let set = std::env::var_os("SPANLITE_KILL_ROUNDS");
-    set.and_then(|rounds| rounds.to_str()?.parse().ok())
-        .unwrap_or(12)
-}
-
-#[test]
-fn what_was_appended_before_a_kill_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    let mut expected = Vec::new();
-    for round in 0..kill_rounds() {
-        let first = round * 1_000_000 + 1;
-        let mut player = Player::start("append", &path, first);
-        // The moment of the kill varies with what the writer is at, not with a clock.
-        for _ in 0..=round * 37 % 400 {
-            player.said().unwrap();
-        }
-        thread::sleep(Duration::from_micros(round * 397 % 5_000));
-        let last = player.kill().unwrap_or(first);
-        expected.push(first..=last);
-        let store = Store::open(&path, patient()).unwrap();
-        let snapshot = store.snapshot().unwrap();
-        for range in &expected {
-            for number in range.clone() {
-                let stored = snapshot.trace(trace_id(number)).unwrap();
-                let stored = stored.unwrap_or_else(|| panic!("trace {number} of round {round}"));
-                assert_eq!(stored.spans.len(), 3, "trace {number} of round {round}");
-            }
-        }
-        assert_eq!(snapshot.damage().len(), 0);
-        drop(snapshot);
-        store.close().unwrap();
-    }
-    let store = Store::open(&path, OpenOptions::read_only()).unwrap();
-    assert!(store.verify().unwrap().is_sound());
 }
 
 /// The bytes of every file.
@@ -125,57 +84,4 @@ fn a_reader_follows_a_writer_that_runs() {
         assert_eq!(snapshot.damage().len(), 0);
     }
     player.kill();
-}
-
-#[test]
-fn a_kill_while_blocks_are_made_space_is_given_back_or_segments_merge_breaks_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    let pinned = {
-        let store = Store::open(&path, patient()).unwrap();
-        let mut pinned = trace(1, 3);
-        pinned.info.pinned = true;
-        store.write(std::slice::from_ref(&pinned)).unwrap();
-        pinned
-    };
-    for round in 0..kill_rounds() {
-        let first = 100 + round * 1_000;
-        let mut player = Player::start("care", &path, first);
-        let mut last = first;
-        for _ in 0..3 + round % 4 {
-            last = player.said().unwrap();
-        }
-        thread::sleep(Duration::from_micros(round * 2_939 % 40_000));
-        last = player.kill().unwrap_or(last);
-        let store = Store::open(&path, OpenOptions::read_only()).unwrap();
-        let report = store.verify().unwrap();
-        assert!(report.is_sound(), "round {round}: {:?}", report.damage);
-        let traces = all(&store);
-        let ids: BTreeSet<_> = traces.iter().map(|trace| trace.trace_id).collect();
-        assert_eq!(
-            ids.len(),
-            traces.len(),
-            "a trace comes twice in round {round}"
-        );
-        let stored = traces
-            .iter()
-            .find(|trace| trace.trace_id == pinned.trace_id);
-        assert_eq!(stored, Some(&pinned), "round {round}");
-        for one in 0..10 {
-            let newest = trace_id(last * 10 + one);
-            assert!(ids.contains(&newest), "trace {newest} of round {round}");
-        }
-    }
-    // Every backup that has its STORE file is whole; one that was interrupted has none.
-    let mut whole = 0;
-    for entry in fs::read_dir(folder.path().join("s.copies"))
-        .into_iter()
-        .flatten()
-    {
-        if let Ok(copy) = Store::open(entry.unwrap().path(), OpenOptions::read_only()) {
-            assert!(copy.verify().unwrap().is_sound());
-            whole += 1;
-        }
-    }
-    assert!(whole > 0);
 }
