@@ -7,6 +7,7 @@
 mod hostile;
 mod kill;
 mod live;
+mod parquet;
 mod readme;
 mod roundtrip;
 

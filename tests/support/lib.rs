@@ -4,9 +4,11 @@ mod answer;
 mod files;
 #[cfg(unix)]
 pub mod mlflow;
+mod python;
 
 pub use answer::Answer;
 pub use files::{files_below, real_traces, repository};
+pub use python::python_with;
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -34,7 +34,7 @@ pub(crate) struct ExportArgs {
 }
 
 /// The formats that are written to a file.
-const FILES: [&str; 4] = ["otlp-json", "mlflow-json", "jsonl", "html"];
+const FILES: [&str; 5] = ["otlp-json", "mlflow-json", "jsonl", "parquet", "html"];
 
 /// What is exported to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +45,8 @@ pub(crate) enum ExportTo {
     MlflowJson,
     /// Spanlite's own lines, without loss
     Jsonl,
+    /// A Parquet file for DuckDB, Spark and the like, one row a span
+    Parquet,
     /// One page that shows the traces in a browser and fetches nothing
     Html,
     /// An MLflow server; what it has already is not sent again

@@ -1,9 +1,9 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spanlite_export::{ExportError, RedactionRules};
+use spanlite_export::{ExportError, ParquetError, ParquetWriter, RedactionRules};
 use spanlite_formats::{OtlpJsonWriter, WriteError, mlflow_json, write_json_lines};
 use spanlite_model::{Trace, TraceId};
 
@@ -26,6 +26,7 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
     let selection = Selection {
         filter: args.filter.as_deref(),
         select: &args.select,
+        redaction: jobs::redaction_of(&args.how.redact)?,
         raw: args.raw,
     };
     to_file(args.to, &selection, path, session)
@@ -65,11 +66,21 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
     })
 }
 
-/// Which traces are written, and whether they may leave the machine as they are.
+/// Which traces are written, and what is taken out of them.
 struct Selection<'a> {
     filter: Option<&'a str>,
     select: &'a SelectArgs,
+    redaction: RedactionRules,
     raw: bool,
+}
+
+impl Selection<'_> {
+    /// Pages are made to be passed on: the default rules hold for them unless told otherwise.
+    fn rules(&self, format: ExportTo) -> RedactionRules {
+        let mut rules = self.redaction.clone();
+        rules.default |= format == ExportTo::Html && !self.raw;
+        rules
+    }
 }
 
 /// Writes traces to a file, newest first. The file appears when it is whole.
@@ -95,21 +106,28 @@ fn to_file(
         failed: None,
         progress: Progress::new(session.settings.stderr_is_terminal && !session.settings.quiet),
     };
-    let traces = counted.pass(traces.take(limit_or_all(selection.select)));
+    let rules = selection.rules(format);
+    let redaction = rules
+        .compile()
+        .map_err(|error| Box::new(ExportError::from(error)))?;
+    let mut redacted = 0;
+    let traces = counted
+        .pass(traces.take(limit_or_all(selection.select)))
+        .map(|mut trace| {
+            redacted += redaction.apply(&mut trace);
+            trace
+        });
     if format == ExportTo::Html {
-        let mut traces: Vec<Trace> = traces.collect();
+        let traces: Vec<Trace> = traces.collect();
         if let Some(error) = counted.failed.take() {
             return Err(error);
         }
-        let mut banner = Banner {
+        let banner = Banner {
             source: store.path().display().to_string(),
             time_unix_nano: now,
-            redacted: None,
+            redacted: (rules != RedactionRules::default()).then_some(redacted),
             incomplete: !session.warn_of_damage(&snapshot),
         };
-        if !selection.raw {
-            banner.redacted = Some(redact(&mut traces)?);
-        }
         let traces: Vec<Arc<Trace>> = traces.into_iter().map(Arc::new).collect();
         return page(&traces, &banner, path, session);
     }
@@ -117,19 +135,8 @@ fn to_file(
         let written = write(format, traces, session.out.data());
         failed_write(written, path)?;
     } else {
-        // In the same folder, so that the renaming is one step.
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(name);
-        let written = File::create(&part)
-            .map_err(WriteError::from)
-            .and_then(|file| {
-                let mut out = BufWriter::with_capacity(1 << 16, file);
-                write(format, traces, &mut out)?;
-                let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.sync_all()?;
-                Ok(())
-            });
+        let part = part_of(path);
+        let written = write_whole(format, traces, &part);
         if written.is_err() || counted.failed.is_some() {
             // It may never have come to be.
             drop(fs::remove_file(&part));
@@ -143,12 +150,16 @@ fn to_file(
     }
     drop(counted.progress);
     let complete = session.warn_of_damage(&snapshot);
-    session.out.hint(&format!(
+    let mut said = format!(
         "{}, {} to {}",
         units::plural(counted.traces, "trace"),
         units::plural(counted.spans, "span"),
         path.display()
-    ));
+    );
+    if rules != RedactionRules::default() {
+        said = format!("{said}, {} redacted", units::plural(redacted, "value"));
+    }
+    session.out.hint(&said);
     Ok(if complete {
         Outcome::Done
     } else {
@@ -156,16 +167,22 @@ fn to_file(
     })
 }
 
-/// Takes secrets and addresses out, by the rules that jobs have, and counts them.
-fn redact(traces: &mut [Trace]) -> Result<u64, CliError> {
-    let rules = RedactionRules {
-        default: true,
-        ..RedactionRules::default()
-    };
-    let redaction = rules
-        .compile()
-        .map_err(|error| Box::new(ExportError::from(error)))?;
-    Ok(traces.iter_mut().map(|trace| redaction.apply(trace)).sum())
+/// The name of a file until it is whole: in the same folder, so that the renaming is one step.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn write_whole(
+    format: ExportTo,
+    traces: impl Iterator<Item = Trace>,
+    part: &Path,
+) -> Result<(), WriteError> {
+    let mut out = BufWriter::with_capacity(1 << 16, File::create(part)?);
+    write(format, traces, &mut out)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(file.sync_all()?)
 }
 
 /// Writes the page for a browser.
@@ -264,6 +281,10 @@ fn write(
             }
             out.write_all(if list { b"\n]\n" } else { b"\n" })?;
         }
+        ExportTo::Parquet => write_parquet(traces, &mut out).map_err(|error| match error {
+            ParquetError::Io(error) => error,
+            other => io::Error::other(other),
+        })?,
         // Servers have no path, and come to `jobs::export`.
         ExportTo::Jsonl | ExportTo::Html | ExportTo::Mlflow | ExportTo::Otlp => {
             for trace in traces {
@@ -272,5 +293,14 @@ fn write(
         }
     }
     out.flush()?;
+    Ok(())
+}
+
+fn write_parquet(traces: impl Iterator<Item = Trace>, out: impl Write) -> Result<(), ParquetError> {
+    let mut writer = ParquetWriter::new(out)?;
+    for trace in traces {
+        writer.write(&trace)?;
+    }
+    writer.finish()?;
     Ok(())
 }

@@ -116,7 +116,8 @@ fn pair(text: &str, between: char) -> Result<(String, String), CliError> {
     Ok((parts.0.trim().to_owned(), parts.1.trim().to_owned()))
 }
 
-fn redaction_of(rules: &[String]) -> Result<RedactionRules, CliError> {
+/// The rules that `--redact` gives.
+pub(crate) fn redaction_of(rules: &[String]) -> Result<RedactionRules, CliError> {
     let mut redaction = RedactionRules::default();
     for rule in rules {
         if rule == "default" {

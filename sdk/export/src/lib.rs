@@ -35,6 +35,8 @@ mod json;
 mod mlflow;
 mod otlp;
 mod parcel;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod prepare;
 mod receipt;
 mod redact;
@@ -43,6 +45,8 @@ mod report;
 mod run;
 mod stop;
 
+#[cfg(feature = "parquet")]
+pub use self::parquet::{ParquetError, ParquetWriter};
 pub use adjust::Adjustments;
 pub use http::{Answer, AuthError, ConnectError, Credentials, RequestError, TlsError};
 pub use job::{

@@ -24,80 +24,10 @@ pub struct MlflowServer {
     child: Option<Child>,
 }
 
-fn variable(name: &str) -> Option<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "says whether this is CI and where a developer keeps the installation"
-    )]
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Says that a test is skipped, which must not happen in CI.
-fn skip(reason: &str) {
-    assert!(variable("CI").is_none(), "not possible in CI: {reason}");
-    println!("skipped: {reason}");
-}
-
-/// The Python of an installation of MLflow: that of `SPANLITE_MLFLOW_VENV`, else one made under
-/// `target/` on first use. Without a Python nothing, said aloud; in CI a failure.
-fn python() -> Option<PathBuf> {
-    if let Some(venv) = variable("SPANLITE_MLFLOW_VENV") {
-        return Some(PathBuf::from(venv).join("bin/python"));
-    }
-    let has_python = Command::new("python3")
-        .args(["-c", "import venv, ensurepip"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !has_python {
-        skip("python3 with venv is needed to run MLflow");
-        return None;
-    }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let venv = target.join("mlflow-venv");
-    let python = venv.join("bin/python");
-    fs::create_dir_all(&target).expect("target can be made");
-    // Test binaries run side by side; one installs, the others wait.
-    let lock = File::create(target.join("mlflow-venv.lock")).expect("the lock can be made");
-    lock.lock().expect("the lock can be taken");
-    let done = venv.join(format!("installed-{VERSION}"));
-    if done.is_file() {
-        return Some(python);
-    }
-    let installed = run(
-        "python3",
-        &["-m", "venv", "--clear", &venv.to_string_lossy()],
-    ) && run(
-        &python.to_string_lossy(),
-        &[
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            &format!("mlflow=={VERSION}"),
-        ],
-    );
-    if !installed {
-        skip("MLflow cannot be installed from the package index");
-        return None;
-    }
-    fs::write(done, "").expect("the installation can be marked");
-    Some(python)
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
-        .args(arguments)
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
 impl MlflowServer {
     /// Starts a server with nothing in it; nothing where MLflow cannot be installed.
     pub fn start() -> Option<Self> {
-        let python = python()?;
+        let python = crate::python_with("mlflow", VERSION)?;
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
