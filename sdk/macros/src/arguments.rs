@@ -54,6 +54,15 @@ impl Parse for Pair {
     }
 }
 
+/// A parameter, `self` among them, which is no identifier to `syn`.
+struct Skipped(Ident);
+
+impl Parse for Skipped {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        input.call(Ident::parse_any).map(Self)
+    }
+}
+
 fn value<T: Parse>(input: ParseStream<'_>) -> Result<T> {
     input.parse::<Token![=]>()?;
     input.parse()
@@ -106,7 +115,10 @@ impl Arguments {
             }
             "span_type" => self.span_type = Some(value(input)?),
             "attributes" => self.attributes = pairs(input)?,
-            "skip" => self.skip = list(input)?,
+            "skip" => {
+                let names = list::<Skipped>(input)?;
+                self.skip = names.into_iter().map(|Skipped(name)| name).collect();
+            }
             "skip_all" => self.skip_all = true,
             "fields" => self.fields = pairs(input)?,
             "skip_output" => self.skip_output = true,

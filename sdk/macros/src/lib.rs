@@ -1,7 +1,6 @@
 //! The attribute macro of the Spanlite SDK.
 
 use proc_macro::TokenStream;
-use syn::parse_macro_input;
 
 mod arguments;
 mod capture;
@@ -34,9 +33,16 @@ mod shape;
 /// as the name of their type. In a generic function the bounds of the function decide.
 #[proc_macro_attribute]
 pub fn trace(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let arguments = parse_macro_input!(arguments as arguments::Arguments);
-    let function = parse_macro_input!(item as expand::Function);
-    expand::expand(&arguments, &function)
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    expanded(arguments, item.clone()).unwrap_or_else(|error| {
+        // The function stays, so that what calls it is not wrong as well.
+        let mut both = TokenStream::from(error.into_compile_error());
+        both.extend(item);
+        both
+    })
+}
+
+fn expanded(arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let arguments = syn::parse::<arguments::Arguments>(arguments)?;
+    let function = syn::parse::<expand::Function>(item)?;
+    expand::expand(&arguments, &function).map(TokenStream::from)
 }

@@ -116,7 +116,7 @@ impl Counter {
         self.counts.get(key)
     }
 
-    #[trace]
+    #[trace(skip(self))]
     fn mutable(&mut self, key: &str) -> &mut u32 {
         self.counts.entry(key.to_owned()).or_default()
     }
