@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use spanlite_model::{Forest, Span, SpanId, SpanType, Trace};
+use spanlite_model::{Forest, Span, SpanId, SpanType, Trace, Value};
 
 /// A pause between brothers is shown from this part of the trace on.
 const IDLE_SHARE: u64 = 20;
@@ -68,7 +68,7 @@ pub(crate) enum RowKind {
         /// Their pre-order numbers.
         numbers: Vec<u32>,
     },
-    /// The message of the failed span above.
+    /// Why the span above failed, or how it was cut short.
     Message {
         /// The pre-order number of the span.
         number: u32,
@@ -114,6 +114,17 @@ impl Guides {
             more: self.more << 1 | u64::from(!last),
             branch: true,
         }
+    }
+}
+
+/// How a span ended before its work was done, though nothing failed: its future or its stream was
+/// dropped. The attributes are those that the SDK writes.
+pub(crate) fn cut_short(span: &Span) -> Option<&'static str> {
+    let is = |key, value| span.attributes.get(key) == Some(&Value::Bool(value));
+    if is("cancelled", true) {
+        Some("cancelled")
+    } else {
+        is("stream.completed", false).then_some("not read to its end")
     }
 }
 
@@ -252,7 +263,8 @@ impl Outline {
         } else {
             self.children(parent, fold)
         };
-        if self.span(number).is_error() {
+        let span = self.span(number);
+        if span.is_error() || cut_short(span).is_some() {
             // The trunk of the children runs beside the message.
             let mut guides = guides.child(children.is_empty());
             guides.branch = false;
@@ -300,7 +312,11 @@ impl Outline {
         );
         let length = above.duration_nanos()?;
         let missing = length.saturating_sub(span.duration_nanos()?);
-        (plain && !span.is_error() && missing <= length / SAME_LENGTH_SHARE).then_some(child as u32)
+        (plain
+            && !span.is_error()
+            && cut_short(span).is_none()
+            && missing <= length / SAME_LENGTH_SHARE)
+            .then_some(child as u32)
     }
 
     fn children(&self, parent: u32, fold: Fold) -> Vec<Child> {
@@ -343,7 +359,7 @@ impl Outline {
     fn is_quiet_leaf(&self, number: u32) -> bool {
         let span = self.span(number);
         let leaf = self.forest.node(number as usize).end == number + 1;
-        leaf && !span.is_error() && span.end_time_unix_nano.is_some()
+        leaf && !span.is_error() && cut_short(span).is_none() && span.end_time_unix_nano.is_some()
     }
 
     fn is_like(&self, a: u32, b: u32) -> bool {

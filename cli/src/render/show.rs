@@ -263,14 +263,21 @@ pub(crate) fn error_text(span: &Span) -> String {
     } else {
         ""
     };
-    // The last part of a Rust path is the name of the type.
-    let kind = span.error_type().and_then(|kind| kind.rsplit("::").next());
-    match kind {
-        Some(kind) if first.is_empty() => kind.to_owned(),
-        Some(kind) if !first.contains(kind) => format!("{kind}: {first}{more}"),
+    match span.error_type().map(short_type) {
+        Some(kind) if first.is_empty() => kind,
+        Some(kind) if !first.contains(&kind) => format!("{kind}: {first}{more}"),
         _ if first.is_empty() => "failed, without a message".to_owned(),
         _ => format!("{first}{more}"),
     }
+}
+
+/// The name of a Rust type without the paths of it and of its parameters.
+fn short_type(name: &str) -> String {
+    let mut short = String::with_capacity(name.len());
+    for piece in name.split_inclusive(|c: char| !(c.is_alphanumeric() || "_:".contains(c))) {
+        short.push_str(piece.rsplit("::").next().unwrap_or(piece));
+    }
+    short
 }
 
 /// The failed spans in which errors began, in pre-order: those without a failed span below them.
@@ -381,6 +388,32 @@ mod tests {
             "agent_depth",
             shown(samples::agent(), 80, false, false, fold)
         );
+    }
+
+    #[test]
+    fn work_that_was_dropped_is_told_from_work_that_was_done() {
+        let mut trace = samples::agent();
+        trace.spans[1].attributes.set("cancelled", true);
+        trace.spans[2].attributes.set("stream.completed", false);
+        let shown = shown(trace, 100, false, false, Fold::default());
+        let rows = |word| shown.lines().filter(|row| row.contains(word)).count();
+        assert_eq!((rows("! cancelled"), rows("! not read to its end")), (1, 1));
+    }
+
+    #[test]
+    fn a_type_is_named_without_its_paths() {
+        for (whole, short) in [
+            ("core::num::ParseIntError", "ParseIntError"),
+            ("OrderNotFound", "OrderNotFound"),
+            (
+                "alloc::boxed::Box<dyn core::error::Error + Send + core::marker::Sync>",
+                "Box<dyn Error + Send + Sync>",
+            ),
+            ("a::Of<&'static b::C, [d::E; 2]>", "Of<&'static C, [E; 2]>"),
+            ("::", ""),
+        ] {
+            assert_eq!(short_type(whole), short);
+        }
     }
 
     #[test]

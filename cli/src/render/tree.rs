@@ -3,7 +3,7 @@ use spanlite_model::{Cost, Span, SpanType, TokenUsage, TraceState};
 use super::bars::{Scale, Stretch};
 use super::line::{Align, Line};
 use super::look::{Look, Role};
-use super::outline::{Guides, Outline, Row, RowKind};
+use super::outline::{Guides, Outline, Row, RowKind, cut_short};
 use super::show::{error_text, tokens};
 use super::text::fit;
 use super::units;
@@ -123,10 +123,14 @@ impl Layout {
                 self.bar(&mut line, &spans);
             }
             RowKind::Message { number } => {
-                let message = error_text(outline.span(*number));
-                line.text(Role::Error, "! ");
+                let span = outline.span(*number);
+                let (role, message) = match cut_short(span) {
+                    Some(how) if !span.is_error() => (Role::Warning, how.to_owned()),
+                    _ => (Role::Error, error_text(span)),
+                };
+                line.text(role, "! ");
                 let rest = self.width.saturating_sub(line.width());
-                line.fitted(Role::Error, message.as_ref(), rest);
+                line.fitted(role, &message, rest);
             }
             RowKind::Idle {
                 start_time_unix_nano,
