@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::block::BlockError;
 use crate::codec::ValueError;
+use crate::segment::ChangedUnderneath;
 use crate::store::Refused;
 
 /// Why the files of a store cannot be read or written.
@@ -62,6 +63,13 @@ pub enum StorageError {
     /// The last writer was killed, and this process may not repair the file.
     #[error("`{}` was left unclean by a writer that was killed", path.display())]
     NeedsRepair {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was unclean, was read as it would be after a repair, and then a writer opened it.
+    /// Nothing is wrong: another snapshot reads it.
+    #[error("`{}` was opened by a writer while it was read; read it again", path.display())]
+    Changed {
         /// The file.
         path: PathBuf,
     },
@@ -131,6 +139,13 @@ impl StorageError {
                     path: owned,
                     source: source.into(),
                 }
+            }
+            redb::Error::Io(source) if matches!(source.get_ref(), Some(inner) if inner.is::<ChangedUnderneath>()) => {
+                Self::Changed { path: owned }
+            }
+            // A lock that a stopped process holds.
+            redb::Error::Io(source) if source.kind() == io::ErrorKind::TimedOut => {
+                Self::Busy { path: owned }
             }
             redb::Error::Io(source) => Self::io(action, path, source),
             redb::Error::LockProtocolMismatch => Self::LockProtocolMismatch { path: owned },

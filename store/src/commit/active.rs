@@ -217,6 +217,7 @@ fn copy_journals(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::SegmentDraft;
 
     fn active(folder: &std::path::Path) -> Active {
         let directory = Directory::open(folder, true).unwrap();
@@ -252,6 +253,24 @@ mod tests {
         segment::seal_file(&one.directory, first).unwrap();
         let second = name_of(&mut one);
         assert_ne!(second, first);
+        assert_eq!(name_of(&mut active(folder.path())), second);
+    }
+
+    #[test]
+    fn writers_share_a_segment_after_the_clock_was_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = active(folder.path());
+        let first = SegmentDraft::create(&one.directory, 4_000_000_000_000).unwrap();
+        first.begin().unwrap().commit().unwrap();
+        let first = first.publish(&one.directory).unwrap().name;
+        assert_eq!(
+            name_of(&mut one),
+            first,
+            "the future is no reason to leave it"
+        );
+        segment::seal_file(&one.directory, first).unwrap();
+        let second = name_of(&mut one);
+        assert!(second > first);
         assert_eq!(name_of(&mut active(folder.path())), second);
     }
 

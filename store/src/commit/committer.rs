@@ -213,7 +213,12 @@ impl Committer {
         journal: Option<(Uuid, &Positions)>,
     ) -> Result<(), StorageError> {
         let mut result = self.try_store(batches, journal);
-        if let Err(StorageError::Damaged { .. } | StorageError::DamagedValue { .. }) = result {
+        if let Err(
+            StorageError::Damaged { .. }
+            | StorageError::DamagedValue { .. }
+            | StorageError::Busy { .. },
+        ) = result
+        {
             // What can be read of the segment is read; new traces go elsewhere.
             self.active.leave();
             result = self.try_store(batches, journal);

@@ -287,7 +287,7 @@ impl Readiness {
 /// The blocks that the store has already.
 struct Earlier {
     headers: Vec<Arc<BlockHeader>>,
-    /// Traces that began before this may be in other segments.
+    /// When the segment was made.
     segment_start_unix_nano: u64,
     elsewhere: Vec<Arc<BlockHeader>>,
 }
@@ -323,8 +323,20 @@ impl Earlier {
     fn may_have(&self, trace_id: TraceId, start_unix_nano: u64) -> bool {
         let may_have = |header: &Arc<BlockHeader>| header.may_have_trace(trace_id);
         self.headers.iter().any(may_have)
-            || (start_unix_nano < self.segment_start_unix_nano
+            || (!self.is_younger_than_segment(trace_id, start_unix_nano)
                 && self.elsewhere.iter().any(may_have))
+    }
+
+    /// Whether the id of a trace was made, by a clock that agrees with ours, when the other
+    /// segments were sealed: ids of ours begin with their time. When its spans began says too
+    /// little: clocks differ and are set, and imports have any time.
+    fn is_younger_than_segment(&self, trace_id: TraceId, start_unix_nano: u64) -> bool {
+        let id = u128::from_be_bytes(trace_id.to_bytes());
+        let made_millis = (id >> 80) as u64;
+        let made_unix_nano = made_millis.saturating_mul(1_000_000);
+        start_unix_nano >= self.segment_start_unix_nano
+            && made_unix_nano >= self.segment_start_unix_nano
+            && made_millis <= clock::unix_millis()
     }
 }
 

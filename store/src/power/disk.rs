@@ -1,15 +1,14 @@
 //! What a disk was told, in order.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use redb::DatabaseError;
-use redb::backends::FileBackend;
-
 use super::recorded::Recorded;
+use crate::segment::Backend;
 
 /// A file, whatever it is called.
 pub(super) type FileId = usize;
@@ -57,6 +56,8 @@ pub(super) enum Event {
 pub(super) struct Disk {
     root: PathBuf,
     log: Mutex<Log>,
+    /// How many more changes the disk has room for.
+    room: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +95,7 @@ impl Disk {
         let disk = Arc::new(Self {
             root: root.to_owned(),
             log: Mutex::new(log),
+            room: AtomicU64::new(u64::MAX),
         });
         let mut watched = watched();
         watched.retain(|disk| disk.strong_count() > 0);
@@ -103,6 +105,25 @@ impl Disk {
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disk is full after so many more changes.
+    pub(super) fn set_room(&self, changes: u64) {
+        self.room.store(changes, Ordering::SeqCst);
+    }
+
+    pub(super) fn use_room(&self) -> io::Result<()> {
+        let used = |room| match room {
+            u64::MAX => Some(room),
+            _ => u64::checked_sub(room, 1),
+        };
+        match self
+            .room
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, used)
+        {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::ErrorKind::StorageFull.into()),
+        }
     }
 
     /// Tells that everything in the journals was synced.
@@ -209,30 +230,19 @@ fn tell(path: &Path, event: impl FnOnce(&mut Log, PathBuf)) {
     }
 }
 
-/// A backend that records what redb does to a file; nothing if nobody watches its folder.
-pub(crate) fn record(path: &Path, create: bool) -> Result<Option<Recorded>, DatabaseError> {
-    let Some((disk, relative)) = disk_of(path) else {
-        return Ok(None);
-    };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(create)
-        .truncate(false)
-        .open(path)
-        .map_err(redb::StorageError::from)?;
-    if !create && file.metadata().map_err(redb::StorageError::from)?.len() == 0 {
-        // As redb answers where it may not make a database.
-        return Err(redb::StorageError::from(io::Error::from(io::ErrorKind::InvalidData)).into());
-    }
-    let id = {
-        let mut log = disk.log();
-        match log.names.get(&relative) {
-            Some(id) => *id,
-            None => log.name(relative),
-        }
-    };
-    Ok(Some(Recorded::new(FileBackend::new(file)?, disk, id)))
+/// Records what redb does to a file, if somebody watches its folder.
+pub(crate) fn record(path: &Path, backend: Backend) -> Recorded {
+    let watched = disk_of(path).map(|(disk, relative)| {
+        let file = {
+            let mut log = disk.log();
+            match log.names.get(&relative) {
+                Some(file) => *file,
+                None => log.name(relative),
+            }
+        };
+        (disk, file)
+    });
+    Recorded::new(backend, watched)
 }
 
 pub(crate) fn synced_folder(path: &Path) {

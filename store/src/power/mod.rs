@@ -6,6 +6,7 @@
 
 mod cut;
 mod disk;
+mod full;
 mod recorded;
 mod tests;
 mod workload;

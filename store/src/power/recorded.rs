@@ -2,22 +2,35 @@ use std::io;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
 use super::disk::{Disk, Event, FileId};
+use crate::segment::Backend;
 
 /// redb's backend for files, which also records what it is told to change.
 #[derive(Debug)]
 pub(crate) struct Recorded {
-    inner: FileBackend,
-    disk: Arc<Disk>,
-    file: FileId,
+    inner: Backend,
+    watched: Option<(Arc<Disk>, FileId)>,
 }
 
 impl Recorded {
-    pub(super) fn new(inner: FileBackend, disk: Arc<Disk>, file: FileId) -> Self {
-        Self { inner, disk, file }
+    pub(super) fn new(inner: Backend, watched: Option<(Arc<Disk>, FileId)>) -> Self {
+        Self { inner, watched }
+    }
+
+    /// Whether the disk has room for what is to be done.
+    fn has_room(&self) -> io::Result<()> {
+        match &self.watched {
+            Some((disk, _)) => disk.use_room(),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&self, event: impl FnOnce(FileId) -> Event) {
+        if let Some((disk, file)) = &self.watched {
+            disk.log().events.push(event(*file));
+        }
     }
 }
 
@@ -31,23 +44,24 @@ impl StorageBackend for Recorded {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
+        self.has_room()?;
         self.inner.set_len(length)?;
-        let file = self.file;
-        self.disk.log().events.push(Event::Length { file, length });
+        self.tell(|file| Event::Length { file, length });
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.has_room()?;
         self.inner.sync_data()?;
-        let file = self.file;
-        self.disk.log().events.push(Event::Synced { file });
+        self.tell(|file| Event::Synced { file });
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.has_room()?;
         self.inner.write(offset, data)?;
-        let (file, bytes) = (self.file, data.to_vec());
-        self.disk.log().events.push(Event::Wrote {
+        let (offset, bytes) = (offset, data.to_vec());
+        self.tell(|file| Event::Wrote {
             file,
             offset,
             bytes,

@@ -1,5 +1,4 @@
 use std::env;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,10 +13,12 @@ use crate::{Access, OpenOptions, Store};
 /// `SPANLITE_POWER_SEED` the first.
 const CUTS: u64 = 10;
 
-fn seeds() -> Range<u64> {
-    let set = |name| env::var_os(name)?.to_str()?.parse().ok();
-    let first = set("SPANLITE_POWER_SEED").unwrap_or(0);
-    first..first + set("SPANLITE_POWER_ROUNDS").unwrap_or(4)
+fn set(name: &str) -> Option<u64> {
+    env::var_os(name)?.to_str()?.parse().ok()
+}
+
+pub(super) fn rounds(short: u64) -> u64 {
+    set("SPANLITE_POWER_ROUNDS").unwrap_or(short)
 }
 
 /// What was promised up to a cut, and everything that may be found after it.
@@ -98,7 +99,8 @@ fn check_after_cut(root: &Path, known: &Known<'_>, numbers: &mut Numbers, what: 
 
 #[test]
 fn what_was_flushed_survives_power_cuts_and_nothing_wrong_is_read() {
-    for seed in seeds() {
+    let first = set("SPANLITE_POWER_SEED").unwrap_or(0);
+    for seed in first..first + rounds(4) {
         let folder = tempfile::tempdir().unwrap();
         let live = folder.path().join("live");
         std::fs::create_dir(&live).unwrap();

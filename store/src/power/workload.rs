@@ -176,18 +176,14 @@ impl Workload {
     }
 
     fn span(&mut self, trace: u64, number: u64) -> Span {
-        let id = TraceId::from_bytes((0xabcd_u128 << 112 | u128::from(trace)).to_be_bytes());
-        let span_id = SpanId::from_bytes(number.to_be_bytes());
-        let mut span = Span::new(id, span_id, format!("span {number}"));
-        span.parent_span_id = (number > 1).then(|| SpanId::from_bytes(1u64.to_be_bytes()));
-        span.start_time_unix_nano = 1_000 * trace + number;
-        span.end_time_unix_nano = Some(1_000 * trace + number + 9);
+        let mut span = span(trace, number);
         let length = [0, 0, 20, 2_000, 5_000, 70_000][self.numbers.below(6) as usize];
         if length > 0 {
             let text = format!("\"{}\"", "text ".repeat(length / 5));
             span.inputs = Some(Json::from_text(text).unwrap());
         }
-        self.spans.insert((id, span_id), span.clone());
+        let key = (span.trace_id, span.span_id);
+        self.spans.insert(key, span.clone());
         span
     }
 
@@ -199,10 +195,7 @@ impl Workload {
             let number = 1 + self.spans.len() as u64;
             let span = self.span(trace, number);
             let fact = Fact::Span(span.trace_id, span.span_id);
-            let mut bytes = Vec::new();
-            let record = Record::Span(Box::new(span));
-            encode_record(&record, &Origin::default(), &mut bytes);
-            assert_eq!(self.lane.append(&bytes), Appended::Stored);
+            assert_eq!(self.lane.append(&encoded(&span)), Appended::Stored);
             if self.options.durability == Durability::EverySpan {
                 self.disk.journals_are_synced();
                 self.promise([fact]);
@@ -305,6 +298,31 @@ impl Workload {
         self.store = Store::open(&self.path, self.options.clone()).unwrap();
         self.lane = self.store.lane().unwrap();
     }
+}
+
+pub(super) fn trace_id(number: u64) -> TraceId {
+    TraceId::from_bytes((0xabcd_u128 << 112 | u128::from(number)).to_be_bytes())
+}
+
+pub(super) fn span(trace: u64, number: u64) -> Span {
+    let span_id = SpanId::from_bytes(number.to_be_bytes());
+    let mut span = Span::new(trace_id(trace), span_id, format!("span {number}"));
+    span.parent_span_id = (number > 1).then(|| SpanId::from_bytes(1u64.to_be_bytes()));
+    span.start_time_unix_nano = 1_000 * trace + number;
+    span.end_time_unix_nano = Some(1_000 * trace + number + 9);
+    span
+}
+
+pub(super) fn trace(number: u64, spans: u64) -> Trace {
+    let spans = (1..=spans).map(|one| span(number, one)).collect();
+    Trace::new(trace_id(number), spans)
+}
+
+pub(super) fn encoded(span: &Span) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let record = Record::Span(Box::new(span.clone()));
+    encode_record(&record, &Origin::default(), &mut bytes);
+    bytes
 }
 
 /// Every trace; nothing of it is damaged.

@@ -53,8 +53,13 @@ pub(crate) fn protected<T>(
 }
 
 /// Makes a new segment. It gets its name when it is whole, so that nobody sees half of one.
+///
+/// Its name comes after all others, also where the clock was set back: writers look for the
+/// newest one.
 pub(crate) fn create(directory: &Directory) -> Result<OpenSegment, StorageError> {
-    let draft = SegmentDraft::create(directory, clock::unix_millis())?;
+    let newest = directory.segments()?.pop();
+    let after = newest.map_or(0, |name| name.start_millis().saturating_add(1));
+    let draft = SegmentDraft::create(directory, clock::unix_millis().max(after))?;
     let txn = draft.begin()?;
     txn.commit()
         .map_err(|error| StorageError::redb("write to", draft.path(), error))?;

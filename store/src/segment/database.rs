@@ -1,10 +1,16 @@
 //! How redb files are opened: by any number of processes at once.
 
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 
-use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase};
+use redb::{
+    Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, StorageBackend,
+    StorageError,
+};
 
 use super::CACHE_BYTES;
+use super::backend::Backend;
 
 fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -16,23 +22,39 @@ fn builder() -> Builder {
 
 /// Opens a file for writing, or makes one. The name of a new one is not durable yet.
 pub(crate) fn create(path: &Path) -> Result<Database, DatabaseError> {
-    #[cfg(test)]
-    if let Some(recorded) = crate::power::record(path, true)? {
-        return builder().create_with_backend(recorded);
-    }
-    builder().create(path)
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(StorageError::from)?;
+    builder().create_with_backend(backend(path, file)?)
 }
 
 /// Opens a file for writing, which also repairs it after a kill.
 pub(crate) fn open(path: &Path) -> Result<Database, DatabaseError> {
-    #[cfg(test)]
-    if let Some(recorded) = crate::power::record(path, false)? {
-        return builder().create_with_backend(recorded);
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.map_err(StorageError::from)?;
+    if file.metadata().map_err(StorageError::from)?.len() == 0 {
+        // Else redb would make a database of it.
+        return Err(StorageError::from(io::Error::from(io::ErrorKind::InvalidData)).into());
     }
-    builder().open(path)
+    builder().create_with_backend(backend(path, file)?)
 }
 
 /// Opens a file for reading, beside writers.
 pub(crate) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
-    builder().open_read_only(path)
+    let file = File::open(path).map_err(StorageError::from)?;
+    builder().open_read_only_with_backend(Backend::new(file)?)
+}
+
+#[cfg(not(test))]
+fn backend(_path: &Path, file: File) -> Result<impl StorageBackend, DatabaseError> {
+    Backend::new(file)
+}
+
+#[cfg(test)]
+fn backend(path: &Path, file: File) -> Result<impl StorageBackend, DatabaseError> {
+    Ok(crate::power::record(path, Backend::new(file)?))
 }

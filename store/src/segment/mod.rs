@@ -2,6 +2,7 @@
 //!
 //! `store/DESIGN.md` lists the tables, keys and values.
 
+mod backend;
 mod blob;
 mod create;
 pub(crate) mod database;
@@ -15,12 +16,15 @@ pub(crate) mod sealed;
 use redb::TableDefinition;
 use uuid::Uuid;
 
+#[cfg(test)]
+pub(crate) use backend::Backend;
 pub(crate) use create::{
     OpenSegment, create, disk_bytes, guard, open_for_writing, protected, seal_file,
 };
 pub(crate) use draft::SegmentDraft;
 pub(crate) use meta::{counts, is_sealed, positions, put_positions, read_meta, replaces};
 use meta::{meta, put_meta};
+pub(crate) use overlay::ChangedUnderneath;
 pub(crate) use reader::{SegmentReader, open_for_reading, table};
 pub use sealed::Sections;
 

@@ -7,18 +7,29 @@ use redb::StorageBackend;
 
 /// Bytes that are kept together once one of them is written.
 const PAGE_BYTES: u64 = 4096;
+/// What redb changes of a file when it is opened for writing, and at each commit.
+const HEADER_BYTES: usize = 320;
 
 /// A file that is only read, with writes kept in memory: lets redb repair a file that a killed
 /// writer left unclean without changing it.
 ///
 /// It takes no locks. It is used where redb reported an unclean file, which it does only while no
-/// writer has it open; a writer that comes later may change pages under a reader, which the
-/// checksums of the values show.
+/// writer has it open. A writer that comes later first changes the header, to repair the file and
+/// at each commit, and writes over pages of an earlier commit only after that: what was read
+/// before the header is seen unchanged is what was there at the beginning. After that every read
+/// fails with [`ChangedUnderneath`].
 #[derive(Debug)]
 pub(crate) struct Overlay {
     file: File,
+    /// redb's header as it was at the beginning.
+    header: [u8; HEADER_BYTES],
     state: Mutex<State>,
 }
+
+/// A writer has opened a file that is read without locks.
+#[derive(Debug, thiserror::Error)]
+#[error("a writer has opened the file meanwhile")]
+pub(crate) struct ChangedUnderneath;
 
 #[derive(Debug)]
 struct State {
@@ -31,6 +42,7 @@ impl Overlay {
     pub(crate) fn new(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self {
+            header: read_header(&file)?,
             file,
             state: Mutex::new(State {
                 length,
@@ -79,6 +91,9 @@ impl StorageBackend for Overlay {
             out[target..target + length].copy_from_slice(&page[from..from + length]);
             at = next;
         }
+        if read_header(&self.file)? != self.header {
+            return Err(io::Error::other(ChangedUnderneath));
+        }
         Ok(())
     }
 
@@ -121,6 +136,14 @@ impl StorageBackend for Overlay {
     }
 }
 
+/// The header; zeros where the file is shorter.
+fn read_header(file: &File) -> io::Result<[u8; HEADER_BYTES]> {
+    let mut header = [0; HEADER_BYTES];
+    let length = file.metadata()?.len().min(HEADER_BYTES as u64) as usize;
+    read_exact_at(file, 0, &mut header[..length])?;
+    Ok(header)
+}
+
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
     use std::os::unix::fs::FileExt as _;
@@ -142,7 +165,7 @@ fn read_exact_at(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Seek as _, SeekFrom, Write as _};
 
     use proptest::prelude::*;
 
@@ -164,6 +187,26 @@ mod tests {
             (0..30_000u64).prop_map(Step::SetLength),
         ];
         proptest::collection::vec(step, 0..12)
+    }
+
+    #[test]
+    fn a_writer_that_comes_is_noticed_before_anything_it_changed_is_used() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[7; 9_000]).unwrap();
+        let overlay = Overlay::new(file.reopen().unwrap()).unwrap();
+        overlay.write(5_000, &[8; 10]).unwrap();
+        let mut read = [0; 20];
+        overlay.read(4_995, &mut read).unwrap();
+        assert_eq!(read, [[7; 5], [8; 5], [8; 5], [7; 5]].concat()[..]);
+        file.as_file_mut().seek(SeekFrom::Start(9)).unwrap();
+        file.write_all(&[1]).unwrap();
+        let error = overlay.read(4_995, &mut read).unwrap_err();
+        let path = file.path();
+        let error = crate::StorageError::redb("read", path, redb::Error::Io(error));
+        assert!(
+            matches!(error, crate::StorageError::Changed { .. }),
+            "{error}"
+        );
     }
 
     proptest! {

@@ -1,7 +1,9 @@
+use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableTable as _, WriteTransaction};
 use spanlite_model::{TraceId, TraceUpdate};
+use uuid::Uuid;
 
 use super::change::{Operation, StateError, decode_value, encode_value, value_key};
 use super::{VALUES, notes};
@@ -47,10 +49,34 @@ impl StateWriter {
     }
 
     fn open(&self) -> Result<Database, StorageError> {
-        let database = guard("open", &self.path, || database::create(&self.path))?;
-        // It may be new, and its name has to be durable before anything in it counts as stored.
-        files::sync_name(&self.path)?;
-        Ok(database)
+        match guard("open", &self.path, || database::open(&self.path)) {
+            Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.make()?;
+                guard("open", &self.path, || database::open(&self.path))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Makes the file: whole before it has its name, so that a kill or a power cut never leaves
+    /// half of one. Of several processes that try at once the first wins.
+    fn make(&self) -> Result<(), StorageError> {
+        let draft = self
+            .path
+            .with_extension(format!("redb.{}", Uuid::new_v4().simple()));
+        let made = guard("create", &draft, || database::create(&draft))
+            .and_then(|database| {
+                let closed = database.close();
+                closed.map_err(|error| StorageError::redb("create", &draft, error))
+            })
+            .and_then(|()| match files::link(&draft, &self.path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    Err(StorageError::io("create", &self.path, error))
+                }
+                _ => files::sync_name(&self.path),
+            });
+        drop(files::remove(&draft));
+        made
     }
 
     fn transaction<T, E: From<StorageError>>(

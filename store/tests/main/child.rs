@@ -9,8 +9,8 @@ use std::time::Duration;
 use spanlite_model::Trace;
 use spanlite_store::{Appended, OpenOptions, Retention, Store, recover};
 
-use crate::fork;
 use crate::support::{append, encoded_span, sized_span, span, trace};
+use crate::{fork, peers};
 
 const PART: &str = "SPANLITE_TEST_PART";
 const STORE: &str = "SPANLITE_TEST_STORE";
@@ -126,6 +126,12 @@ fn play() {
         say(number);
         recover(&path, Path::new(&path).with_extension("out")).unwrap();
         return;
+    }
+    match part.as_str() {
+        "look" => return peers::look(Path::new(&path)),
+        "hold-transactions" => return peers::hold_transactions(Path::new(&path), number),
+        "read" => return peers::read_twice(Path::new(&path)),
+        _ => {}
     }
     let store = Store::open(&path, options).unwrap();
     match part.as_str() {

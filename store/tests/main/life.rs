@@ -359,3 +359,28 @@ fn a_bundle_is_one_file_that_is_read_like_a_store() {
     let imported = other.write(&all(&bundle)).unwrap();
     assert_eq!(imported.spans_written, 6);
 }
+
+#[test]
+fn the_parts_of_a_trace_in_several_segments_are_one_whatever_the_clocks_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        segment_bytes: 1,
+        ..patient()
+    };
+    let store = Store::open(folder.path().join("s"), options).unwrap();
+    // Roots, each in a segment of its own, of a trace that began far in the future.
+    for number in 1..=3 {
+        let mut root = span(1, number);
+        root.parent_span_id = None;
+        root.start_time_unix_nano = (1 << 62) + number;
+        root.end_time_unix_nano = Some((1 << 62) + 100);
+        store
+            .write(&[Trace::new(root.trace_id, vec![root])])
+            .unwrap();
+        store.seal().unwrap();
+    }
+    assert_eq!(store.info().unwrap().segments, 3);
+    let traces = all(&store);
+    assert_eq!((traces.len(), traces[0].spans.len()), (1, 3));
+    assert_eq!(store.info().unwrap().traces, 1);
+}

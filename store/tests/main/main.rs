@@ -12,5 +12,7 @@ mod journal;
 mod kill;
 mod life;
 mod model;
+#[cfg(target_os = "linux")]
+mod peers;
 mod processes;
 mod support;
