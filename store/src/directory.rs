@@ -116,7 +116,7 @@ impl Directory {
         self.is_bundle
     }
 
-    /// Whether there can be a state file.
+    /// Whether there can be a file with later changes of traces.
     pub(crate) fn has_state(&self) -> bool {
         !self.is_bundle
     }
@@ -166,7 +166,11 @@ impl Directory {
         self.path.join(name.file_name())
     }
 
+    /// The file that holds keyed values; a bundle holds those it carries itself.
     pub(crate) fn state(&self) -> PathBuf {
+        if self.is_bundle {
+            return self.path.clone();
+        }
         self.path.join("state.redb")
     }
 

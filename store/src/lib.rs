@@ -51,8 +51,8 @@ pub use import::WriteReport;
 pub use info::StoreInfo;
 pub use journal::{Appended, JournalForm, Lane, OPEN_RECORD_BYTES, OpenSpan};
 pub use life::{
-    BackupReport, BundleReport, GcReport, GcSegment, Held, RecoverError, RecoverReport, Retention,
-    recover,
+    BackupReport, BundleReport, CarriedValue, GcReport, GcSegment, Held, RecoverError,
+    RecoverReport, Retention, recover,
 };
 pub use options::{Access, Durability, OpenOptions, Overload};
 pub use segment::Sections;

@@ -264,9 +264,6 @@ impl Store {
         read: impl FnOnce(&ReadTransaction, &Path) -> Result<T, StorageError>,
     ) -> Result<T, ReadError> {
         let path = self.inner.directory.state();
-        if !self.inner.directory.has_state() {
-            return Ok(T::default());
-        }
         match self.live()?.readers.get(&path)? {
             Some(reader) => Ok(read(&reader.begin()?, &path)?),
             None => Ok(T::default()),

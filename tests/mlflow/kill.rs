@@ -32,7 +32,7 @@ fn spanlite(store: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(store: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(store: &Path, arguments: &[&str]) -> Output {
     spanlite(store, arguments).output().expect("spanlite runs")
 }
 
@@ -162,74 +162,4 @@ fn killed_five_times_each_trace_is_there_once() {
 #[ignore = "takes a quarter of an hour"]
 fn killed_fifty_times_each_of_a_thousand_traces_is_there_once() {
     replicate_with_kills(1_000, 50, 5);
-}
-
-/// What people see of jobs, against a real server.
-#[test]
-fn the_command_adds_runs_shows_and_removes_jobs() {
-    let Some(server) = MlflowServer::start() else {
-        return;
-    };
-    let traces: Vec<Trace> = (1..=3).map(agent_run).collect();
-    let (_folder, store) = store_of(&traces);
-    let path = store.path().to_owned();
-    store.close().unwrap();
-    let url = server.url();
-    let text = |arguments: &[&str]| {
-        let output = output(&path, arguments);
-        let code = output.status.code().expect("a code");
-        let said =
-            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (code, said.replace(&url, "URL"))
-    };
-    let (code, said) = text(&["jobs", "run", "prod"]);
-    assert_eq!(code, 3, "{said}");
-    let (code, said) = text(&[
-        "jobs",
-        "add",
-        "prod",
-        "--to",
-        "mlflow",
-        "--url",
-        &url,
-        "--experiment",
-        "agents",
-        "--where",
-        "span.status = 'ERROR'",
-        "--redact",
-        "default",
-    ]);
-    assert_eq!(code, 0, "{said}");
-    let (code, said) = text(&["jobs", "run", "prod", "--dry-run"]);
-    assert_eq!(code, 0, "{said}");
-    assert!(said.starts_with("would send 3 traces, 9 spans, "), "{said}");
-    let (code, said) = text(&["jobs", "run", "prod"]);
-    assert_eq!((code, said.trim()), (0, "✓ 3 sent"));
-    let (code, said) = text(&["jobs", "run", "prod"]);
-    assert_eq!((code, said.trim()), (0, "✓ 0 sent   3 there already"));
-    let (code, said) = text(&["jobs", "status", "prod"]);
-    assert_eq!(code, 0);
-    assert_eq!(
-        said,
-        "prod → mlflow URL   done\n3 sent   0 waiting   0 refused\n"
-    );
-    let once = [
-        "export",
-        "--to",
-        "mlflow",
-        "--url",
-        &url,
-        "--experiment",
-        "once",
-    ];
-    let (code, said) = text(&once);
-    assert_eq!((code, said.trim()), (0, "✓ 3 sent"));
-    let (code, said) = text(&once);
-    assert_eq!((code, said.trim()), (0, "✓ 0 sent   3 there already"));
-    let (code, said) = text(&["jobs", "rm", "prod"]);
-    assert_eq!(code, 1, "{said}");
-    let (code, said) = text(&["jobs", "rm", "prod", "--yes"]);
-    assert_eq!(code, 0, "{said}");
-    let (code, said) = text(&["jobs", "status", "prod"]);
-    assert_eq!(code, 3, "{said}");
 }

@@ -8,8 +8,11 @@
     reason = "what goes wrong in a test's own support fails the test"
 )]
 
+mod command;
+mod files;
 mod fixtures;
 mod kill;
+mod page;
 mod rate;
 mod recordings;
 mod replicate;

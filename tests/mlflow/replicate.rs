@@ -3,17 +3,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use spanlite_export::{
     Credentials, ExportJob, MlflowServer as Address, RunEnd, RunOptions, Target, run,
 };
-use spanlite_model::{SpanId, Trace, TraceChange, TraceUpdate};
+use spanlite_model::{Span, SpanType, Trace, TraceChange, TraceUpdate};
 use spanlite_store::{OpenOptions, Store};
-use spanlite_tests::mlflow::{MlflowServer, differences, python_readback};
+use spanlite_tests::mlflow::{MlflowServer, client_differences, differences, python_readback};
 use tempfile::TempDir;
 
+use super::fixtures::agent_run;
 use super::recordings;
 
 pub(crate) fn job(url: String) -> ExportJob {
+    job_to(url, "agents")
+}
+
+/// Servers are shared between tests: each has an experiment of its own.
+pub(crate) fn job_to(url: String, experiment: &str) -> ExportJob {
     let address = Address {
         url,
-        experiment: "agents".to_owned(),
+        experiment: experiment.to_owned(),
         workspace: None,
         credentials: Credentials::None,
         ca_file: None,
@@ -33,16 +39,18 @@ pub(crate) fn store_of(traces: &[Trace]) -> (TempDir, Store) {
 /// own client: what MLflow keeps is what the store holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recordings_arrive_whole() {
-    let Some(traces) = recordings::traces() else {
+    let Some(mut traces) = recordings::traces() else {
         return;
     };
-    let Some(server) = MlflowServer::start() else {
+    // The recordings have few tags and sessions.
+    traces.extend((1..=5).map(agent_run));
+    let Some(server) = MlflowServer::shared() else {
         return;
     };
     let (_folder, store) = store_of(&traces);
     let job = ExportJob {
         include_interrupted: true,
-        ..job(server.url())
+        ..job_to(server.url(), "recordings")
     };
     let report = run(&store, &job, RunOptions::default()).await.unwrap();
     assert_eq!(report.end, RunEnd::Complete, "{report:?}");
@@ -53,9 +61,8 @@ async fn recordings_arrive_whole() {
     let api = server.api();
     let snapshot = store.snapshot().unwrap();
     let mut wrong = Vec::new();
-    let mut by_type: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut by_state: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut ids = Vec::new();
+    let mut filters: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut stored = Vec::new();
     for trace in &traces {
         let id = trace.trace_id.to_string();
         let trace = snapshot.trace(trace.trace_id).unwrap().unwrap();
@@ -66,80 +73,91 @@ async fn recordings_arrive_whole() {
         if n_decoded != trace.spans.len() {
             wrong.push(format!("{id}: {n_decoded} spans decode"));
         }
-        let info = api.info(&id);
-        for (key, value) in &trace.info.tags {
-            if !key.starts_with("mlflow.") && info["tags"][key] != **value {
-                wrong.push(format!("{id}: tag {key}"));
-            }
+        for filter in filters_of(&trace) {
+            filters.entry(filter).or_default().insert(id.clone());
         }
-        let mut spans = trace.spans.iter();
-        let state = if spans.any(|span| span.end_time_unix_nano.is_none()) {
-            "ERROR".to_owned()
-        } else {
-            trace.state().as_str().to_owned()
-        };
-        if info["state"] != *state {
-            wrong.push(format!("{id}: state {}", info["state"]));
-        }
-        for span in &trace.spans {
-            let ids = by_type
-                .entry(span.span_type.as_str().to_owned())
-                .or_default();
-            if ids.last() != Some(&id) {
-                ids.push(id.clone());
-            }
-        }
-        by_state.entry(state).or_default().push(id.clone());
-        ids.push(id);
+        stored.push(trace);
     }
     assert!(wrong.is_empty(), "{} differences: {wrong:#?}", wrong.len());
-
-    let by_type = by_type
-        .into_iter()
-        .map(|(span_type, ids)| (format!("span.type = '{span_type}'"), ids));
-    let by_state = by_state
-        .into_iter()
-        .map(|(state, ids)| (format!("status = '{state}'"), ids));
-    python_sees(&server, &traces, &ids, by_type.chain(by_state).collect());
+    python_sees(&server, "recordings", &stored, &filters);
 
     let again = run(&store, &job, RunOptions::default()).await.unwrap();
-    assert_eq!(again.n_unchanged, ids.len() as u64, "{again:?}");
+    assert_eq!(again.n_unchanged, traces.len() as u64, "{again:?}");
     assert_eq!((again.n_sent, again.n_updated, again.n_bytes), (0, 0, 0));
 }
 
-/// MLflow's own client reads every trace, and its filters find those they should.
-fn python_sees(
+/// Filters of MLflow that must find a trace, and of all traces only those that give the same.
+fn filters_of(trace: &Trace) -> BTreeSet<String> {
+    let is_plain = |text: &str| {
+        text.chars()
+            .all(|letter| letter.is_alphanumeric() || "_-.".contains(letter))
+    };
+    let mut filters = BTreeSet::new();
+    for span in &trace.spans {
+        // Where no type is known the server works one out.
+        if span.span_type != SpanType::Unknown {
+            filters.insert(format!("span.type = '{}'", span.span_type.as_str()));
+        }
+    }
+    let is_open = |span: &Span| span.end_time_unix_nano.is_none();
+    let state = if trace.spans.iter().any(is_open) {
+        "ERROR"
+    } else {
+        trace.state().as_str()
+    };
+    filters.insert(format!("status = '{state}'"));
+    if let Some(session) = trace.info.session.as_deref().filter(|text| is_plain(text)) {
+        filters.insert(format!("metadata.`mlflow.trace.session` = '{session}'"));
+    }
+    for (key, value) in &trace.info.tags {
+        if !key.starts_with("mlflow.") && is_plain(key) && is_plain(value) && !value.is_empty() {
+            filters.insert(format!("tags.`{key}` = '{value}'"));
+        }
+    }
+    filters
+}
+
+/// MLflow's own client reads every trace as it is, and its filters find those they should.
+pub(crate) fn python_sees(
     server: &MlflowServer,
+    experiment: &str,
     traces: &[Trace],
-    ids: &[String],
-    filters: BTreeMap<String, Vec<String>>,
+    filters: &BTreeMap<String, BTreeSet<String>>,
 ) {
-    let experiment_id = server.api().experiment_id("agents");
+    for kind in ["span.type", "status", "tags.", "metadata."] {
+        let of_kind = filters.keys().filter(|filter| filter.starts_with(kind));
+        assert!(filters.is_empty() || of_kind.count() > 0, "{kind}");
+    }
+    let experiment_id = server.api().experiment_id(experiment);
+    let ids: Vec<String> = traces.iter().map(|one| one.trace_id.to_string()).collect();
     let asked: Vec<String> = filters.keys().cloned().collect();
-    let (seen, hits) = python_readback(server, &experiment_id, ids, &asked);
-    assert_eq!(seen.len(), ids.len());
-    for (filter, mut expected) in filters {
-        expected.sort();
-        assert_eq!(hits[&filter], expected, "{filter}");
-    }
+    let (seen, hits) = python_readback(server, &experiment_id, &ids, &asked);
+    assert_eq!(seen.len(), traces.len());
+    let mut wrong = Vec::new();
     for (trace, seen) in traces.iter().zip(&seen) {
-        // Some formats give one id to both sides of a call; the store keeps one span of it.
-        let here: BTreeSet<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
-        let there = seen["spans"].as_array().unwrap();
-        assert_eq!(there.len(), here.len(), "{}", trace.trace_id);
+        for difference in client_differences(trace, seen) {
+            wrong.push(format!("{}: {difference}", trace.trace_id));
+        }
     }
+    for (filter, expected) in filters {
+        let found: BTreeSet<String> = hits[filter].iter().cloned().collect();
+        if found != *expected {
+            wrong.push(format!("{filter}: {expected:?} but {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences: {wrong:#?}", wrong.len());
 }
 
 /// What changed here is sent; what changed there stays, unless the job says otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_sent_and_edits_on_the_server_stay() {
-    let Some(server) = MlflowServer::start() else {
+    let Some(server) = MlflowServer::shared() else {
         return;
     };
-    let trace = super::fixtures::agent_run(1);
+    let trace = agent_run(101);
     let id = trace.trace_id.to_string();
     let (_folder, store) = store_of(std::slice::from_ref(&trace));
-    let mut job = job(server.url());
+    let mut job = job_to(server.url(), "edits");
     let sent = run(&store, &job, RunOptions::default()).await.unwrap();
     assert!(sent.is_complete(), "{sent:?}");
     let api = server.api();

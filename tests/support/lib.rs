@@ -8,7 +8,7 @@ mod python;
 
 pub use answer::Answer;
 pub use files::{files_below, real_traces, repository};
-pub use python::python_with;
+pub use python::{python_with, skip};
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -50,7 +50,7 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
             .collect(),
     };
     let ids = ids?.into_iter().take(limit_or_all(&args.select));
-    let report = store.bundle(&args.path, ids)?;
+    let report = spanlite_export::bundle(&store, &args.path, ids)?;
     session.out.hint(&format!(
         "{}, {}, {} to {}",
         units::plural(report.traces, "trace"),

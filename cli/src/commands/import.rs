@@ -33,6 +33,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         spans: 0,
         traces_written: 0,
         spans_written: 0,
+        deliveries: 0,
         skipped: Vec::new(),
     };
     let mut refused = false;
@@ -49,6 +50,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         spans,
         traces_written,
         spans_written,
+        deliveries,
         skipped,
         progress,
         ..
@@ -61,6 +63,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         spans,
         traces_written,
         spans_written,
+        deliveries,
     };
     report(session, &sums, &skipped)?;
     Ok(if refused {
@@ -76,6 +79,7 @@ struct Sums {
     spans: u64,
     traces_written: u64,
     spans_written: u64,
+    deliveries: u64,
 }
 
 /// Something that was not imported.
@@ -95,6 +99,7 @@ struct Import<'s> {
     spans: u64,
     traces_written: u64,
     spans_written: u64,
+    deliveries: u64,
     skipped: Vec<Skipped>,
 }
 
@@ -110,12 +115,14 @@ impl Import<'_> {
             self.source(io::stdin().lock(), "-")?;
             return Ok(Found::File);
         }
-        // A store or a bundle: its traces, as they are.
+        // A store or a bundle: its traces, as they are, and where they were sent.
         if let Ok(other) = Store::open(path, OpenOptions::read_only()) {
             let snapshot = other.snapshot()?;
             for trace in snapshot.traces(TimeRange::default()) {
                 self.take(vec![trace?])?;
             }
+            self.store_batch()?;
+            self.deliveries += spanlite_export::adopt_deliveries(&other, self.store)?;
             self.files += 1;
             return Ok(Found::File);
         }
@@ -261,6 +268,7 @@ fn report(session: &mut Session<'_>, sums: &Sums, skipped: &[Skipped]) -> Result
             ("new_traces", sums.traces_written.into()),
             ("new_spans", sums.spans_written.into()),
             ("files", sums.files.into()),
+            ("deliveries", sums.deliveries.into()),
             ("skipped", Node::List(skipped.collect())),
         ]);
         let style = session.out.json_style();
@@ -278,6 +286,10 @@ fn report(session: &mut Session<'_>, sums: &Sums, skipped: &[Skipped]) -> Result
         text.push_str("; ");
         text.push_str(&units::plural(known, "span"));
         text.push_str(" were there already");
+    }
+    if sums.deliveries > 0 {
+        let count = units::count(sums.deliveries);
+        text = format!("{text}; {count} known to be sent");
     }
     let mut line = Line::of(Role::Plain, &text);
     if !skipped.is_empty() {

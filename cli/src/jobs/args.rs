@@ -32,6 +32,9 @@ pub(crate) enum JobsCommand {
         /// Only these traces, by id, the beginning of it, `@` or `@-1`
         #[arg(value_name = "TRACE")]
         traces: Vec<String>,
+        /// Also forget what was sent, so that all of it is sent again: for a server that lost it
+        #[arg(long, conflicts_with = "traces")]
+        sent: bool,
     },
     /// Remove a job and what it remembers; what it sent stays where it is
     Rm {

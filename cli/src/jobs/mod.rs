@@ -24,7 +24,7 @@ pub(crate) fn jobs(command: &JobsCommand, session: &mut Session<'_>) -> Result<O
         JobsCommand::Run(args) => run::run(args, session),
         JobsCommand::Status { name } => view::status(name, session),
         JobsCommand::Show { name, failed } => view::show(name, *failed, session),
-        JobsCommand::Retry { name, traces } => retry(name, traces, session),
+        JobsCommand::Retry { name, traces, sent } => retry(name, traces, *sent, session),
         JobsCommand::Rm { name, yes } => remove(name, *yes, session),
     }
 }
@@ -140,12 +140,18 @@ pub(crate) fn redaction_of(rules: &[String]) -> Result<RedactionRules, CliError>
 fn retry(
     name: &str,
     references: &[String],
+    sent_too: bool,
     session: &mut Session<'_>,
 ) -> Result<Outcome, CliError> {
     let store = session.store_to_write(false)?;
     let job = ExportJob::find(&store, name)?;
     let n_retried = if references.is_empty() {
-        job.retry(&store, None)?
+        let n_sent = if sent_too {
+            job.forget_sent(&store)?
+        } else {
+            0
+        };
+        job.retry(&store, None)? + n_sent
     } else {
         let snapshot = store.snapshot()?;
         let ids = references

@@ -51,7 +51,7 @@ pub use adjust::Adjustments;
 pub use http::{Answer, AuthError, ConnectError, Credentials, RequestError, TlsError};
 pub use job::{
     DeliveryProblem, ExportJob, JobError, JobStatus, LastRun, LockError, MlflowServer,
-    OtlpEndpoint, Schedule, Target,
+    OtlpEndpoint, Schedule, Target, adopt_deliveries, bundle,
 };
 pub use redact::{PatternError, Redaction, RedactionRules};
 pub use report::{ExportReport, RunEnd};

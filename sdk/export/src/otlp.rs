@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::adjust::Adjustments;
 use crate::http::{Body, Request, RequestError, Sender, Unsent, Verdict};
-use crate::parcel::{Delivered, Outcome, Parcel, Refusal};
+use crate::parcel::{Content, Delivered, Outcome, Parcel, Refusal};
 use crate::receipt::Receipt;
 
 /// How often a failure that may be a request's own fault is accepted.
@@ -78,11 +78,12 @@ pub(crate) fn pack(
     let bytes = encode_otlp(slice::from_ref(&trace));
     Some(Parcel {
         trace_id,
-        spans: bytes,
         n_spans: trace.spans.len(),
-        info: None,
+        n_bytes: bytes.len(),
+        content: Content::Otlp(bytes),
         receipt,
         adjusted,
+        stamp: 0,
     })
 }
 
@@ -119,7 +120,8 @@ impl OtlpTarget {
             }
             let bytes: Vec<u8> = part
                 .iter()
-                .flat_map(|parcel| &parcel.spans)
+                .filter_map(|parcel| parcel.content.otlp())
+                .flatten()
                 .copied()
                 .collect();
             let mut end = |trace_id: TraceId, outcome| {

@@ -1,29 +1,54 @@
 use spanlite_model::TraceId;
 
 use crate::adjust::Adjustments;
-use crate::mlflow::InfoPart;
+use crate::mlflow::TraceParts;
 use crate::receipt::Receipt;
 
 /// A trace made ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Parcel {
     pub(crate) trace_id: TraceId,
-    /// OTLP bytes of the spans that must be sent; empty when those that were sent are still right.
-    /// Such bytes can be joined: many traces make one request.
-    pub(crate) spans: Vec<u8>,
-    /// How many spans those are.
+    pub(crate) content: Content,
+    /// How many spans must be sent; none when those that were sent are still right.
     pub(crate) n_spans: usize,
-    /// What belongs to the whole trace, for a target that takes it apart from the spans.
-    pub(crate) info: Option<InfoPart>,
+    /// About how many bytes it is before packing.
+    pub(crate) n_bytes: usize,
     /// What will have been sent then.
     pub(crate) receipt: Receipt,
     pub(crate) adjusted: Adjustments,
+    /// Where the trace stands in the store; 0 where it stands nowhere for good.
+    pub(crate) stamp: u64,
 }
 
-impl Parcel {
-    /// About how many bytes it is before packing.
-    pub(crate) fn size(&self) -> usize {
-        self.spans.len() + self.info.as_ref().map_or(0, InfoPart::size)
+/// A trace in the form of its target.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// OTLP bytes. Such bytes can be joined: many traces make one request.
+    Otlp(Vec<u8>),
+    /// The parts that MLflow takes apart.
+    Mlflow(Box<TraceParts>),
+}
+
+impl Content {
+    pub(crate) fn otlp(&self) -> Option<&[u8]> {
+        match self {
+            Self::Otlp(bytes) => Some(bytes),
+            Self::Mlflow(_) => None,
+        }
+    }
+
+    pub(crate) fn mlflow(&self) -> Option<&TraceParts> {
+        match self {
+            Self::Mlflow(parts) => Some(parts),
+            Self::Otlp(_) => None,
+        }
+    }
+
+    pub(crate) fn mlflow_mut(&mut self) -> Option<&mut TraceParts> {
+        match self {
+            Self::Mlflow(parts) => Some(parts),
+            Self::Otlp(_) => None,
+        }
     }
 }
 

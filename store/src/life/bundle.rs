@@ -5,10 +5,11 @@ use std::path::Path;
 use spanlite_model::{Trace, TraceId};
 
 use crate::block::encode_block;
-use crate::error::{StorageError, WriteError};
+use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
 use crate::segment::sealed::{BlockFacts, NewBlock};
 use crate::segment::{Counts, SegmentDraft};
+use crate::state::{VALUES, encode_value, value_key};
 use crate::store::Store;
 
 /// How many traces a block gets.
@@ -25,6 +26,17 @@ pub struct BundleReport {
     pub bytes: u64,
 }
 
+/// A value that travels in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedValue {
+    /// The space it belongs to.
+    pub space: String,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// What it is.
+    pub bytes: Vec<u8>,
+}
+
 impl Store {
     /// Writes traces into one file, for carrying: [`Store::open`] reads it like a store, for
     /// reading only. Ids that are not stored are left out. The file must not be there yet.
@@ -32,6 +44,17 @@ impl Store {
         &self,
         file: impl AsRef<Path>,
         traces: impl IntoIterator<Item = TraceId>,
+    ) -> Result<BundleReport, WriteError> {
+        self.bundle_with_values(file, traces, |_| Ok(Vec::new()))
+    }
+
+    /// Writes a bundle that also carries values: what `values_of` gives for each of its traces.
+    /// [`Store::state`] of the bundle has them.
+    pub fn bundle_with_values(
+        &self,
+        file: impl AsRef<Path>,
+        traces: impl IntoIterator<Item = TraceId>,
+        mut values_of: impl FnMut(TraceId) -> Result<Vec<CarriedValue>, ReadError>,
     ) -> Result<BundleReport, WriteError> {
         let file = file.as_ref();
         let failed = |error| StorageError::io("create", file, error);
@@ -46,6 +69,7 @@ impl Store {
         let mut chunk = Vec::new();
         for trace_id in traces {
             if let Some(trace) = snapshot.trace(trace_id)? {
+                put_values(&txn, draft.path(), &values_of(trace_id)?)?;
                 report.traces += 1;
                 report.spans += trace.spans.len() as u64;
                 chunk.push(trace);
@@ -66,6 +90,28 @@ impl Store {
         report.bytes = fs::metadata(file).map_err(failed)?.len();
         Ok(report)
     }
+}
+
+fn put_values(
+    txn: &redb::WriteTransaction,
+    path: &Path,
+    values: &[CarriedValue],
+) -> Result<(), StorageError> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    let mut table = txn
+        .open_table(VALUES)
+        .map_err(|error| failed(error.into()))?;
+    for value in values {
+        let key = value_key(&value.space, &value.key);
+        let bytes = encode_value(&key, 1, &value.bytes);
+        table
+            .insert(key.as_slice(), bytes.as_slice())
+            .map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
 }
 
 fn store_block(

@@ -9,7 +9,7 @@ mod merge;
 mod recover;
 
 pub use backup::BackupReport;
-pub use bundle::BundleReport;
+pub use bundle::{BundleReport, CarriedValue};
 pub use gc::{GcReport, GcSegment, Held, Retention};
 pub(crate) use merge::merge_small;
 pub use recover::{RecoverError, RecoverReport, recover};

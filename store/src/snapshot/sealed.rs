@@ -29,6 +29,16 @@ impl<'s> SealedBlock<'s> {
         &self.entry.header
     }
 
+    /// Names the block: the same number in two snapshots means the same traces, unchanged but for
+    /// those that are loose. Blocks never change; another one has another number, but by a chance
+    /// of one in 2^64.
+    pub fn stamp(&self) -> u64 {
+        let name = self.segment.path().file_name().unwrap_or_default();
+        let mut place = name.as_encoded_bytes().to_vec();
+        place.extend_from_slice(&self.entry.number.to_le_bytes());
+        xxhash_rust::xxh3::xxh3_64(&place)
+    }
+
     /// No trace in the block began later, but for those that are loose.
     pub(super) fn last_start(&self) -> u64 {
         self.header().summary().last_start_unix_nano

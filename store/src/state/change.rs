@@ -244,11 +244,11 @@ pub(crate) fn readable_values(
     Ok(found)
 }
 
-pub(super) fn value_key(space: &str, key: &[u8]) -> Vec<u8> {
+pub(crate) fn value_key(space: &str, key: &[u8]) -> Vec<u8> {
     [space.as_bytes(), &[0], key].concat()
 }
 
-pub(super) fn encode_value(key: &[u8], version: u64, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_value(key: &[u8], version: u64, bytes: &[u8]) -> Vec<u8> {
     let body = [&version.to_le_bytes(), bytes].concat();
     codec::seal_compressed(VERSION, &body, Place::new("values", key))
 }

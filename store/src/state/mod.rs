@@ -5,7 +5,7 @@ mod change;
 mod notes;
 mod writer;
 
-pub(crate) use change::{KeyAndBytes, readable_values};
+pub(crate) use change::{KeyAndBytes, encode_value, readable_values, value_key};
 pub use change::{State, StateChange, StateError, Versioned};
 pub(crate) use notes::{noted_traces, notes_of};
 pub(crate) use writer::StateWriter;

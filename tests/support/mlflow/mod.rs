@@ -6,12 +6,14 @@
     reason = "support of tests: what goes wrong here fails the test that called"
 )]
 
+mod client;
 mod proxy;
 mod readback;
 mod replay;
 mod server;
 
+pub use client::{client_differences, python_readback};
 pub use proxy::{BadProxy, Mode};
-pub use readback::{Api, differences, python_readback};
+pub use readback::{Api, differences};
 pub use replay::replay;
 pub use server::MlflowServer;

@@ -1,13 +1,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value as JsonValue, json};
 use spanlite_model::{Attributes, Json, Span, SpanType, StatusCode, Trace, Value, keys};
-
-use super::MlflowServer;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -116,52 +113,12 @@ impl Api {
     }
 }
 
-/// Asks MLflow's Python client for traces and for the hits of filters.
-pub fn python_readback(
-    server: &MlflowServer,
-    experiment_id: &str,
-    trace_ids: &[String],
-    filters: &[String],
-) -> (Vec<JsonValue>, BTreeMap<String, Vec<String>>) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/support/mlflow/readback.py");
-    let mut child = Command::new(server.python())
-        .arg(script)
-        .args([&server.url(), experiment_id])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python starts");
-    let asked = json!({"trace_ids": trace_ids, "filters": filters}).to_string();
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(asked.as_bytes()).expect("Python reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "the readback failed");
-    let (mut traces, mut hits) = (Vec::new(), BTreeMap::new());
-    // Python writes NaN and Infinity, which JSON does not have.
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    for line in text.lines().filter(|line| line.starts_with('{')) {
-        let value: JsonValue = match serde_json::from_str(line) {
-            Ok(value) => value,
-            Err(_) => serde_json::from_str(&line.replace("NaN", "null")).expect("JSON"),
-        };
-        if let Some(filter) = value["filter"].as_str() {
-            let ids = value["trace_ids"].as_array().expect("ids");
-            let ids = ids.iter().filter_map(JsonValue::as_str).map(str::to_owned);
-            hits.insert(filter.to_owned(), ids.collect());
-        } else {
-            traces.push(value);
-        }
-    }
-    (traces, hits)
-}
-
 /// How a span's attribute reads in the server's store: the JSON value itself.
-fn plain(value: &Value) -> Option<JsonValue> {
+pub(super) fn plain(value: &Value) -> Option<JsonValue> {
     serde_json::from_str(&value.to_json_text()).ok()
 }
 
-fn payload(json: Option<&Json>) -> Option<JsonValue> {
+pub(super) fn payload(json: Option<&Json>) -> Option<JsonValue> {
     json.and_then(|json| serde_json::from_str(json.as_text()).ok())
 }
 
@@ -178,7 +135,7 @@ fn stored_attributes(span: &JsonValue) -> BTreeMap<String, JsonValue> {
         .collect()
 }
 
-fn first_of_each(attributes: &Attributes) -> BTreeMap<&str, &Value> {
+pub(super) fn first_of_each(attributes: &Attributes) -> BTreeMap<&str, &Value> {
     let mut first = BTreeMap::new();
     for (key, value) in attributes.iter() {
         first.entry(key).or_insert(value);

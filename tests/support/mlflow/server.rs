@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,46 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct MlflowServer {
     folder: TempDir,
+    backend: Backend,
     python: PathBuf,
     port: u16,
     child: Option<Child>,
 }
 
+/// What a server keeps traces in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    Sqlite,
+    Files,
+}
+
+/// The server that tests share, for as long as one of them uses it.
+static SHARED: Mutex<Weak<MlflowServer>> = Mutex::new(Weak::new());
+
 impl MlflowServer {
+    /// The server that the tests of a process share: a start takes ten seconds of a core. Each
+    /// test has an experiment of its own there. Nothing where MLflow cannot be installed.
+    pub fn shared() -> Option<Arc<Self>> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = shared.upgrade() {
+            return Some(server);
+        }
+        let server = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&server);
+        Some(server)
+    }
+
     /// Starts a server with nothing in it; nothing where MLflow cannot be installed.
     pub fn start() -> Option<Self> {
+        Self::start_on(Backend::Sqlite)
+    }
+
+    /// Likewise, one that keeps traces in files instead of a database.
+    pub fn start_with_files() -> Option<Self> {
+        Self::start_on(Backend::Files)
+    }
+
+    fn start_on(backend: Backend) -> Option<Self> {
         let python = crate::python_with("mlflow", VERSION)?;
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
@@ -34,6 +67,7 @@ impl MlflowServer {
             .port();
         let mut server = Self {
             folder: tempfile::tempdir().expect("a folder"),
+            backend,
             python,
             port,
             child: None,
@@ -59,7 +93,10 @@ impl MlflowServer {
             .arg("--port")
             .arg(self.port.to_string())
             .arg("--backend-store-uri")
-            .arg(format!("sqlite:///{}", folder.join("mlflow.db").display()))
+            .arg(match self.backend {
+                Backend::Sqlite => format!("sqlite:///{}", folder.join("mlflow.db").display()),
+                Backend::Files => format!("file://{}", folder.join("mlruns").display()),
+            })
             .arg("--artifacts-destination")
             .arg(folder.join("artifacts"))
             .current_dir(folder)
@@ -68,6 +105,7 @@ impl MlflowServer {
                 ("DO_NOT_TRACK", "true"),
                 ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"),
                 ("GIT_PYTHON_REFRESH", "quiet"),
+                ("MLFLOW_ALLOW_FILE_STORE", "true"),
             ])
             .process_group(0)
             .stdin(Stdio::null())

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use spanlite_model::TraceId;
@@ -8,14 +10,15 @@ use super::{DeliveryProblem, ExportJob, LastRun};
 use crate::adjust::Adjustments;
 use crate::receipt::Receipt;
 
-/// Traces that the target has, by job id and trace id.
-const SENT: &str = "export.sent";
+/// Traces that the target has, by job id and trace id; also by the id that follows from the target
+/// alone, for what was sent without a kept job and what a bundle told.
+pub(super) const SENT: &str = "export.sent";
 /// Traces that the target will not take, likewise.
 const REFUSED: &str = "export.refused";
 /// Traces that were found unfinished or could not be brought to the target yet, likewise.
 const WAITING: &str = "export.waiting";
 /// One value a job: its last run.
-const LAST_RUN: &str = "export.runs";
+pub(super) const LAST_RUN: &str = "export.runs";
 /// How many marks are forgotten in one transaction.
 const FORGET_AT_ONCE: usize = 1_000;
 
@@ -27,6 +30,18 @@ pub(crate) struct Sent {
     pub(crate) receipt: Receipt,
     #[serde(default, skip_serializing_if = "Adjustments::is_empty")]
     pub(crate) adjusted: Adjustments,
+    /// Where the trace stood in the store and how it was prepared: while that stays it need not be
+    /// read. 0 where it stood nowhere for good.
+    #[serde(default)]
+    pub(crate) stamp: u64,
+}
+
+/// What is known of a trace that was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) sent: Sent,
+    /// Whether the job itself remembers it.
+    pub(crate) is_own: bool,
 }
 
 /// What is remembered of a trace that was refused.
@@ -61,18 +76,24 @@ pub(crate) enum Mark {
 pub(crate) struct Deliveries {
     state: State,
     job_id: Uuid,
+    place_id: Uuid,
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     // A mark in another form, of a later version, counts as none: the trace is sent again, which
     // changes nothing at the target.
     serde_json::from_slice(bytes).ok()
 }
 
-fn encode(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn encode(value: &impl Serialize) -> Vec<u8> {
     // Maps with text keys, numbers and texts: writing them into memory does not fail. If it did,
     // the empty mark would count as none.
     serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// The key of what is remembered of a trace under an id.
+pub(super) fn key(id: Uuid, trace_id: TraceId) -> Vec<u8> {
+    [&id.as_bytes()[..], trace_id.as_bytes()].concat()
 }
 
 impl Deliveries {
@@ -80,11 +101,12 @@ impl Deliveries {
         Self {
             state: store.state(),
             job_id: job.id,
+            place_id: job.target.place_id(),
         }
     }
 
     fn key(&self, trace_id: TraceId) -> Vec<u8> {
-        [&self.job_id.as_bytes()[..], trace_id.as_bytes()].concat()
+        key(self.job_id, trace_id)
     }
 
     fn trace_id(key: &[u8]) -> Option<TraceId> {
@@ -100,8 +122,21 @@ impl Deliveries {
         Ok(value.and_then(|value| decode(&value.bytes)))
     }
 
-    pub(crate) fn sent(&self, trace_id: TraceId) -> Result<Option<Sent>, ReadError> {
-        self.get(SENT, trace_id)
+    /// What the job sent, else what anybody is known to have sent to the same target.
+    pub(crate) fn sent(&self, trace_id: TraceId) -> Result<Option<Known>, ReadError> {
+        if let Some(sent) = self.get(SENT, trace_id)? {
+            return Ok(Some(Known { sent, is_own: true }));
+        }
+        if self.place_id == self.job_id {
+            return Ok(None);
+        }
+        let value = self.state.get(SENT, &key(self.place_id, trace_id))?;
+        let sent: Option<Sent> = value.and_then(|value| decode(&value.bytes));
+        Ok(sent.map(|sent| Known {
+            // A stamp is about the way one job prepares a trace.
+            sent: Sent { stamp: 0, ..sent },
+            is_own: false,
+        }))
     }
 
     pub(crate) fn refused(&self, trace_id: TraceId) -> Result<Option<Refused>, ReadError> {
@@ -202,6 +237,18 @@ impl Deliveries {
         }
         self.forget(REFUSED, &keys)?;
         Ok(keys.len() as u64)
+    }
+
+    /// Forgets what the target has, whoever sent it.
+    pub(crate) fn forget_sent(&self) -> Result<u64, ForgetError> {
+        let mut n_forgotten = 0;
+        for id in BTreeSet::from([self.job_id, self.place_id]) {
+            let kept = self.state.list(SENT, id.as_bytes())?;
+            let keys: Vec<Vec<u8>> = kept.into_iter().map(|(key, _)| key).collect();
+            self.forget(SENT, &keys)?;
+            n_forgotten += keys.len() as u64;
+        }
+        Ok(n_forgotten)
     }
 
     /// Forgets everything.

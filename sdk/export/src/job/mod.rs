@@ -1,5 +1,6 @@
 //! What is to be sent where, and how far that has come.
 
+mod carry;
 mod deliveries;
 mod lock;
 mod status;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use spanlite_store::{ReadError, StateError, Store};
 use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3Default;
 
+pub use self::carry::{adopt_deliveries, bundle};
 pub(crate) use self::deliveries::{Deliveries, Mark, Refused, Sent, Waiting};
 pub(crate) use self::lock::JobLock;
 pub use self::lock::LockError;
@@ -128,6 +131,24 @@ impl Target {
         }
     }
 
+    /// An id that follows from where the target is, so that two stores give it the same.
+    pub(crate) fn place_id(&self) -> Uuid {
+        let mut place = Xxh3Default::new();
+        place.update(self.kind().as_bytes());
+        place.update(&[0]);
+        place.update(self.url().trim_end_matches('/').as_bytes());
+        if let Self::Mlflow(server) = self {
+            for part in [
+                &server.experiment,
+                server.workspace.as_deref().unwrap_or(""),
+            ] {
+                place.update(&[0]);
+                place.update(part.as_bytes());
+            }
+        }
+        Uuid::from_u128(place.digest128())
+    }
+
     /// `mlflow` or `otlp`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -192,21 +213,8 @@ impl ExportJob {
     /// A job that is not meant to be kept. Its id follows from its target, so that sending to the
     /// same place again sends only what is new or changed.
     pub fn once(target: Target) -> Self {
-        let mut place = xxhash_rust::xxh3::Xxh3Default::new();
-        place.update(target.kind().as_bytes());
-        place.update(&[0]);
-        place.update(target.url().trim_end_matches('/').as_bytes());
-        if let Target::Mlflow(server) = &target {
-            for part in [
-                &server.experiment,
-                server.workspace.as_deref().unwrap_or(""),
-            ] {
-                place.update(&[0]);
-                place.update(part.as_bytes());
-            }
-        }
         Self {
-            id: Uuid::from_u128(place.digest128()),
+            id: target.place_id(),
             ..Self::new("export", target)
         }
     }
@@ -274,6 +282,13 @@ impl ExportJob {
     ) -> Result<u64, JobError> {
         let _lock = JobLock::take(store, self)?;
         Ok(Deliveries::of(store, self).forget_refusals(trace_ids)?)
+    }
+
+    /// Forgets what the target has, so that the next run sends everything again: for a target that
+    /// lost it. Returns how much was forgotten. Fails while the job runs.
+    pub fn forget_sent(&self, store: &Store) -> Result<u64, JobError> {
+        let _lock = JobLock::take(store, self)?;
+        Ok(Deliveries::of(store, self).forget_sent()?)
     }
 
     /// Returns whether the target has a trace, as far as the store remembers; it may have changed

@@ -6,9 +6,9 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use super::info::WireInfo;
+use super::info::{WireAssessment, WireInfo};
 use super::verdict::judge;
-use crate::http::{Body, Reply, Request, RequestError, Sender, Unsent};
+use crate::http::{Body, Reply, Request, RequestError, Sender, Unsent, Verdict};
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -27,6 +27,18 @@ pub(super) struct Experiment {
     pub(super) experiment_id: String,
     #[serde(default)]
     pub(super) lifecycle_stage: String,
+    #[serde(default)]
+    pub(super) artifact_location: String,
+}
+
+/// Where a server keeps files that it serves itself.
+pub(super) const SERVED_ARTIFACTS: &str = "mlflow-artifacts:/";
+
+impl Experiment {
+    /// Returns whether the server itself takes the files of the experiment.
+    pub(super) fn serves_artifacts(&self) -> bool {
+        self.artifact_location.starts_with(SERVED_ARTIFACTS)
+    }
 }
 
 /// What a server holds of a trace, as far as it is compared with what was sent.
@@ -46,6 +58,7 @@ pub(super) struct StoredInfo {
 pub(super) struct StoredAssessment {
     pub(super) assessment_id: String,
     pub(super) last_update_time: String,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 pub(super) fn server_info() -> Request {
@@ -167,6 +180,15 @@ pub(super) async fn push_spans(
 
 /// Sends what belongs to a whole trace.
 pub(super) async fn start_trace(sender: &Sender, info: &WireInfo) -> Result<usize, Unsent> {
+    start_trace_judged(sender, info, judge).await
+}
+
+/// Likewise, on a server whose answers mean something else.
+pub(super) async fn start_trace_judged(
+    sender: &Sender,
+    info: &WireInfo,
+    judge: fn(&RequestError) -> Verdict,
+) -> Result<usize, Unsent> {
     #[derive(Serialize)]
     struct Start<'a> {
         trace: Outer<'a>,
@@ -180,7 +202,7 @@ pub(super) async fn start_trace(sender: &Sender, info: &WireInfo) -> Result<usiz
     })?;
     let n_bytes = body.len();
     let request = Request::post("the trace", "api/3.0/mlflow/traces", body);
-    call(sender, &request).await?;
+    sender.send(&request, A_FEW_TIMES, judge).await?;
     Ok(n_bytes)
 }
 
@@ -205,6 +227,99 @@ pub(super) async fn get_infos(
     );
     let reply = call(sender, &request).await?;
     Ok(read::<Infos>(&reply)?.trace_infos)
+}
+
+/// What the server holds of one trace; nothing if it does not have it.
+pub(super) async fn get_info(
+    sender: &Sender,
+    trace_id: &str,
+) -> Result<Option<StoredInfo>, Unsent> {
+    #[derive(Deserialize)]
+    struct Found {
+        trace: Inner,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        trace_info: StoredInfo,
+    }
+    let request = Request::get(
+        "the question what arrived",
+        format!("api/3.0/mlflow/traces/{trace_id}"),
+    );
+    match call(sender, &request).await {
+        Ok(reply) => Ok(Some(read::<Found>(&reply)?.trace.trace_info)),
+        Err(unsent) if is_absent(&unsent) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+pub(super) async fn set_tag(
+    sender: &Sender,
+    trace_id: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), Unsent> {
+    #[derive(Serialize)]
+    struct Tag<'a> {
+        key: &'a str,
+        value: &'a str,
+    }
+    let mut request = Request::get("a tag", format!("api/3.0/mlflow/traces/{trace_id}/tags"));
+    request.method = Method::PATCH;
+    request.body = Some(body(&Tag { key, value })?);
+    call(sender, &request).await?;
+    Ok(())
+}
+
+/// Adds an assessment, under an id that the server may choose.
+pub(super) async fn add_assessment(
+    sender: &Sender,
+    trace_id: &str,
+    assessment: &WireAssessment,
+) -> Result<(), Unsent> {
+    #[derive(Serialize)]
+    struct Add<'a> {
+        assessment: &'a WireAssessment,
+    }
+    let request = Request::post(
+        "an assessment",
+        format!("api/3.0/mlflow/traces/{trace_id}/assessments"),
+        body(&Add { assessment })?,
+    );
+    call(sender, &request).await?;
+    Ok(())
+}
+
+fn artifact(location: &str) -> String {
+    let folder = location.trim_start_matches(SERVED_ARTIFACTS);
+    format!("api/2.0/mlflow-artifacts/artifacts/{folder}/traces.json")
+}
+
+/// The document with the spans of a trace; nothing if there is none.
+pub(super) async fn get_document(
+    sender: &Sender,
+    location: &str,
+) -> Result<Option<Vec<u8>>, Unsent> {
+    let request = Request::get("the spans that are there", artifact(location));
+    match call(sender, &request).await {
+        Ok(reply) => Ok(Some(reply.body)),
+        Err(unsent) if is_absent(&unsent) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Puts the document with the spans of a trace in place of the one that is there.
+pub(super) async fn put_document(
+    sender: &Sender,
+    location: &str,
+    document: Vec<u8>,
+) -> Result<usize, Unsent> {
+    let n_bytes = document.len();
+    let mut request = Request::get("the spans", artifact(location));
+    request.method = Method::PUT;
+    request.body = Some(Body::plain(JSON, document));
+    call(sender, &request).await?;
+    Ok(n_bytes)
 }
 
 pub(super) async fn delete_tag(sender: &Sender, trace_id: &str, key: &str) -> Result<(), Unsent> {

@@ -102,7 +102,7 @@ pub(crate) struct WireAssessment {
     #[serde(skip_serializing_if = "Option::is_none")]
     rationale: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     overrides: Option<String>,
     valid: bool,

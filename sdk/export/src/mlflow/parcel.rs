@@ -1,19 +1,25 @@
 //! A trace taken apart for the two calls, and compared with what was sent of it before.
 
+use std::sync::Arc;
+
 use spanlite_formats::encode_otlp_spans;
 use spanlite_model::{Span, Trace};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::api::StoredInfo;
+use super::difference::same_time;
 use super::info::WireInfo;
 use super::span::{Resources, wire_span};
 use crate::adjust::Adjustments;
-use crate::parcel::Parcel;
+use crate::parcel::{Content, Parcel};
 use crate::receipt::{Receipt, SentAssessment};
 
-/// What `StartTraceV3` will carry of a trace.
+/// What MLflow is sent of a trace.
 #[derive(Debug)]
-pub(crate) struct InfoPart {
+pub(crate) struct TraceParts {
+    /// The spans that must be sent, as they go over the wire.
+    pub(super) spans: Arc<[Span]>,
+    /// What `StartTraceV3` carries.
     pub(super) wire: WireInfo,
     /// What was sent before, if anything was.
     pub(super) before: Option<Receipt>,
@@ -27,7 +33,7 @@ pub(crate) struct InfoPart {
 pub(crate) fn pack(trace: Trace, before: Option<Receipt>, adjusted: Adjustments) -> Option<Parcel> {
     let mut adjusted = adjusted;
     let mut wire = WireInfo::of(&trace, &mut adjusted);
-    let mut receipt = receipt_of(&wire);
+    let (mut receipt, n_info_bytes) = receipt_of(&wire);
     let trace_id = trace.trace_id;
     let mut resources = Resources::default();
     let spans: Vec<Span> = trace
@@ -35,11 +41,14 @@ pub(crate) fn pack(trace: Trace, before: Option<Receipt>, adjusted: Adjustments)
         .into_iter()
         .map(|span| wire_span(span, &mut resources, &mut adjusted))
         .collect();
-    let hashes: Vec<u64> = spans
+    let encoded: Vec<(u64, usize)> = spans
         .iter()
-        .map(|span| xxh3_64(&encode_otlp_spans(&[span])))
+        .map(|span| {
+            let bytes = encode_otlp_spans(&[span]);
+            (xxh3_64(&bytes), bytes.len())
+        })
         .collect();
-    receipt.set_spans(hashes.clone());
+    receipt.set_spans(encoded.iter().map(|(hash, _)| *hash).collect());
 
     let same_spans = before
         .as_ref()
@@ -48,18 +57,16 @@ pub(crate) fn pack(trace: Trace, before: Option<Receipt>, adjusted: Adjustments)
     if same_spans && same_info {
         return None;
     }
-    let to_send: Vec<&Span> = spans
-        .iter()
-        .zip(hashes)
-        .filter(|(_, hash)| !same_spans && !before.as_ref().is_some_and(|old| old.has_span(*hash)))
-        .map(|(span, _)| span)
+    let mut n_bytes = n_info_bytes;
+    let was_sent = |hash| same_spans || before.as_ref().is_some_and(|old| old.has_span(hash));
+    let to_send = spans.into_iter().zip(encoded);
+    let to_send: Arc<[Span]> = to_send
+        .filter(|(_, (hash, _))| !was_sent(*hash))
+        .map(|(span, (_, length))| {
+            n_bytes += length;
+            span
+        })
         .collect();
-    let n_spans = to_send.len();
-    let bytes = if n_spans == 0 {
-        Vec::new()
-    } else {
-        encode_otlp_spans(&to_send)
-    };
     let mut removed_tags = Vec::new();
     let mut removed_assessments = Vec::new();
     if let Some(old) = &before {
@@ -76,51 +83,51 @@ pub(crate) fn pack(trace: Trace, before: Option<Receipt>, adjusted: Adjustments)
     }
     Some(Parcel {
         trace_id,
-        spans: bytes,
-        n_spans,
-        info: Some(InfoPart {
+        n_spans: to_send.len(),
+        n_bytes,
+        content: Content::Mlflow(Box::new(TraceParts {
+            spans: to_send,
             wire,
             before,
             removed_tags,
             removed_assessments,
-        }),
+        })),
         receipt,
         adjusted,
+        stamp: 0,
     })
 }
 
-fn receipt_of(wire: &WireInfo) -> Receipt {
+/// The receipt of all but the spans, and how many bytes that is.
+fn receipt_of(wire: &WireInfo) -> (Receipt, usize) {
     let tags = wire
         .tags
         .iter()
         .map(|(key, value)| (key.clone(), xxh3_64(value.as_bytes())));
     let assessments = wire.assessments.iter().map(|one| {
         let sent = SentAssessment {
-            hash: hash_of(one),
+            hash: xxh3_64(&written(one)),
             last_update_time: one.last_update_time.clone(),
         };
         (one.assessment_id.clone(), sent)
     });
-    Receipt {
-        info: hash_of(wire),
+    let bytes = written(wire);
+    let receipt = Receipt {
+        info: xxh3_64(&bytes),
         tags: tags.collect(),
         assessments: assessments.collect(),
         ..Receipt::default()
-    }
+    };
+    (receipt, bytes.len())
 }
 
-fn hash_of(value: &impl serde::Serialize) -> u64 {
+fn written(value: &impl serde::Serialize) -> Vec<u8> {
     // Strings, numbers and raw JSON: writing them into memory does not fail. If it did, the hash
     // of nothing would differ from the one remembered and the trace would be sent once more.
-    xxh3_64(&serde_json::to_vec(value).unwrap_or_default())
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
-impl InfoPart {
-    /// About how many bytes it is.
-    pub(crate) fn size(&self) -> usize {
-        serde_json::to_vec(&self.wire).map_or(0, |body| body.len())
-    }
-
+impl TraceParts {
     /// Leaves out what somebody changed on the server after it was sent, and returns how many
     /// tags and assessments that were.
     pub(super) fn spare_edits(&mut self, stored: &StoredInfo) -> u64 {
@@ -159,17 +166,5 @@ impl InfoPart {
             + self.removed_tags.len()
             + self.removed_assessments.len();
         (n_before - n_after) as u64
-    }
-}
-
-/// Compares times that may be written with or without their zero milliseconds.
-pub(super) fn same_time(one: &str, other: &str) -> bool {
-    use chrono::DateTime;
-    match (
-        DateTime::parse_from_rfc3339(one),
-        DateTime::parse_from_rfc3339(other),
-    ) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
     }
 }

@@ -1,31 +1,51 @@
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-use spanlite_model::TraceId;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use spanlite_formats::encode_otlp_spans;
+use spanlite_model::{Span, TraceId};
+use tokio::task::spawn_blocking;
 
 use super::api::{self, A_FEW_TIMES, StoredInfo};
-use super::info::{WireInfo, WireLocation};
-use super::parcel::same_time;
+use super::difference::difference;
+use super::files;
+use super::info::WireLocation;
+use super::parcel::TraceParts;
 use super::verdict::is_archived;
 use crate::http::{RequestError, Sender, Unsent};
 use crate::parcel::{Delivered, Outcome, Parcel, Refusal};
 
 /// How often a part of a batch is tried again when the whole batch was a few times.
 const A_FEW_TIMES_IN_PART: u32 = 2;
+/// Traces of one batch that are told about at once. The server works on one after the other; what
+/// is gained is the way there and back.
+pub(super) const CALLS_AT_ONCE: usize = 4;
 
 /// An experiment of an MLflow server.
 #[derive(Debug)]
 pub(crate) struct MlflowTarget {
-    sender: Sender,
-    experiment_id: String,
+    pub(super) sender: Sender,
+    pub(super) experiment_id: String,
     version: String,
-    overwrite_edits: bool,
+    pub(super) overwrite_edits: bool,
+    storage: Storage,
+}
+
+/// How a server keeps traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storage {
+    /// In a database: spans by OTLP, everything can be changed.
+    Sql,
+    /// In files: spans as a document beside the trace.
+    Files,
 }
 
 /// A server cannot be used as a target.
 #[derive(Debug)]
 pub(crate) enum NotATarget {
-    /// It keeps traces in files, where spans cannot be searched and OTLP is refused.
-    NoSqlStore { store_type: String },
+    /// It keeps traces neither in a SQL database nor in files that it serves itself.
+    UnknownStore { store_type: String },
     /// Somebody deleted the experiment, and MLflow keeps its name.
     ExperimentDeleted,
     /// A request was not carried out.
@@ -48,9 +68,11 @@ impl MlflowTarget {
         sender.canary = Some(api::server_info());
         let info = api::get_server_info(&sender).await?;
         let store_type = info.store_type.unwrap_or_default();
-        if store_type != "SqlStore" {
-            return Err(NotATarget::NoSqlStore { store_type });
-        }
+        let storage = match store_type.as_str() {
+            "SqlStore" => Storage::Sql,
+            "FileStore" => Storage::Files,
+            _ => return Err(NotATarget::UnknownStore { store_type }),
+        };
         let version = api::get_version(&sender).await?;
         let mut found = api::find_experiment(&sender, experiment).await?;
         if found.is_none() {
@@ -60,7 +82,14 @@ impl MlflowTarget {
         match found {
             // OTLP would go on filing spans under it, where nobody sees them.
             Some(found) if found.lifecycle_stage == "deleted" => Err(NotATarget::ExperimentDeleted),
+            // The documents with the spans would have to be written to a place of others.
+            Some(found) if storage == Storage::Files && !found.serves_artifacts() => {
+                let store_type =
+                    format!("{store_type} with artifacts at {}", found.artifact_location);
+                Err(NotATarget::UnknownStore { store_type })
+            }
             Some(found) => Ok(Self {
+                storage,
                 sender,
                 experiment_id: found.experiment_id,
                 version,
@@ -78,6 +107,9 @@ impl MlflowTarget {
     ///
     /// The order matters: spans that come after `StartTraceV3` rewrite the times it set.
     pub(crate) async fn deliver(&self, parcels: &mut [Parcel]) -> Delivered {
+        if self.storage == Storage::Files {
+            return files::deliver(self, parcels).await;
+        }
         let mut delivery = Delivery {
             target: self,
             delivered: Delivered::default(),
@@ -85,6 +117,28 @@ impl MlflowTarget {
         };
         delivery.delivered.ended = delivery.run(parcels).await.err();
         delivery.delivered
+    }
+}
+
+impl MlflowTarget {
+    /// Sends what belongs to a whole trace, and says how many bytes that were.
+    async fn start_trace<'p>(&self, parcel: &'p Parcel) -> (&'p Parcel, Result<usize, Unsent>) {
+        let result = match parcel.content.mlflow() {
+            Some(parts) => self.start_trace_of(parts).await,
+            None => Ok(0),
+        };
+        (parcel, result)
+    }
+
+    async fn start_trace_of(&self, parts: &TraceParts) -> Result<usize, Unsent> {
+        let trace_id = &parts.wire.trace_id;
+        for key in &parts.removed_tags {
+            api::delete_tag(&self.sender, trace_id, key).await?;
+        }
+        for id in &parts.removed_assessments {
+            api::delete_assessment(&self.sender, trace_id, id).await?;
+        }
+        api::start_trace(&self.sender, &parts.wire).await
     }
 }
 
@@ -100,26 +154,51 @@ impl Delivery<'_> {
             self.spare_edits(parcels).await?;
         }
         self.push_spans(parcels).await?;
-        let mut started: Vec<&Parcel> = Vec::with_capacity(parcels.len());
-        for parcel in &mut *parcels {
-            if self.refused.contains(&parcel.trace_id) {
-                continue;
+        for parts in parcels
+            .iter_mut()
+            .filter_map(|one| one.content.mlflow_mut())
+        {
+            parts.wire.trace_location = Some(WireLocation::of(&self.target.experiment_id));
+        }
+        let (started, ended) = self.start_traces(parcels).await;
+        // What was started is asked for and marked also when the rest must wait.
+        self.verify(&started).await?;
+        ended.map_or(Ok(()), Err)
+    }
+
+    /// Sends what belongs to each trace, some at once: each call is a wait for the network.
+    async fn start_traces<'p>(
+        &mut self,
+        parcels: &'p [Parcel],
+    ) -> (Vec<&'p Parcel>, Option<Unsent>) {
+        let target = self.target;
+        let mut todo = parcels.iter();
+        let mut calls = FuturesUnordered::new();
+        let mut started = Vec::with_capacity(parcels.len());
+        loop {
+            while calls.len() < CALLS_AT_ONCE
+                && let Some(parcel) = todo.next()
+            {
+                if !self.refused.contains(&parcel.trace_id) {
+                    calls.push(target.start_trace(parcel));
+                }
             }
-            match self.start_trace(parcel).await {
-                Ok(()) => started.push(parcel),
+            let Some((parcel, result)) = calls.next().await else {
+                return (started, None);
+            };
+            match result {
+                Ok(n_bytes) => {
+                    self.delivered.n_bytes += n_bytes;
+                    started.push(parcel);
+                }
                 // It is there whole and can no longer change: nothing is left to do.
                 Err(Unsent::Bad(error)) if is_archived(&error) => {
                     self.end(parcel.trace_id, Outcome::Sent);
                 }
                 Err(Unsent::Bad(error)) => self.refuse(parcel.trace_id, &error),
-                Err(other) => {
-                    // What was started before is still asked for and marked.
-                    self.verify(&started).await?;
-                    return Err(other);
-                }
+                Err(other) => return (started, Some(other)),
             }
         }
-        self.verify(&started).await
     }
 
     fn end(&mut self, trace_id: TraceId, outcome: Outcome) {
@@ -139,8 +218,8 @@ impl Delivery<'_> {
     /// changed there since.
     async fn spare_edits(&mut self, parcels: &mut [Parcel]) -> Result<(), Unsent> {
         let again = |parcel: &&mut Parcel| {
-            let info = parcel.info.as_ref();
-            info.is_some_and(|info| info.before.is_some())
+            let parts = parcel.content.mlflow();
+            parts.is_some_and(|parts| parts.before.is_some())
         };
         let ids: Vec<String> = parcels
             .iter_mut()
@@ -153,8 +232,8 @@ impl Delivery<'_> {
         let stored = self.stored(ids).await?;
         for parcel in parcels.iter_mut().filter(again) {
             let stored = stored.get(&parcel.trace_id.to_string());
-            if let (Some(stored), Some(info)) = (stored, &mut parcel.info) {
-                self.delivered.n_kept_edits += info.spare_edits(stored);
+            if let (Some(stored), Some(parts)) = (stored, parcel.content.mlflow_mut()) {
+                self.delivered.n_kept_edits += parts.spare_edits(stored);
             } else {
                 self.refused.insert(parcel.trace_id);
                 let reason = "it was deleted on the server after it had been sent".to_owned();
@@ -181,18 +260,13 @@ impl Delivery<'_> {
                 .get(start..end)
                 .unwrap_or_default()
                 .iter()
-                .filter(|parcel| {
-                    !parcel.spans.is_empty() && !self.refused.contains(&parcel.trace_id)
-                })
+                .filter(|parcel| parcel.n_spans > 0 && !self.refused.contains(&parcel.trace_id))
                 .collect();
             if part.is_empty() {
                 continue;
             }
-            let bytes = part
-                .iter()
-                .flat_map(|parcel| &parcel.spans)
-                .copied()
-                .collect();
+            let spans = part.iter().filter_map(|parcel| parcel.content.mlflow());
+            let bytes = encode(spans.map(|parts| Arc::clone(&parts.spans)).collect()).await;
             let target = self.target;
             let pushed = api::push_spans(&target.sender, &target.experiment_id, bytes, few).await;
             few = A_FEW_TIMES_IN_PART;
@@ -215,22 +289,6 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    async fn start_trace(&mut self, parcel: &mut Parcel) -> Result<(), Unsent> {
-        let sender = &self.target.sender;
-        let Some(info) = &mut parcel.info else {
-            return Ok(());
-        };
-        info.wire.trace_location = Some(WireLocation::of(&self.target.experiment_id));
-        for key in &info.removed_tags {
-            api::delete_tag(sender, &info.wire.trace_id, key).await?;
-        }
-        for id in &info.removed_assessments {
-            api::delete_assessment(sender, &info.wire.trace_id, id).await?;
-        }
-        self.delivered.n_bytes += api::start_trace(sender, &info.wire).await?;
-        Ok(())
-    }
-
     /// Asks for what was sent: a 200 says only that the server did not notice anything wrong.
     async fn verify(&mut self, started: &[&Parcel]) -> Result<(), Unsent> {
         if started.is_empty() {
@@ -239,81 +297,39 @@ impl Delivery<'_> {
         let ids = started.iter().map(|parcel| parcel.trace_id.to_string());
         let stored = self.stored(ids.collect()).await?;
         for parcel in started {
-            let difference = match (stored.get(&parcel.trace_id.to_string()), &parcel.info) {
-                (Some(stored), Some(info)) => difference(&info.wire, stored),
+            let difference = match (
+                stored.get(&parcel.trace_id.to_string()),
+                parcel.content.mlflow(),
+            ) {
+                (Some(stored), Some(parts)) => difference(&parts.wire, stored),
                 (None, _) => Some("the trace".to_owned()),
                 (Some(_), None) => None,
             };
-            let outcome = match difference {
-                None => Outcome::Sent,
-                Some(what) => Outcome::Refused(Refusal {
-                    reason: format!("the server took it but does not give back {what}"),
-                }),
-            };
-            self.end(parcel.trace_id, outcome);
+            self.end(parcel.trace_id, verified(difference));
         }
         Ok(())
     }
 }
 
-/// The first thing the server does not give back as it was sent.
-fn difference(sent: &WireInfo, stored: &StoredInfo) -> Option<String> {
-    if stored.state != sent.state {
-        return Some(format!("the state {} but {}", sent.state, stored.state));
+/// What becomes of a trace by what the server does not give back.
+pub(super) fn verified(difference: Option<String>) -> Outcome {
+    match difference {
+        None => Outcome::Sent,
+        Some(what) => Outcome::Refused(Refusal {
+            reason: format!("the server took it but does not give back {what}"),
+        }),
     }
-    if millis(&stored.execution_duration) != millis(&sent.execution_duration) {
-        return Some(format!(
-            "the duration {} but {}",
-            sent.execution_duration, stored.execution_duration
-        ));
-    }
-    if !same_time(&stored.request_time, &sent.request_time) {
-        return Some(format!(
-            "the time {} but {}",
-            sent.request_time, stored.request_time
-        ));
-    }
-    let tags: &BTreeMap<String, String> = &stored.tags;
-    if let Some(key) = sent.tags.keys().find(|key| !tags.contains_key(*key)) {
-        return Some(format!("the tag {key}"));
-    }
-    let there: HashSet<&str> = stored
-        .assessments
-        .iter()
-        .map(|one| one.assessment_id.as_str())
-        .collect();
-    sent.assessments
-        .iter()
-        .find(|one| !there.contains(one.assessment_id.as_str()))
-        .map(|one| format!("the assessment {}", one.assessment_id))
 }
 
-/// A protobuf duration such as `1.5s` in milliseconds; an absent one is 0, as protobuf has it.
-fn millis(duration: &str) -> Option<u64> {
-    if duration.is_empty() {
-        return Some(0);
-    }
-    let seconds = duration.strip_suffix('s')?;
-    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
-    Some(whole.parse::<u64>().ok()? * 1_000 + fraction.parse::<u64>().ok()?)
+/// Encodes spans of several traces, apart from the threads that wait for the network.
+async fn encode(traces: Vec<Arc<[Span]>>) -> Vec<u8> {
+    let all = traces.clone();
+    let encoded = spawn_blocking(move || encode_all(&all)).await;
+    // Fails only when the encoder panics, which it then does here too.
+    encoded.unwrap_or_else(|_| encode_all(&traces))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_in_all_forms_of_protobuf() {
-        for (text, expected) in [
-            ("1.500s", Some(1_500)),
-            ("1.5s", Some(1_500)),
-            ("2s", Some(2_000)),
-            ("0.000000001s", Some(0)),
-            ("", Some(0)),
-            ("1500ms", None),
-        ] {
-            assert_eq!(millis(text), expected, "{text}");
-        }
-    }
+fn encode_all(traces: &[Arc<[Span]>]) -> Vec<u8> {
+    let spans: Vec<&Span> = traces.iter().flat_map(|spans| spans.iter()).collect();
+    encode_otlp_spans(&spans)
 }

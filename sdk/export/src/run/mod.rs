@@ -5,6 +5,7 @@ mod pass;
 mod produce;
 mod select;
 mod spawn;
+mod stamps;
 mod tally;
 
 use std::fmt;
@@ -142,9 +143,11 @@ pub enum ExportError {
     /// No connection can be made as the job says.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server keeps traces in files.
-    #[error("the server keeps traces in a {store_type}; only one with a SQL store takes spans")]
-    NoSqlStore {
+    /// The server keeps traces where nothing but its own clients can bring them.
+    #[error(
+        "the server keeps traces in a {store_type}; a SQL database or files it serves are needed"
+    )]
+    UnknownStore {
         /// The kind of store, in its words.
         store_type: String,
     },
@@ -181,7 +184,19 @@ pub async fn run(
     let _lock = JobLock::take(store, job)?;
     let deliveries = Deliveries::of(store, job);
     let started_time_unix_nano = now_unix_nano();
-    let result = run_locked(store, job, &options).await;
+    // What stays if the process is killed. The marks tell the truth all the same, so a store
+    // that cannot take this one is found out by the first that counts.
+    let begun = LastRun {
+        started_time_unix_nano,
+        ended_time_unix_nano: None,
+        report: ExportReport::default(),
+        error: None,
+    };
+    let noted = deliveries.keep_last_run(&begun);
+    let result = match noted {
+        Ok(()) => run_locked(store, job, &options).await,
+        Err(error) => Err(error.into()),
+    };
     let (report, error) = match &result {
         Ok(report) => (report.clone(), report.trouble.clone()),
         Err(error) => (ExportReport::default(), Some(chain(error))),

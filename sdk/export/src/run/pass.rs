@@ -9,6 +9,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::endpoint::Endpoint;
 use super::produce::{Batch, Producer, produce};
 use super::select::Selection;
+use super::stamps::Stamps;
 use super::tally::Tally;
 use super::{ExportError, RunEvent, RunOptions, chain, now_unix_nano};
 use crate::http::{RequestError, Unsent};
@@ -52,7 +53,8 @@ impl Pass {
             spawn_blocking(move || {
                 let snapshot = store.snapshot()?;
                 let ids = selection.ids(&snapshot, since_unix_nano)?;
-                let producer = Producer::new(snapshot, deliveries, &job, settle)?;
+                let stamps = Stamps::of(&snapshot, &job, &ids, since_unix_nano)?;
+                let producer = Producer::new(snapshot, deliveries, &job, stamps, settle)?;
                 Ok::<_, ExportError>((producer, ids))
             })
             .await??
@@ -116,8 +118,8 @@ async fn work(shared: Arc<Shared>) -> Result<(), ExportError> {
                 ended: Some(unsent),
                 ..Delivered::default()
             },
-            Err(NotATarget::NoSqlStore { store_type }) => {
-                return Err(ExportError::NoSqlStore { store_type });
+            Err(NotATarget::UnknownStore { store_type }) => {
+                return Err(ExportError::UnknownStore { store_type });
             }
             Err(NotATarget::ExperimentDeleted) => {
                 return Err(ExportError::ExperimentDeleted {
@@ -241,6 +243,7 @@ fn sent(parcel: Parcel) -> Sent {
         content_hash: parcel.receipt.content_hash(),
         receipt: parcel.receipt,
         adjusted: parcel.adjusted,
+        stamp: parcel.stamp,
     }
 }
 
@@ -272,7 +275,9 @@ pub(super) fn dry(
     let snapshot = store.snapshot()?;
     let ids = selection.ids(&snapshot, options.since_unix_nano)?;
     let deliveries = Deliveries::of(store, job);
-    let producer = Producer::new(snapshot, deliveries, job, options.settle)?;
+    let stamps = Stamps::of(&snapshot, job, &ids, options.since_unix_nano)?;
+    let producer = Producer::new(snapshot, deliveries, job, stamps, options.settle)?;
+    let producer = producer.without_notes();
     let tally = Tally::new(options, ids.len() as u64);
     produce(&producer, ids, options, &tally, |batch| {
         tally.progress(|report| {
@@ -283,7 +288,7 @@ pub(super) fn dry(
                     report.n_sent += 1;
                 }
                 report.n_spans += parcel.n_spans as u64;
-                report.n_bytes += parcel.size() as u64;
+                report.n_bytes += parcel.n_bytes as u64;
                 report.adjusted += parcel.adjusted;
             }
         });

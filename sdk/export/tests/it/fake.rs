@@ -1,13 +1,14 @@
 //! A server that speaks what an MLflow server speaks and fails when it is told to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use flate2::read::GzDecoder;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 /// What is done with a request instead of answering it.
@@ -63,6 +64,15 @@ pub(crate) struct FakeServer {
 
 impl FakeServer {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Speaks TLS.
+    pub(crate) fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::start_with(Some(config))
+    }
+
+    fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let contents = Arc::new(Mutex::new(Contents {
@@ -78,9 +88,16 @@ impl FakeServer {
                         return;
                     }
                     let contents = Arc::clone(&contents);
+                    let tls = tls.clone();
                     thread::spawn(move || {
                         // The client may hang up whenever it likes.
-                        let _gone: io::Result<()> = serve(&stream, &contents);
+                        let _gone: io::Result<()> = match tls {
+                            None => serve(stream, &contents),
+                            Some(config) => {
+                                let session = ServerConnection::new(config).unwrap();
+                                serve(StreamOwned::new(session, stream), &contents)
+                            }
+                        };
                     });
                 }
             })
@@ -95,6 +112,10 @@ impl FakeServer {
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn fault(&self, path: &str, faults: &[Fault]) {
@@ -123,7 +144,7 @@ impl Drop for FakeServer {
     }
 }
 
-fn read_request(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request>> {
+fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -155,7 +176,8 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request
     }))
 }
 
-fn serve(stream: &TcpStream, contents: &Mutex<Contents>) -> io::Result<()> {
+/// Answers requests until the client hangs up, or until a fault hangs up by returning.
+fn serve(stream: impl Read + Write, contents: &Mutex<Contents>) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read_request(&mut reader)? {
         let mut contents = contents.lock().unwrap();
@@ -165,7 +187,7 @@ fn serve(stream: &TcpStream, contents: &Mutex<Contents>) -> io::Result<()> {
             .filter(|faults| !faults.is_empty())
             .map(|faults| faults.remove(0));
         let (status, body, extra) = match &fault {
-            Some(Fault::Close) => return stream.shutdown(Shutdown::Both),
+            Some(Fault::Close) => return Ok(()),
             Some(Fault::Status(status, body)) => {
                 (*status, body.clone().into_bytes(), String::new())
             }
@@ -183,10 +205,13 @@ fn serve(stream: &TcpStream, contents: &Mutex<Contents>) -> io::Result<()> {
             body.len()
         );
         if matches!(fault, Some(Fault::Truncate)) {
-            (&mut &*stream).write_all(&head.as_bytes()[..head.len() / 2])?;
-            return stream.shutdown(Shutdown::Both);
+            return reader
+                .get_mut()
+                .write_all(&head.as_bytes()[..head.len() / 2]);
         }
-        (&mut &*stream).write_all(&[head.as_bytes(), &body].concat())?;
+        let stream = reader.get_mut();
+        stream.write_all(&[head.as_bytes(), &body].concat())?;
+        stream.flush()?;
     }
     Ok(())
 }

@@ -4,8 +4,10 @@
     reason = "what goes wrong in a test's own support fails the test"
 )]
 
+mod carry;
 mod fake;
 mod fixtures;
 mod jobs;
 mod mlflow;
 mod otlp;
+mod tls;

@@ -116,10 +116,19 @@ async fn what_the_server_forgets_without_a_word_is_noticed() {
 
 #[tokio::test]
 async fn credentials_and_a_workspace_travel_with_every_request() {
+    for (text, header) in [
+        ("Bearer t0ken\n", "Bearer t0ken"),
+        ("Basic user:t0ken", "Basic dXNlcjp0MGtlbg=="),
+    ] {
+        travels(text, header).await;
+    }
+}
+
+async fn travels(text: &str, header: &str) {
     let server = FakeServer::start();
     let (folder, store) = store_of(1);
     let secret = folder.path().join("secret");
-    std::fs::write(&secret, "Bearer t0ken\n").unwrap();
+    std::fs::write(&secret, text).unwrap();
     let mut job = mlflow_job(server.url());
     let Target::Mlflow(address) = &mut job.target else {
         unreachable!("the job goes to MLflow")
@@ -131,7 +140,7 @@ async fn credentials_and_a_workspace_travel_with_every_request() {
     assert!(contents.requests.len() >= 5);
     for request in &contents.requests {
         let what = format!("{} {}", request.method, request.path);
-        assert_eq!(request.headers["authorization"], "Bearer t0ken", "{what}");
+        assert_eq!(request.headers["authorization"], header, "{what}");
         assert_eq!(request.headers["x-mlflow-workspace"], "team", "{what}");
     }
     let spans = contents
@@ -151,12 +160,16 @@ async fn servers_that_are_no_target_are_named() {
     let server = FakeServer::start();
     let (_folder, store) = store_of(1);
     let job = mlflow_job(server.url());
-    server.contents.lock().unwrap().store_type = "FileStore".to_owned();
+    server.contents.lock().unwrap().store_type = "RestStore".to_owned();
     let error = run(&store, &job, options()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the server keeps traces in a FileStore; only one with a SQL store takes spans"
+        "the server keeps traces in a RestStore; a SQL database or files it serves are needed"
     );
+    // Files at a place that the server does not serve itself.
+    server.contents.lock().unwrap().store_type = "FileStore".to_owned();
+    let error = run(&store, &job, options()).await.unwrap_err();
+    assert!(matches!(error, ExportError::UnknownStore { .. }), "{error}");
     {
         let mut contents = server.contents.lock().unwrap();
         contents.store_type = "SqlStore".to_owned();
