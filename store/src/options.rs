@@ -15,9 +15,11 @@ pub struct OpenOptions {
     /// that. If not, records are written to it 16 at a time, and no SIGBUS handler is installed.
     /// Default: yes.
     pub map_journal: bool,
-    /// The longest time that an appended record waits for its commit. Default: 250 ms.
+    /// The longest time until an appended record is on disk: in the journal, from where it is
+    /// committed to a segment after twenty intervals; without a journal on disk it is committed
+    /// after one. Default: 250 ms.
     pub commit_interval: Duration,
-    /// How many bytes of records make a commit start before the interval is over. Default: 4 MiB.
+    /// How many bytes of records make a commit start before that. Default: 4 MiB.
     pub commit_bytes: usize,
     /// How many bytes of records may wait for a commit, over all threads. Default: 64 MiB.
     pub memory_limit_bytes: usize,
@@ -27,7 +29,7 @@ pub struct OpenOptions {
     pub segment_bytes: u64,
     /// How old the active segment may grow before the next one is begun. Default: 24 h.
     pub segment_age: Duration,
-    /// How many spans in hot batches are made into blocks. Default: 2,500.
+    /// How many spans in hot batches, or in one commit, are made into blocks. Default: 2,500.
     pub seal_spans: u64,
     /// What produces the spans of this process. Records that name none carry this one.
     pub resource: Resource,

@@ -135,8 +135,15 @@ impl Store {
     }
 
     /// Waits until everything that was appended before, on any thread of this process, is on disk.
+    ///
+    /// It is so when it is synced in the journal; only where the journal is not on disk, or was
+    /// refused there, this waits for a commit.
     pub fn flush(&self) -> Result<(), FlushError> {
-        self.writer()?.signal.flush()
+        let writer = self.writer()?;
+        if writer.signal.is_open() && !writer.signal.is_failing() && writer.journal.sync() {
+            return Ok(());
+        }
+        writer.signal.flush()
     }
 
     /// Stores later changes of traces: tags, feedback, pins. Durable on return.

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::active::Active;
+use super::draft::Portion;
+use super::earlier::Earlier;
 use super::seal;
 use super::signal::{Request, Signal, StoreRequest};
 use crate::directory::Directory;
@@ -12,10 +14,13 @@ use crate::error::{FlushError, StorageError};
 use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
 use crate::life::merge_small;
 use crate::options::{Access, OpenOptions};
-use crate::segment::hot::{self, EncodedBatch};
+use crate::segment::sealed::store_blocks;
 use crate::segment::{SegmentName, open_for_reading, positions, protected, put_positions};
 use crate::state::StateWriter;
 
+/// What is durable in the journal is committed to a segment after so many commit intervals, or
+/// before if there is enough of it.
+const COMMIT_AFTER: u32 = 20;
 /// A writer that closes merges tiny segments if there are this many segments.
 const MANY_SEGMENTS: usize = 32;
 /// A segment of which a program left no more is tiny.
@@ -46,8 +51,12 @@ pub(crate) struct Committer {
     /// The writer's own resource and scope, as bytes.
     origin: Vec<u8>,
     active: Active,
+    /// What the blocks of the store may hold.
+    earlier: Earlier,
     /// What was taken from the journal and is not stored yet.
     waiting: Batch,
+    /// When that which the journal has on disk is to be committed.
+    commit_by: Option<Instant>,
     state: StateWriter,
     segment_bytes: u64,
     seal_spans: u64,
@@ -72,7 +81,9 @@ impl Committer {
             active: Active::new(directory.clone(), options),
             state: StateWriter::new(directory.state()),
             interval: options.commit_interval,
+            earlier: Earlier::default(),
             waiting: Batch::default(),
+            commit_by: None,
             segment_bytes: options.segment_bytes,
             seal_spans: options.seal_spans.max(1),
             seal_is_due: false,
@@ -94,8 +105,12 @@ impl Committer {
             self.active.reset();
         }
         loop {
-            let requests = self.signal.wait(self.interval);
-            let outcome = self.commit();
+            let (requests, is_due) = self.signal.wait(self.interval, self.commit_by);
+            let outcome = if is_due || self.waiting.count > 0 || !self.sync() {
+                self.commit()
+            } else {
+                Ok(())
+            };
             for request in requests {
                 match request {
                     Request::Flush(reply) => drop(reply.send(outcome.clone())),
@@ -164,9 +179,22 @@ impl Committer {
         }
     }
 
+    /// Brings everything that was appended before the call to the disk, without a commit. False
+    /// if that is not possible.
+    fn sync(&mut self) -> bool {
+        self.signal.begin_take();
+        if !self.journal.sync() {
+            return false;
+        }
+        let commit_by = || Instant::now().checked_add(self.interval * COMMIT_AFTER);
+        self.commit_by = self.commit_by.or_else(commit_by);
+        true
+    }
+
     /// Stores everything that was appended before the call.
     fn commit(&mut self) -> Result<(), FlushError> {
         self.signal.begin_take();
+        self.commit_by = None;
         self.waiting.append(&mut self.journal.take());
         if self.waiting.count == 0 {
             return Ok(());
@@ -187,32 +215,34 @@ impl Committer {
     }
 
     fn store_waiting(&mut self) -> Result<(), StorageError> {
+        let waiting = std::mem::take(&mut self.waiting);
         let journal = self.journal.id();
-        let (batches, refused) = hot::encode(&self.waiting.records, &self.origin, journal);
-        let positions = std::mem::take(&mut self.waiting.positions);
-        let stored = self.store(&batches, Some((journal, &positions)));
-        self.waiting.positions = positions;
-        stored?;
-        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
-        self.signal.count_dropped(refused);
+        let origin = std::mem::take(&mut self.origin);
+        let stored = self.store(&waiting.records, &origin, journal, Some(&waiting.positions));
+        self.origin = origin;
+        self.waiting = waiting;
+        self.signal.count_dropped(stored?);
         Ok(())
     }
 
     fn store_apart(&mut self, request: &StoreRequest) {
-        let (batches, refused) = hot::encode(&request.records, &request.origin, Uuid::nil());
-        let stored = self.store(&batches, None);
-        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
+        let stored = self.store(&request.records, &request.origin, Uuid::nil(), None);
         // The caller may have gone away; what it asked for is stored all the same.
-        drop(request.reply.send(stored));
+        drop(request.reply.send(stored.map(drop)));
     }
 
-    /// Stores batches, and how far their journal is stored with them, in one transaction.
+    /// Stores records, and how far their journal is stored with them, in one transaction. Returns
+    /// how many were none.
     fn store(
         &mut self,
-        batches: &[EncodedBatch],
-        journal: Option<(Uuid, &Positions)>,
-    ) -> Result<(), StorageError> {
-        let mut result = self.try_store(batches, journal);
+        records: &[u8],
+        origin: &[u8],
+        journal: Uuid,
+        positions: Option<&Positions>,
+    ) -> Result<u64, StorageError> {
+        let mut portion = self.portion(records, origin, journal);
+        let positions = positions.map(|positions| (journal, positions));
+        let mut result = self.try_store(&mut portion, positions);
         if let Err(
             StorageError::Damaged { .. }
             | StorageError::DamagedValue { .. }
@@ -221,7 +251,7 @@ impl Committer {
         {
             // What can be read of the segment is read; new traces go elsewhere.
             self.active.leave();
-            result = self.try_store(batches, journal);
+            result = self.try_store(&mut portion, positions);
         }
         let counter = if result.is_ok() {
             &self.counters.commits
@@ -230,26 +260,53 @@ impl Committer {
             &self.counters.failed_commits
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        result
+        result?;
+        let refused = &self.counters.refused;
+        refused.fetch_add(portion.refused, Ordering::Relaxed);
+        Ok(portion.refused)
+    }
+
+    /// Makes what is stored of records: blocks at once if there are enough of them.
+    fn portion(&mut self, records: &[u8], origin: &[u8], journal: Uuid) -> Portion {
+        if !seal::is_enough(records, self.seal_spans) {
+            return Portion::hot(records, origin, journal);
+        }
+        let folder = self.directory.path().to_owned();
+        let made = protected(&folder, || {
+            self.active.open_newest()?;
+            let Some(segment) = self.active.current() else {
+                return Ok(None);
+            };
+            let (directory, earlier) = (&self.directory, &mut self.earlier);
+            Portion::of(records, origin, journal, segment, directory, earlier).map(Some)
+        });
+        match made {
+            Ok(Some(portion)) => portion,
+            // Nothing is read to store hot batches, so that damage does not keep them away.
+            _ => Portion::hot(records, origin, journal),
+        }
     }
 
     fn try_store(
         &mut self,
-        batches: &[EncodedBatch],
+        portion: &mut Portion,
         journal: Option<(Uuid, &Positions)>,
     ) -> Result<(), StorageError> {
         let folder = self.directory.path().to_owned();
-        protected(&folder, || self.store_in_active(batches, journal))
+        protected(&folder, || self.store_in_active(portion, journal))
     }
 
     fn store_in_active(
         &mut self,
-        batches: &[EncodedBatch],
+        portion: &mut Portion,
         journal: Option<(Uuid, &Positions)>,
     ) -> Result<(), StorageError> {
         let (txn, segment) = self.active.begin()?;
         let mut counts = segment.counts(&txn)?;
-        for batch in batches {
+        let next_block = portion.next_block;
+        let blocks = &mut portion.blocks;
+        store_blocks(blocks, &txn, &segment.path, next_block, &mut counts)?;
+        for batch in &portion.batches {
             batch.store(&txn, &segment.path, counts.next_batch)?;
             counts.add_batch(batch.n_spans(), batch.bytes());
         }
@@ -298,7 +355,7 @@ impl Committer {
         let Some(segment) = self.active.current() else {
             return Ok(false);
         };
-        let Some(swap) = seal::prepare(segment, &self.directory)? else {
+        let Some(swap) = seal::prepare(segment, &self.directory, &mut self.earlier)? else {
             return Ok(false);
         };
         let Some((txn, segment)) = self.active.begin_current()? else {
@@ -334,9 +391,14 @@ impl Replay for Committer {
     }
 
     fn store(&mut self, journal: Uuid, origin: &[u8], batch: Batch) -> Result<(), StorageError> {
-        let (batches, refused) = hot::encode(&batch.records, origin, journal);
-        self.counters.refused.fetch_add(refused, Ordering::Relaxed);
-        Self::store(self, &batches, Some((journal, &batch.positions)))
+        Self::store(
+            self,
+            &batch.records,
+            origin,
+            journal,
+            Some(&batch.positions),
+        )
+        .map(drop)
     }
 }
 

@@ -5,6 +5,9 @@
 
 mod active;
 mod committer;
+mod draft;
+mod earlier;
+mod fresh;
 mod seal;
 mod signal;
 

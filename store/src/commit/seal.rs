@@ -5,43 +5,42 @@
 //! in, batches out, and what stays hot in again as new batches.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableDatabase as _, WriteTransaction};
-use spanlite_model::{Trace, TraceId};
+use redb::WriteTransaction;
+use spanlite_model::TraceId;
 use uuid::Uuid;
 
-use crate::block::{BlockHeader, encode_block};
-use crate::clock;
+use super::draft::{BlocksDraft, Readiness, begin_read};
+use super::earlier::Earlier;
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal;
-use crate::options::Access;
 use crate::segment::hot::{self, EncodedBatch, HotBatch, HotDirectory, HotTrace};
-use crate::segment::sealed::{self, BlockEntry, BlockFacts, NewBlock};
-use crate::segment::{Counts, HOT, OpenSegment, open_for_reading, table};
+use crate::segment::sealed::{NewBlock, store_blocks};
+use crate::segment::{Counts, HOT, OpenSegment, table};
 use crate::snapshot::Assembly;
 
 /// A writer that closes makes blocks of this part of what it waits for otherwise.
 pub(super) const PART_AT_CLOSE: u64 = 5;
 /// Bytes of hot batches that are worth a block, however few spans they are.
 const BYTES: u64 = 8 << 20;
-/// A block gets no more traces.
-const BLOCK_TRACES: usize = 500;
-/// A block gets no more spans, unless one trace has more.
-const BLOCK_SPANS: usize = 5_000;
-/// A block gets no more bytes of records, unless one trace has more.
-const BLOCK_BYTES: usize = 16 << 20;
+/// Bytes of new records that are worth a block.
+const BYTES_AT_ONCE: u64 = 3 << 20;
 /// No more hot batches are read at once than have this many bytes together, before compression:
 /// the rest waits for another time.
 const AT_ONCE_BYTES: usize = 16 << 20;
-/// A trace that is not complete after this time is sealed as far as it is there.
-const PATIENCE_NANOS: u64 = 600_000_000_000;
 
 /// Returns whether a segment has enough in hot batches.
 pub(super) fn is_worthwhile(counts: &Counts, seal_spans: u64) -> bool {
     counts.hot_spans >= seal_spans || counts.hot_bytes >= BYTES
+}
+
+/// Returns whether records are enough for blocks of their own.
+pub(super) fn is_enough(records: &[u8], seal_spans: u64) -> bool {
+    records.len() as u64 >= BYTES_AT_ONCE || {
+        let wanted = usize::try_from(seal_spans).unwrap_or(usize::MAX);
+        hot::split(records).take(wanted).count() >= wanted
+    }
 }
 
 /// What takes the place of hot batches.
@@ -52,7 +51,8 @@ pub(super) struct Swap {
     /// Records of spans and bytes of the batches that go.
     spans: u64,
     bytes: u64,
-    block_spans: u64,
+    /// The first block of the segment that was not looked at.
+    next_block: u32,
 }
 
 /// Reads the hot batches of a segment and makes what takes their place. Nothing if no trace in
@@ -60,12 +60,10 @@ pub(super) struct Swap {
 pub(super) fn prepare(
     segment: &OpenSegment,
     directory: &Directory,
+    earlier: &mut Earlier,
 ) -> Result<Option<Swap>, StorageError> {
     let path = &segment.path;
-    let txn = segment
-        .database
-        .begin_read()
-        .map_err(|error| StorageError::redb("read", path, error))?;
+    let txn = begin_read(segment)?;
     let Some(hot_table) = table(&txn, path, HOT)? else {
         return Ok(None);
     };
@@ -82,7 +80,8 @@ pub(super) fn prepare(
             source.add(number, directory, batch);
         }
     }
-    let mut draft = Draft::new(Earlier::read(&txn, segment, directory)?);
+    earlier.refresh(&txn, segment, directory)?;
+    let mut draft = BlocksDraft::new(earlier, directory);
     let mut carried = Carried::default();
     let journals = directory.journals();
     for trace_id in &source.order {
@@ -98,7 +97,7 @@ pub(super) fn prepare(
             Readiness::Waiting => source.carry(*trace_id, &mut carried),
         }
     }
-    let (blocks, block_spans) = draft.finish()?;
+    let blocks = draft.finish()?;
     if blocks.is_empty() {
         return Ok(None);
     }
@@ -112,7 +111,7 @@ pub(super) fn prepare(
             .collect(),
         blocks,
         carried: carried.encode(),
-        block_spans,
+        next_block: earlier.next_block(segment.name),
     }))
 }
 
@@ -120,7 +119,7 @@ impl Swap {
     /// Carries the swap out. Returns what the segment holds then; nothing if somebody else was
     /// faster, and nothing changes.
     pub(super) fn store(
-        &self,
+        mut self,
         txn: &WriteTransaction,
         segment: &OpenSegment,
     ) -> Result<Option<Counts>, StorageError> {
@@ -137,12 +136,7 @@ impl Swap {
         counts.hot_batches = counts.hot_batches.saturating_sub(self.batches.len() as u64);
         counts.hot_spans = counts.hot_spans.saturating_sub(self.spans);
         counts.hot_bytes = counts.hot_bytes.saturating_sub(self.bytes);
-        for block in &self.blocks {
-            block.store(txn, path, counts.next_block)?;
-            counts.next_block += 1;
-            counts.blocks += 1;
-        }
-        counts.block_spans += self.block_spans;
+        store_blocks(&mut self.blocks, txn, path, self.next_block, &mut counts)?;
         for batch in &self.carried {
             batch.store(txn, path, counts.next_batch)?;
             counts.add_batch(batch.n_spans(), batch.bytes());
@@ -256,173 +250,5 @@ impl Carried {
         groups
             .flat_map(|(journal, origin, records)| hot::encode(&records, &origin, journal).0)
             .collect()
-    }
-}
-
-/// Whether a trace can go into a block.
-enum Readiness {
-    Ready { interrupted: bool },
-    Waiting,
-}
-
-impl Readiness {
-    fn of(assembly: &Assembly, mut is_alive: impl FnMut(Uuid) -> bool) -> Self {
-        let mut open_writers = assembly.open_writers();
-        let has_open = open_writers.next().is_some();
-        let still_open = has_open && assembly.open_writers().any(&mut is_alive);
-        if still_open {
-            return Self::Waiting;
-        }
-        let now = clock::unix_millis().saturating_mul(1_000_000);
-        let old = now.abs_diff(assembly.first_time_unix_nano()) > PATIENCE_NANOS;
-        if has_open || assembly.has_ended_root() || old || assembly.is_imported() {
-            return Self::Ready {
-                interrupted: has_open,
-            };
-        }
-        Self::Waiting
-    }
-}
-
-/// The blocks that the store has already.
-struct Earlier {
-    headers: Vec<Arc<BlockHeader>>,
-    /// When the segment was made.
-    segment_start_unix_nano: u64,
-    elsewhere: Vec<Arc<BlockHeader>>,
-}
-
-impl Earlier {
-    fn read(
-        txn: &ReadTransaction,
-        segment: &OpenSegment,
-        directory: &Directory,
-    ) -> Result<Self, StorageError> {
-        let mut elsewhere = Vec::new();
-        for name in directory.segments()? {
-            if name == segment.name {
-                continue;
-            }
-            // A segment that cannot be read cannot be looked at either: what it holds is damage.
-            if let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite)
-                && let Ok(txn) = reader.begin()
-            {
-                read_headers(&txn, reader.path(), &mut elsewhere)?;
-            }
-        }
-        let mut headers = Vec::new();
-        read_headers(txn, &segment.path, &mut headers)?;
-        Ok(Self {
-            headers,
-            elsewhere,
-            segment_start_unix_nano: segment.name.start_millis().saturating_mul(1_000_000),
-        })
-    }
-
-    /// Whether an earlier block may hold something of a trace.
-    fn may_have(&self, trace_id: TraceId, start_unix_nano: u64) -> bool {
-        let may_have = |header: &Arc<BlockHeader>| header.may_have_trace(trace_id);
-        self.headers.iter().any(may_have)
-            || (!self.is_younger_than_segment(trace_id, start_unix_nano)
-                && self.elsewhere.iter().any(may_have))
-    }
-
-    /// Whether the id of a trace was made, by a clock that agrees with ours, when the other
-    /// segments were sealed: ids of ours begin with their time. When its spans began says too
-    /// little: clocks differ and are set, and imports have any time.
-    fn is_younger_than_segment(&self, trace_id: TraceId, start_unix_nano: u64) -> bool {
-        let id = u128::from_be_bytes(trace_id.to_bytes());
-        let made_millis = (id >> 80) as u64;
-        let made_unix_nano = made_millis.saturating_mul(1_000_000);
-        start_unix_nano >= self.segment_start_unix_nano
-            && made_unix_nano >= self.segment_start_unix_nano
-            && made_millis <= clock::unix_millis()
-    }
-}
-
-fn read_headers(
-    txn: &ReadTransaction,
-    path: &Path,
-    headers: &mut Vec<Arc<BlockHeader>>,
-) -> Result<(), StorageError> {
-    let mut each = |_, entry: Result<BlockEntry, _>| {
-        headers.extend(entry.ok().map(|entry| entry.header));
-    };
-    sealed::headers(txn, path, |_| false, &mut each)
-}
-
-/// Blocks in the making.
-struct Draft {
-    earlier: Earlier,
-    blocks: Vec<NewBlock>,
-    traces: Vec<Trace>,
-    facts: BlockFacts,
-    spans: usize,
-    bytes: usize,
-    all_spans: u64,
-}
-
-impl Draft {
-    fn new(earlier: Earlier) -> Self {
-        Self {
-            earlier,
-            blocks: Vec::new(),
-            traces: Vec::new(),
-            facts: BlockFacts::default(),
-            spans: 0,
-            bytes: 0,
-            all_spans: 0,
-        }
-    }
-
-    fn push(
-        &mut self,
-        assembly: Assembly,
-        interrupted: bool,
-        bytes: usize,
-    ) -> Result<(), StorageError> {
-        let changed = assembly.changed_unix_nano();
-        let has_root = assembly.has_ended_root();
-        let trace = assembly.finish(|_| true);
-        if self.traces.len() >= BLOCK_TRACES
-            || (self.spans + trace.spans.len() > BLOCK_SPANS && self.spans > 0)
-            || (self.bytes + bytes > BLOCK_BYTES && self.bytes > 0)
-        {
-            self.close()?;
-        }
-        let place = self.traces.len() as u32;
-        let start = trace.start_time_unix_nano().or(changed).unwrap_or(0);
-        self.facts.starts.push(start);
-        if let Some(changed) = changed.filter(|changed| *changed != start) {
-            self.facts.changed.push((place, changed));
-        }
-        if !has_root || self.earlier.may_have(trace.trace_id, start) {
-            self.facts.parts.push(place);
-        }
-        if interrupted {
-            self.facts.interrupted.push(place);
-        }
-        self.spans += trace.spans.len();
-        self.bytes += bytes;
-        self.traces.push(trace);
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), StorageError> {
-        let traces = std::mem::take(&mut self.traces);
-        let facts = std::mem::take(&mut self.facts);
-        self.all_spans += self.spans as u64;
-        (self.spans, self.bytes) = (0, 0);
-        let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
-        self.blocks.push(NewBlock { encoded, facts });
-        Ok(())
-    }
-
-    /// The blocks, and how many spans they hold.
-    fn finish(mut self) -> Result<(Vec<NewBlock>, u64), StorageError> {
-        if !self.traces.is_empty() {
-            self.close()?;
-        }
-        Ok((self.blocks, self.all_spans))
     }
 }

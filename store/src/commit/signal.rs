@@ -152,7 +152,17 @@ impl Signal {
         self.dropped.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// Waits until everything that was appended before, on any thread, is on disk.
+    /// Whether records and requests are still taken.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether the last commit failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
+    /// Waits until everything that was appended before, on any thread, is committed.
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
         let (reply, answer) = mpsc::channel();
         self.request(Request::Flush(reply))?;
@@ -180,31 +190,44 @@ impl Signal {
         drop(self.thread.set(thread));
     }
 
-    /// Sleeps until there is something to do; returns what was asked for.
-    pub(super) fn wait(&self, interval: Duration) -> Vec<Request> {
+    /// Sleeps until there is something to do; returns what was asked for, and whether a commit
+    /// should not wait: somebody asked, enough is there, or it is as late as `commit_by`.
+    pub(super) fn wait(
+        &self,
+        interval: Duration,
+        commit_by: Option<Instant>,
+    ) -> (Vec<Request>, bool) {
         let mut deadline = None;
         loop {
             let requests =
                 std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
             if !requests.is_empty() {
-                return requests;
+                return (requests, true);
+            }
+            let now = Instant::now();
+            if commit_by.is_some_and(|commit_by| commit_by <= now) {
+                return (Vec::new(), true);
             }
             match self.state.load(Ordering::Acquire) {
-                IDLE => std::thread::park(),
+                IDLE => match commit_by {
+                    Some(commit_by) => std::thread::park_timeout(commit_by - now),
+                    None => std::thread::park(),
+                },
                 PENDING => {
-                    let end = *deadline.get_or_insert_with(|| Instant::now() + interval);
-                    let left = end.saturating_duration_since(Instant::now());
+                    let end = *deadline.get_or_insert(now + interval);
+                    let end = commit_by.map_or(end, |commit_by| end.min(commit_by));
+                    let left = end.saturating_duration_since(now);
                     if left.is_zero() {
-                        return Vec::new();
+                        return (Vec::new(), false);
                     }
                     std::thread::park_timeout(left);
                 }
-                _ => return Vec::new(),
+                _ => return (Vec::new(), true),
             }
         }
     }
 
-    /// Forgets that records wait; to be called before they are taken.
+    /// Forgets that records wait; to be called before they are taken or brought to the disk.
     pub(super) fn begin_take(&self) {
         self.state.store(IDLE, Ordering::Release);
     }

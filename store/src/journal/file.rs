@@ -106,7 +106,7 @@ impl JournalFile {
         &self.path
     }
 
-    /// Makes the file and its name durable.
+    /// Makes the file and its name durable; the folder has its own.
     pub(super) fn sync_with_name(&self, directory: &Path) -> Result<(), StorageError> {
         self.file
             .sync_all()

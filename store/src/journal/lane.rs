@@ -150,14 +150,15 @@ impl Inner {
         appended
     }
 
+    /// Hands everything this lane appended to the system. False if it refused, which is counted.
+    pub(super) fn write_through(&self) -> bool {
+        let mut region = self.region.lock();
+        region.as_mut().is_none_or(OpenRegion::write_through)
+    }
+
     /// Brings everything this lane appended to the disk.
     fn sync(&self) -> bool {
-        let written = self
-            .region
-            .lock()
-            .as_mut()
-            .is_none_or(OpenRegion::write_through);
-        let synced = written && self.journal.sync();
+        let synced = self.write_through() && self.journal.sync();
         if !synced {
             self.journal.signal.count_dropped(1);
         }

@@ -4,6 +4,8 @@
 //!
 //! * A thread appends to its [`Lane`]. `Signal` wakes the commit thread and, when the ring is full,
 //!   makes the thread wait or drop, as the options say.
+//! * Whoever wants what was appended on disk calls [`Journal::sync`]; only where that is not
+//!   possible a commit has to do it.
 //! * The commit thread calls [`Journal::take`]: everything that was appended before, with the
 //!   [`Positions`] that are reached when it is stored. It writes the batch and the positions in
 //!   one redb transaction, and then calls [`Journal::release`] with the same batch.
@@ -33,7 +35,7 @@ mod sync;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use uuid::Uuid;
 
@@ -71,6 +73,8 @@ struct Shared {
     file: Arc<JournalFile>,
     every_span: bool,
     group: GroupSync,
+    /// The name of the file is on disk, which is looked after before anything else must be.
+    is_named: OnceLock<bool>,
 }
 
 impl std::fmt::Debug for Journal {
@@ -120,6 +124,7 @@ impl Journal {
         let shared = Arc::new(begun?);
         if shared.every_span {
             file.sync_with_name(directory)?;
+            shared.is_named.get_or_init(|| true);
         }
         Ok(Self { shared, id })
     }
@@ -170,6 +175,7 @@ impl Journal {
             file,
             every_span: options.durability == Durability::EverySpan,
             group: GroupSync::default(),
+            is_named: OnceLock::new(),
         })
     }
 
@@ -208,6 +214,27 @@ impl Journal {
         shared.slots.write_through();
         shared.ring.make_ready();
         batch
+    }
+
+    /// Brings everything that was appended before the call to the disk, where it waits for its
+    /// commit. False: only a commit can do that, because the records are in memory alone, or the
+    /// file has refused something.
+    pub(crate) fn sync(&self) -> bool {
+        let shared = &self.shared;
+        if shared.ring.checked_form() == JournalForm::Written {
+            shared.slots.write_through();
+            for lane in shared.live_lanes() {
+                lane.write_through();
+            }
+        }
+        let is_named = *shared.is_named.get_or_init(|| {
+            let folder = shared.file.path().parent();
+            folder.is_some_and(|folder| shared.file.sync_with_name(folder).is_ok())
+        });
+        is_named
+            && shared.sync()
+            && self.failures() == 0
+            && shared.ring.checked_form() != JournalForm::Memory
     }
 
     /// Tells that a batch is stored together with its positions: its place in the journal is free.

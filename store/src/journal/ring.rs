@@ -118,6 +118,12 @@ impl Ring {
         }
     }
 
+    /// As [`Ring::form`], after a look at the file.
+    pub(super) fn checked_form(&self) -> JournalForm {
+        self.check_file();
+        self.form()
+    }
+
     /// How many writes into the file have failed.
     pub(super) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)

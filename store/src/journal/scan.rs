@@ -71,6 +71,14 @@ impl JournalView {
         ended.chain(self.open.iter().map(Vec::as_slice))
     }
 
+    /// One of [`JournalView::all_records`] by its place among them.
+    pub(crate) fn record(&self, place: usize) -> Option<&[u8]> {
+        match self.records.get(place) {
+            Some(waiting) => Some(&waiting.record),
+            None => self.open.get(place - self.records.len()).map(Vec::as_slice),
+        }
+    }
+
     /// Leaves out what segments have stored.
     pub(crate) fn leave_out(&mut self, stored: &Positions) {
         self.records

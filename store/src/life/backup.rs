@@ -3,9 +3,11 @@ use std::io;
 use std::path::Path;
 
 use super::copy::Copy;
+use crate::clock;
 use crate::error::{StorageError, WriteError};
 use crate::files;
-use crate::segment::{BLOCKS, FACTS, HEADERS, HOT, META};
+use crate::segment::hot::EncodedBatch;
+use crate::segment::{BLOCKS, Counts, FACTS, HEADERS, HOT, META, SegmentDraft, SegmentName};
 use crate::state::{NOTES, VALUES};
 use crate::store::Store;
 
@@ -22,8 +24,8 @@ impl Store {
     /// Makes a copy of the store in a folder that is not there yet, or is empty, as the store is at
     /// this moment, while any process goes on writing.
     ///
-    /// What other processes have appended and not committed is not in it. A backup has the id of
-    /// its store.
+    /// What any process has appended is in it, committed or not, as far as the journals are on disk.
+    /// A backup has the id of its store.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<BackupReport, WriteError> {
         let to = to.as_ref();
         if self.check_writable().is_ok() {
@@ -43,6 +45,11 @@ impl Store {
             report.bytes += copy.finish()?;
             report.segments += 1;
         }
+        let waiting = snapshot.waiting_batches();
+        if !waiting.is_empty() {
+            report.bytes += store_waiting(&waiting, to)?;
+            report.segments += 1;
+        }
         if let Some((path, txn)) = snapshot.state_transaction() {
             let target = to.join(path.file_name().unwrap_or_default());
             let copy = Copy::begin(path, &target)?;
@@ -57,6 +64,24 @@ impl Store {
         files::sync_folder(to)?;
         Ok(report)
     }
+}
+
+/// Makes a segment of what stands in journals. Returns its length in bytes.
+fn store_waiting(batches: &[EncodedBatch], to: &Path) -> Result<u64, StorageError> {
+    let name = SegmentName::new(clock::unix_millis());
+    let draft = SegmentDraft::create_at(&to.join(name.file_name()))?;
+    let txn = draft.begin()?;
+    let mut counts = Counts::default();
+    for batch in batches {
+        batch.store(&txn, draft.path(), counts.next_batch)?;
+        counts.add_batch(batch.n_spans(), batch.bytes());
+    }
+    draft.put_counts(&txn, &counts)?;
+    txn.commit()
+        .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
+    let path = draft.close()?;
+    let metadata = fs::metadata(&path).map_err(|error| StorageError::io("read", &path, error))?;
+    Ok(metadata.len())
 }
 
 /// Makes a folder, or takes an empty one.

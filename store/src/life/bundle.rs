@@ -4,10 +4,9 @@ use std::path::Path;
 
 use spanlite_model::{Trace, TraceId};
 
-use crate::block::encode_block;
 use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
-use crate::segment::sealed::{BlockFacts, NewBlock};
+use crate::segment::sealed::{NewBlock, store_blocks};
 use crate::segment::{Counts, SegmentDraft};
 use crate::state::{VALUES, encode_value, value_key};
 use crate::store::Store;
@@ -120,19 +119,6 @@ fn store_block(
     txn: &redb::WriteTransaction,
     counts: &mut Counts,
 ) -> Result<(), StorageError> {
-    let traces = std::mem::take(traces);
-    let mut facts = BlockFacts::default();
-    for (place, trace) in (0..).zip(&traces) {
-        facts.starts.push(trace.start_time_unix_nano().unwrap_or(0));
-        // Traces without spans are looked for by their facts, not by the header.
-        if trace.spans.is_empty() {
-            facts.parts.push(place);
-        }
-        counts.block_spans += trace.spans.len() as u64;
-    }
-    let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
-    NewBlock { encoded, facts }.store(txn, draft.path(), counts.next_block)?;
-    counts.next_block += 1;
-    counts.blocks += 1;
-    Ok(())
+    let mut block = [NewBlock::of_whole(&std::mem::take(traces))?];
+    store_blocks(&mut block, txn, draft.path(), counts.next_block, counts)
 }

@@ -67,6 +67,15 @@ impl SegmentDraft {
         Ok(txn)
     }
 
+    /// Says what the segment holds.
+    pub(crate) fn put_counts(
+        &self,
+        txn: &WriteTransaction,
+        counts: &Counts,
+    ) -> Result<(), StorageError> {
+        put_meta(txn, &self.path, COUNTS, counts)
+    }
+
     /// Says what the segment holds, and which files it stands for.
     pub(crate) fn seal_as_merged(
         &self,

@@ -19,7 +19,7 @@ const VERSION: u8 = 1;
 /// How many bytes of records one batch holds; a larger record has a batch of its own.
 pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// The largest record that is stored.
-const MAX_RECORD_BYTES: usize = 512 << 20;
+pub(crate) const MAX_RECORD_BYTES: usize = 512 << 20;
 const LENGTH_BYTES: usize = 4;
 
 /// What a batch holds, without its records.
@@ -95,7 +95,7 @@ pub(crate) fn encode(records: &[u8], origin: &[u8], journal: Uuid) -> (Vec<Encod
 }
 
 /// Records out of the bytes in which each stands behind its length.
-fn split(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn split(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = records.split_first_chunk::<LENGTH_BYTES>()?;
         let (record, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -186,7 +186,8 @@ impl Draft {
     }
 }
 
-fn put_counted(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Adds bytes behind their length.
+pub(crate) fn put_counted(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     out.extend_from_slice(bytes);
 }

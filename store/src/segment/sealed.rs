@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bincode::{Decode, Encode};
-use redb::{ReadOnlyTable, ReadTransaction, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction};
+use spanlite_model::{Trace, TraceId};
 
-use super::{BLOCKS, FACTS, HEADERS};
+use super::{BLOCKS, Counts, FACTS, HEADERS};
 use super::{blob, table};
-use crate::block::{BlockError, BlockHeader, EncodedBlock, LoadSection, Section};
+use crate::block::{BlockError, BlockHeader, EncodedBlock, LoadSection, Section, encode_block};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
 use crate::fork::Owned;
@@ -91,8 +92,10 @@ impl BlockEntry {
 /// A block that is ready to be stored.
 #[derive(Debug)]
 pub(crate) struct NewBlock {
-    pub(crate) encoded: EncodedBlock,
-    pub(crate) facts: BlockFacts,
+    encoded: EncodedBlock,
+    facts: BlockFacts,
+    trace_ids: Vec<TraceId>,
+    n_spans: u64,
 }
 
 fn header_place(block: u32) -> Place {
@@ -107,14 +110,86 @@ fn piece_key(block: u32, section: u32, piece: usize) -> u64 {
     u64::from(block) << 32 | u64::from(section) << 16 | piece as u64
 }
 
+/// Stores blocks under numbers that were not used before, and counts them. Whoever made them has
+/// looked at the blocks before `next_block`; of those that others have added since, this finds out
+/// which traces have parts there.
+pub(crate) fn store_blocks(
+    blocks: &mut [NewBlock],
+    txn: &WriteTransaction,
+    path: &Path,
+    next_block: u32,
+    counts: &mut Counts,
+) -> Result<(), StorageError> {
+    if counts.next_block > next_block && !blocks.is_empty() {
+        for header in headers_from(txn, path, next_block)? {
+            for block in &mut *blocks {
+                block.note_parts(&header);
+            }
+        }
+    }
+    for block in blocks {
+        block.store(txn, path, counts.next_block)?;
+        counts.next_block += 1;
+        counts.blocks += 1;
+        counts.block_spans += block.n_spans;
+    }
+    Ok(())
+}
+
+fn headers_from(
+    txn: &WriteTransaction,
+    path: &Path,
+    first: u32,
+) -> Result<Vec<BlockEntry>, StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("read", path, error);
+    let table = txn
+        .open_table(HEADERS)
+        .map_err(|error| failed(error.into()))?;
+    let mut found = Vec::new();
+    for row in table.range(first..).map_err(|error| failed(error.into()))? {
+        let (key, value) = row.map_err(|error| failed(error.into()))?;
+        found.extend(decode_header(key.value(), value.value()).ok());
+    }
+    Ok(found)
+}
+
 impl NewBlock {
+    /// A block of traces of which everything is there and nothing was changed later.
+    pub(crate) fn of_whole(traces: &[Trace]) -> Result<Self, StorageError> {
+        let mut facts = BlockFacts::default();
+        for (place, trace) in (0..).zip(traces) {
+            facts.starts.push(trace.start_time_unix_nano().unwrap_or(0));
+            // Traces without spans are looked for by their facts, not by the header.
+            if trace.spans.is_empty() {
+                facts.parts.push(place);
+            }
+        }
+        let encoded = encode_block(traces).map_err(|source| StorageError::Encode { source })?;
+        Ok(Self::new(traces, encoded, facts))
+    }
+
+    pub(crate) fn new(traces: &[Trace], encoded: EncodedBlock, facts: BlockFacts) -> Self {
+        Self {
+            encoded,
+            facts,
+            trace_ids: traces.iter().map(|trace| trace.trace_id).collect(),
+            n_spans: traces.iter().map(|trace| trace.spans.len() as u64).sum(),
+        }
+    }
+
+    /// Notes which traces another block may have parts of.
+    fn note_parts(&mut self, other: &BlockEntry) {
+        for (place, trace_id) in (0..).zip(&self.trace_ids) {
+            if other.header.may_have_trace(*trace_id)
+                && let Err(at) = self.facts.parts.binary_search(&place)
+            {
+                self.facts.parts.insert(at, place);
+            }
+        }
+    }
+
     /// Stores the block under a number that was not used before.
-    pub(crate) fn store(
-        &self,
-        txn: &WriteTransaction,
-        path: &Path,
-        block: u32,
-    ) -> Result<(), StorageError> {
+    fn store(&self, txn: &WriteTransaction, path: &Path, block: u32) -> Result<(), StorageError> {
         let failed = |error: redb::Error| StorageError::redb("write to", path, error);
         let flags = u8::from(!self.facts.parts.is_empty()) * FLAG_PARTS;
         let body = [&[flags], self.encoded.header.as_slice()].concat();
@@ -143,10 +218,11 @@ impl NewBlock {
     }
 }
 
-/// The headers of the blocks of a segment, but for those that are known.
+/// The headers of the blocks of a segment from a number on, but for those that are known.
 pub(crate) fn headers(
     txn: &ReadTransaction,
     path: &Path,
+    first: u32,
     mut is_known: impl FnMut(u32) -> bool,
     mut each: impl FnMut(u32, Result<BlockEntry, ValueError>),
 ) -> Result<(), StorageError> {
@@ -154,7 +230,7 @@ pub(crate) fn headers(
     let Some(headers) = table(txn, path, HEADERS)? else {
         return Ok(());
     };
-    for row in headers.range::<u32>(..).map_err(failed)? {
+    for row in headers.range(first..).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
         let block = key.value();
         if !is_known(block) {

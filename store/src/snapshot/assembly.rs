@@ -26,7 +26,11 @@ impl Assembly {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
         self.spans.is_empty() && self.updates.is_empty()
     }
 
@@ -52,7 +56,14 @@ impl Assembly {
         }
     }
 
-    pub(super) fn add_updates(&mut self, updates: Vec<TraceUpdate>) {
+    /// Whether what belongs to the whole trace changed at more than one time.
+    pub(crate) fn changed_repeatedly(&self) -> bool {
+        let times = self.updates.iter().map(|update| update.time_unix_nano);
+        let (first, last) = (times.clone().min(), times.max());
+        first != last
+    }
+
+    pub(crate) fn add_updates(&mut self, updates: impl IntoIterator<Item = TraceUpdate>) {
         self.updates.extend(updates);
     }
 

@@ -42,6 +42,7 @@ impl Blocks {
         sealed::headers(
             txn,
             path,
+            0,
             |number| {
                 numbers.push(number);
                 known.contains_key(&number)

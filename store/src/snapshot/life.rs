@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Damage, Snapshot};
 use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
+use crate::segment::hot::{self, EncodedBatch};
 use crate::segment::protected;
 use crate::state::{KeyAndBytes, noted_traces, readable_values};
 
@@ -83,6 +84,18 @@ impl Snapshot {
     pub(crate) fn segment_transactions(&self) -> impl Iterator<Item = (&Path, &ReadTransaction)> {
         let segments = self.parts.segments.iter();
         segments.map(|segment| (segment.path(), segment.transaction()))
+    }
+
+    /// What stands in journals and is not committed, as hot batches.
+    pub(crate) fn waiting_batches(&self) -> Vec<EncodedBatch> {
+        let batches = self.parts.journals.iter().flat_map(|journal| {
+            let mut records = Vec::new();
+            for record in journal.all_records() {
+                hot::put_counted(&mut records, record);
+            }
+            hot::encode(&records, &journal.defaults, journal.id).0
+        });
+        batches.collect()
     }
 
     /// The state file with its transaction.

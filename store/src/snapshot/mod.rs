@@ -9,8 +9,9 @@ mod order;
 mod sealed;
 mod segment;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use redb::ReadTransaction;
 use spanlite_model::{Span, Trace, TraceId, TraceUpdate};
@@ -77,7 +78,9 @@ struct Parts {
     segments: Vec<SegmentView>,
     journals: Vec<JournalView>,
     state: Option<StateView>,
-    index: std::sync::OnceLock<Index>,
+    index: OnceLock<Index>,
+    /// The records of journals by their traces: number of the journal, number of the record.
+    in_journals: OnceLock<HashMap<TraceId, Vec<(u32, u32)>>>,
 }
 
 struct StateView {
@@ -173,7 +176,8 @@ impl Snapshot {
                 segments,
                 journals,
                 state,
-                index: std::sync::OnceLock::new(),
+                index: OnceLock::new(),
+                in_journals: OnceLock::new(),
             }),
             damage: Mutex::new(damage),
         })
@@ -236,18 +240,7 @@ impl Snapshot {
     fn assemble(&self, trace_id: TraceId) -> Result<Option<Assembly>, ReadError> {
         let mut assembly = Assembly::new(trace_id);
         self.each_segment(|segment, report| segment.collect(trace_id, &mut assembly, report))?;
-        for journal in &self.parts.journals {
-            let Ok(origin) = hot::origin_from_bytes(&journal.defaults) else {
-                continue;
-            };
-            for bytes in journal.all_records() {
-                if RecordRef::parse(bytes).is_ok_and(|record| record.trace_id() == trace_id)
-                    && let Ok(Some(record)) = decode_record(bytes, &origin)
-                {
-                    assembly.add(record, Some(journal.id));
-                }
-            }
-        }
+        self.collect_from_journals(trace_id, &mut assembly);
         if assembly.is_empty() {
             return Ok(None);
         }
@@ -263,6 +256,40 @@ impl Snapshot {
             assembly.add_updates(notes);
         }
         Ok(Some(assembly))
+    }
+
+    fn collect_from_journals(&self, trace_id: TraceId, assembly: &mut Assembly) {
+        let journals = &self.parts.journals;
+        let known = self.parts.in_journals.get_or_init(|| {
+            let mut found: HashMap<TraceId, Vec<(u32, u32)>> = HashMap::new();
+            for (number, journal) in (0..).zip(journals) {
+                for (place, bytes) in (0..).zip(journal.all_records()) {
+                    if let Ok(record) = RecordRef::parse(bytes) {
+                        let places = found.entry(record.trace_id()).or_default();
+                        places.push((number, place));
+                    }
+                }
+            }
+            found
+        });
+        let places = known.get(&trace_id).map_or(&[][..], Vec::as_slice);
+        for of_journal in places.chunk_by(|a, b| a.0 == b.0) {
+            let Some(journal) = of_journal
+                .first()
+                .and_then(|at| journals.get(at.0 as usize))
+            else {
+                continue;
+            };
+            let Ok(origin) = hot::origin_from_bytes(&journal.defaults) else {
+                continue;
+            };
+            for (_, place) in of_journal {
+                let record = journal.record(*place as usize);
+                if let Some(Ok(Some(record))) = record.map(|bytes| decode_record(bytes, &origin)) {
+                    assembly.add(record, Some(journal.id));
+                }
+            }
+        }
     }
 
     /// The traces that begin in a range of time, newest first.

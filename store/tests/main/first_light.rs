@@ -232,6 +232,7 @@ fn what_is_no_record_is_counted_and_stops_nothing() {
     append(&lane, &span(1, 1));
     store.flush().unwrap();
     assert_eq!(all(&store).len(), 1);
+    store.seal().unwrap();
     assert_eq!(store.info().unwrap().dropped, 1);
 }
 
@@ -252,7 +253,7 @@ fn memory_is_bounded_and_what_does_not_fit_is_counted() {
             Appended::Stored
         );
     }
-    store.flush().unwrap();
+    store.seal().unwrap();
     let info = store.info().unwrap();
     assert_eq!(
         (info.spans, info.dropped, info.pending_bytes),

@@ -44,7 +44,7 @@ fn a_full_disk_stops_nobody_and_space_that_comes_back_is_used() {
     let store = Store::open(disk.0.join("s"), options).unwrap();
     let lane = store.lane().unwrap();
     append(&lane, &span(1, 1));
-    store.flush().unwrap();
+    store.seal().unwrap();
 
     // Everything that is left, down to the last page.
     let filler = disk.0.join("filler");

@@ -31,9 +31,10 @@ fn is_mapped(path: &Path) -> bool {
     mapped
 }
 
-/// Every trace has its one span, and was stored once. Replaying is done by the flush.
+/// Every trace has its one span, and was stored once. Replaying is done before anything else that
+/// the commit thread is asked for.
 fn assert_stored_once(store: &Store) {
-    store.flush().unwrap();
+    store.seal().unwrap();
     let traces = all(store);
     for trace in &traces {
         let number = u64::from_be_bytes(*trace.trace_id.as_bytes().last_chunk().unwrap());
@@ -75,7 +76,7 @@ fn running_spans_are_seen_and_stay_as_interrupted_ones() {
     writer.kill();
     check(&reader, Some(TraceState::Interrupted));
     let store = Store::open(&path, patient()).unwrap();
-    store.flush().unwrap();
+    store.seal().unwrap();
     assert_eq!(journals(&path).len(), 1);
     check(&store, Some(TraceState::Interrupted));
     check(&reader, Some(TraceState::Interrupted));
@@ -245,7 +246,7 @@ fn a_child_that_lives_on_does_not_keep_the_journal_of_a_killed_parent() {
     player.process.kill().unwrap();
     player.process.wait().unwrap();
     let store = Store::open(&path, patient()).unwrap();
-    store.flush().unwrap();
+    store.seal().unwrap();
     assert_eq!(journals(&path).len(), 1, "the parent's was replayed");
     assert_eq!(all(&store).len(), 1);
     crate::fork::end(child);

@@ -194,3 +194,22 @@ proptest! {
         prop_assert_eq!(store.snapshot().unwrap().find_prefix("").unwrap().len(), whole.len());
     }
 }
+
+#[test]
+fn a_change_kept_apart_between_two_others_survives_their_seal() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("s"), patient()).unwrap();
+    let lane = store.lane().unwrap();
+    let mut model = Model::default();
+    for (value, later) in [(8, false), (134, true), (9, false)] {
+        let trace = 2;
+        let step = Step::Tag {
+            trace,
+            value,
+            later,
+        };
+        apply(&step, &mut model, &store, &lane);
+    }
+    store.seal().unwrap();
+    assert_eq!(stored(&store), model.traces());
+}

@@ -137,8 +137,11 @@ impl Rows<'_> {
             last_end_unix_nano: ends.max().unwrap_or(0).max(last_start),
             duration_nanos: durations().min().unwrap_or(0)..=durations().max().unwrap_or(0),
         };
+        let ids = || traces.iter().map(|trace| trace.trace_id);
+        let (first, last) = (ids().min(), ids().max());
         Ok(BlockHeader {
             summary,
+            trace_ids: first.unwrap_or_default()..=last.unwrap_or_default(),
             has_more_keys: [
                 &self.traces.tags,
                 &self.traces.metadata,
