@@ -85,7 +85,8 @@ impl Rows<'_> {
         writer.ints(Column::ChunkLengths, &lengths);
         writer.blob(Column::TextTable, &self.texts.values);
         let n_chunks = chunks.len();
-        for section in self.words.to_sections(self.spans.kinds.len()) {
+        let n_spans = self.spans.kinds.len();
+        for section in self.words.to_sections(n_spans) {
             writer.section(SectionKind::Words, section);
         }
         for chunk in chunks {

@@ -12,78 +12,92 @@
 //!   gaps between their numbers less 1 in Rice's code
 //! ```
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::super::BlockError;
 use super::super::bytes::{Cursor, put_bytes};
 use super::super::ints::{Ints, put_ints};
 use super::bits::{BitReader, BitWriter};
-use super::split::split;
-use super::table::{Word, WordTable};
+use super::split::{EachWord, split};
 
 /// Sections become about this long.
 const SECTION_BYTES: usize = 16 << 10;
 const N_BUCKETS: usize = 256;
+/// A block has no more spans than this many bits count. The 40 bits above tell words apart: 12 for
+/// the section, 8 for the bucket, 16 in it, and some more.
+const SPAN_BITS: u32 = 24;
+const SPAN_MASK: u64 = (1 << SPAN_BITS) - 1;
+/// How many words are remembered to have come last.
+const N_RECENT: usize = 1 << 10;
+/// More pairs are sorted in place, which takes longer and no memory.
+const MAX_SORTED_ASIDE: usize = 1 << 20;
+/// Sets the bit of lower case in eight letters at a time.
+const LOWER: u64 = 0x2020_2020_2020_2020;
+/// 2⁶⁴ by the golden ratio: odd, with bits all over.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Collects the words of a block.
 #[derive(Debug, Default)]
 pub(in super::super) struct WordsBuilder {
-    words: WordTable,
-    /// The number of a word and a span that has it, by span.
-    postings: Vec<(u32, u32)>,
+    /// The first 40 bits of the hash of a word above the number of a span that has it.
+    pairs: Vec<u64>,
+    /// The last pair of words by their hashes: most that come twice in a span are known by it.
+    recent: Vec<u64>,
+}
+
+/// Takes the words of one span.
+struct OfSpan<'b> {
+    words: &'b mut WordsBuilder,
+    span: u32,
+}
+
+impl OfSpan<'_> {
+    fn add(&mut self, hash: u64) {
+        let pair = hash & !SPAN_MASK | u64::from(self.span);
+        let recent = &mut self.words.recent[(hash >> 40) as usize % N_RECENT];
+        if std::mem::replace(recent, pair) != pair {
+            self.words.pairs.push(pair);
+        }
+    }
+}
+
+impl EachWord for OfSpan<'_> {
+    #[inline]
+    fn ascii(&mut self, word: &[u8]) {
+        self.add(hash_of(word, LOWER));
+    }
+
+    fn lower(&mut self, word: &[u8]) {
+        self.add(hash_of(word, 0));
+    }
 }
 
 impl WordsBuilder {
     /// Adds the words of bytes that entered with a span. Spans must come in order.
     pub(in super::super) fn add(&mut self, span: u32, bytes: &[u8], is_json: bool) {
+        self.recent.resize(N_RECENT, u64::MAX);
         // New bytes begin and end at bounds of JSON values, so they are text by themselves.
         if let Ok(text) = std::str::from_utf8(bytes) {
-            split(text, is_json, |word| {
-                if let Some(number) = self.words.note(xxh3_64(word), span) {
-                    self.postings.push((number, span));
-                }
-            });
+            split(text, is_json, &mut OfSpan { words: self, span });
         }
-    }
-
-    /// The spans of all words, word after word by number, and where those of each word end.
-    fn spans_by_word(&self) -> (Vec<u32>, Vec<u32>) {
-        let mut ends = vec![0; self.words.len()];
-        for word in self.words.words() {
-            ends[word.number as usize] = word.n_spans;
-        }
-        let mut at = 0;
-        for end in &mut ends {
-            at += std::mem::replace(end, at);
-        }
-        let mut spans = vec![0; self.postings.len()];
-        for (word, span) in &self.postings {
-            let end = &mut ends[*word as usize];
-            spans[*end as usize] = *span;
-            *end += 1;
-        }
-        (spans, ends)
     }
 
     /// The sections of the index; none without words.
-    pub(in super::super) fn to_sections(&self, n_spans: usize) -> Vec<Vec<u8>> {
-        if self.postings.is_empty() {
+    pub(in super::super) fn to_sections(&mut self, n_spans: usize) -> Vec<Vec<u8>> {
+        if self.pairs.is_empty() {
             return Vec::new();
         }
-        let (spans, ends) = self.spans_by_word();
-        let of_word = |word: &Word| {
-            let end = ends[word.number as usize] as usize;
-            (word.hash, &spans[end - word.n_spans as usize..end])
-        };
-        let mut words: Vec<(u64, &[u32])> = self.words.words().map(of_word).collect();
-        words.sort_unstable_by_key(|(hash, _)| *hash);
-        let estimate = words.len() * 3 + self.postings.len();
+        sort(&mut self.pairs);
+        self.pairs.dedup();
+        let n_words = self
+            .pairs
+            .chunk_by(|a, b| a >> SPAN_BITS == b >> SPAN_BITS)
+            .count();
+        let estimate = n_words * 3 + self.pairs.len();
         let wanted = estimate.div_ceil(SECTION_BYTES).next_power_of_two();
         let n_sections = wanted.min(1 << 12);
-        let mut rest = words.as_slice();
+        let mut rest = self.pairs.as_slice();
         let mut sections = Vec::with_capacity(n_sections);
         for number in 0..n_sections as u64 {
-            let end = rest.partition_point(|(hash, _)| section_number(*hash, n_sections) <= number);
+            let end = rest.partition_point(|pair| section_number(*pair, n_sections) <= number);
             let (group, after) = rest.split_at(end);
             rest = after;
             sections.push(encode_section(group, n_sections, n_spans));
@@ -92,35 +106,69 @@ impl WordsBuilder {
     }
 }
 
-/// Encodes the words of a section, by ascending hash, each with its spans.
-fn encode_section(words: &[(u64, &[u32])], n_sections: usize, n_spans: usize) -> Vec<u8> {
+/// Encodes the words of a section, given as sorted pairs.
+fn encode_section(pairs: &[u64], n_sections: usize, n_spans: usize) -> Vec<u8> {
     let mut counts = vec![0i64; N_BUCKETS];
     let mut starts = vec![0i64; N_BUCKETS];
-    let mut tails = Vec::with_capacity(words.len() * 2);
+    let mut tails = Vec::new();
     let mut postings = BitWriter::default();
-    let mut words = words.iter().peekable();
-    for bucket in 0..N_BUCKETS {
-        starts[bucket] = postings.n_bits() as i64;
-        while let Some((hash, spans)) =
-            words.next_if(|(hash, _)| place(*hash, n_sections).0 == bucket)
-        {
-            counts[bucket] += 1;
-            tails.extend_from_slice(&place(*hash, n_sections).1.to_le_bytes());
-            postings.put_gamma(spans.len() as u32);
-            let width = rice_width(spans.len() as u32, n_spans);
-            let mut expected = 0;
-            for span in *spans {
-                postings.put_rice(span - expected, width);
-                expected = span + 1;
-            }
+    let mut spans = Vec::new();
+    let mut next_bucket = 0;
+    // Words that are known by the same bits are one word here.
+    for word in pairs.chunk_by(|a, b| place(*a, n_sections) == place(*b, n_sections)) {
+        let (bucket, tail) = place(word[0], n_sections);
+        starts[next_bucket..=bucket].fill(postings.n_bits() as i64);
+        next_bucket = bucket + 1;
+        counts[bucket] += 1;
+        tails.extend_from_slice(&tail.to_le_bytes());
+        spans.clear();
+        spans.extend(word.iter().map(|pair| (pair & SPAN_MASK) as u32));
+        if !spans.is_sorted_by(|a, b| a < b) {
+            spans.sort_unstable();
+            spans.dedup();
+        }
+        postings.put_gamma(spans.len() as u32);
+        let width = rice_width(spans.len() as u32, n_spans);
+        let mut expected = 0;
+        for span in &spans {
+            postings.put_rice(span - expected, width);
+            expected = span + 1;
         }
     }
+    starts[next_bucket..].fill(postings.n_bits() as i64);
     let mut out = Vec::new();
     put_ints(&mut out, &counts);
     put_ints(&mut out, &starts);
     out.extend_from_slice(&tails);
     put_bytes(&mut out, &postings.into_bytes());
     out
+}
+
+/// Sorts pairs. They come in the order of their spans, so that only their hashes are looked at.
+fn sort(pairs: &mut Vec<u64>) {
+    const DIGITS: usize = 1 << 10;
+    if !(DIGITS..MAX_SORTED_ASIDE).contains(&pairs.len()) {
+        pairs.sort_unstable();
+        return;
+    }
+    let mut aside = vec![0; pairs.len()];
+    for shift in (SPAN_BITS..u64::BITS).step_by(DIGITS.ilog2() as usize) {
+        let digit = |pair: u64| (pair >> shift) as usize % DIGITS;
+        let mut places = [0u32; DIGITS];
+        for pair in &*pairs {
+            places[digit(*pair)] += 1;
+        }
+        let mut at = 0;
+        for place in &mut places {
+            at += std::mem::replace(place, at);
+        }
+        for pair in &*pairs {
+            let place = &mut places[digit(*pair)];
+            aside[*place as usize] = *pair;
+            *place += 1;
+        }
+        std::mem::swap(pairs, &mut aside);
+    }
 }
 
 /// The best width of Rice's code where `n_spans` of `n_all` have a word.
@@ -139,14 +187,41 @@ fn place(hash: u64, n_sections: usize) -> (usize, u16) {
     ((rest >> 56) as usize, (rest >> 40) as u16)
 }
 
-/// The hash of a word in the index, which is never 0.
-fn hash_of(word: &str) -> u64 {
-    xxh3_64(word.as_bytes()).max(1)
+/// The hash of a word whose bytes become those of the index with the bits of `set` added. Eight
+/// bytes at a time, so that the short words that most are cost next to nothing.
+#[inline]
+fn hash_of(word: &[u8], set: u64) -> u64 {
+    let mut hash = word.len() as u64;
+    let mut add = |eight: u64| {
+        let product = u128::from(hash ^ eight) * u128::from(MULTIPLIER);
+        hash = (product >> 64) as u64 ^ product as u64;
+    };
+    let (eights, rest) = word.as_chunks::<8>();
+    for eight in eights {
+        add(u64::from_le_bytes(*eight) | set);
+    }
+    if !rest.is_empty() {
+        let unused = 64 - 8 * rest.len();
+        add(few_bytes(rest) | set >> unused);
+    }
+    hash.wrapping_mul(MULTIPLIER)
+}
+
+/// One to seven bytes as a number.
+#[inline]
+fn few_bytes(bytes: &[u8]) -> u64 {
+    let length = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (length - 4));
+    }
+    let byte = |at: usize| u64::from(bytes[at]) << (8 * at);
+    byte(0) | byte(length / 2) | byte(length - 1)
 }
 
 /// Which of the sections of the index a word is in.
 pub(in super::super) fn section_of(word: &str, n_sections: usize) -> usize {
-    section_number(hash_of(word), n_sections) as usize
+    section_number(hash_of(word.as_bytes(), 0), n_sections) as usize
 }
 
 /// The spans that a section of the index gives for a word, ascending.
@@ -157,7 +232,7 @@ pub(in super::super) fn find_rows(
     n_spans: usize,
 ) -> Result<Vec<u32>, BlockError> {
     const WRONG: BlockError = BlockError::malformed("the word index is wrong");
-    let (bucket, tail) = place(hash_of(word), n_sections);
+    let (bucket, tail) = place(hash_of(word.as_bytes(), 0), n_sections);
     let mut cursor = Cursor::new(section);
     let counts = Ints::read(&mut cursor, N_BUCKETS)?;
     let starts = Ints::read(&mut cursor, N_BUCKETS)?;

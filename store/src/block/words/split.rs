@@ -3,22 +3,42 @@ const MAX_WORD_BYTES: usize = 64;
 
 /// Calls `each` with every word of a text: a run of letters and digits by Unicode, in lower case,
 /// cut after 64 bytes at a character.
-pub fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
-    split(text, false, |word| each(&String::from_utf8_lossy(word)));
+pub fn for_each_word(text: &str, each: impl FnMut(&str)) {
+    split(text, false, &mut AsText(each));
 }
 
 /// The same for a JSON text, whose escapes are read: `"a\nb"` has two words, and `"\u00e9t\u00e9"`
 /// has one. Keys of objects are words too.
-pub fn for_each_word_of_json(json: &str, mut each: impl FnMut(&str)) {
-    split(json, true, |word| each(&String::from_utf8_lossy(word)));
+pub fn for_each_word_of_json(json: &str, each: impl FnMut(&str)) {
+    split(json, true, &mut AsText(each));
+}
+
+/// Takes the words of a text.
+pub(super) trait EachWord {
+    /// A word of ASCII letters and digits, in the case it was written: of these bytes, bit 5 set
+    /// makes the lower case.
+    fn ascii(&mut self, word: &[u8]);
+    /// A word in lower case.
+    fn lower(&mut self, word: &[u8]);
+}
+
+struct AsText<F>(F);
+
+impl<F: FnMut(&str)> EachWord for AsText<F> {
+    fn ascii(&mut self, word: &[u8]) {
+        (self.0)(&String::from_utf8_lossy(&word.to_ascii_lowercase()));
+    }
+
+    fn lower(&mut self, word: &[u8]) {
+        (self.0)(&String::from_utf8_lossy(word));
+    }
 }
 
 /// What a byte is to a splitter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Separator,
-    /// With the byte in lower case.
-    Word(u8),
+    Word,
     Escape,
     /// Part of a character beyond ASCII.
     Wide,
@@ -30,7 +50,7 @@ const CLASSES: [Class; 256] = {
     while byte < 256 {
         let char = byte as u8;
         if char.is_ascii_alphanumeric() {
-            classes[byte] = Class::Word(char.to_ascii_lowercase());
+            classes[byte] = Class::Word;
         } else if char >= 0x80 {
             classes[byte] = Class::Wide;
         } else if char == b'\\' {
@@ -69,23 +89,23 @@ impl Word {
     }
 
     #[inline]
-    fn end(&mut self, each: &mut impl FnMut(&[u8])) {
+    fn end(&mut self, each: &mut impl EachWord) {
         if self.length == 0 {
             return;
         }
         let word = &self.bytes[..self.length];
         if self.is_ascii {
-            each(word);
+            each.lower(word);
         } else {
-            each(String::from_utf8_lossy(word).to_lowercase().as_bytes());
+            each.lower(String::from_utf8_lossy(word).to_lowercase().as_bytes());
         }
         self.length = 0;
         self.is_ascii = true;
     }
 }
 
-/// Calls `each` with the bytes of every word.
-pub(super) fn split(text: &str, is_json: bool, mut each: impl FnMut(&[u8])) {
+/// Calls `each` with every word.
+pub(super) fn split(text: &str, is_json: bool, each: &mut impl EachWord) {
     let mut word = Word {
         bytes: [0; MAX_WORD_BYTES],
         length: 0,
@@ -95,21 +115,38 @@ pub(super) fn split(text: &str, is_json: bool, mut each: impl FnMut(&[u8])) {
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match CLASSES[usize::from(byte)] {
-            Class::Word(lower) => {
-                word.push_byte(lower);
-                at += 1;
+            Class::Word => {
+                let run = bytes.get(at..).unwrap_or_default();
+                let is_word = |byte: &u8| matches!(CLASSES[usize::from(*byte)], Class::Word);
+                let length = run.iter().position(|byte| !is_word(byte));
+                let length = length.unwrap_or(run.len());
+                let next = run.get(length).map(|byte| CLASSES[usize::from(*byte)]);
+                let ends = match next {
+                    None | Some(Class::Separator) => true,
+                    Some(Class::Escape) => !is_json,
+                    Some(_) => false,
+                };
+                // Most words are this: nothing before or behind that is not ASCII.
+                if ends && word.length == 0 {
+                    each.ascii(&run[..length.min(MAX_WORD_BYTES)]);
+                } else {
+                    for byte in &run[..length] {
+                        word.push_byte(byte.to_ascii_lowercase());
+                    }
+                }
+                at += length;
             }
             Class::Escape if is_json => {
                 let (char, length) = escape(bytes.get(at..).unwrap_or_default());
                 match char.filter(|char| char.is_alphanumeric()) {
                     Some(char) if char.is_ascii() => word.push(char.to_ascii_lowercase()),
                     Some(char) => word.push(char),
-                    None => word.end(&mut each),
+                    None => word.end(each),
                 }
                 at += length;
             }
             Class::Separator | Class::Escape => {
-                word.end(&mut each);
+                word.end(each);
                 at += 1;
             }
             Class::Wide => {
@@ -119,13 +156,13 @@ pub(super) fn split(text: &str, is_json: bool, mut each: impl FnMut(&[u8])) {
                 if char.is_alphanumeric() {
                     word.push(char);
                 } else {
-                    word.end(&mut each);
+                    word.end(each);
                 }
                 at += char.len_utf8();
             }
         }
     }
-    word.end(&mut each);
+    word.end(each);
 }
 
 /// The character of the escape that `bytes` begin with, unless it separates words anyway, and
