@@ -303,7 +303,12 @@ impl Shared {
 
     /// Waits until what was written to the file before is on disk.
     fn sync(&self) -> bool {
-        self.group.wait(|| self.file.file().sync_data())
+        self.group.wait(|| {
+            self.file.file().sync_data()?;
+            #[cfg(test)]
+            crate::power::synced_journals(self.file.path());
+            Ok(())
+        })
     }
 }
 

@@ -79,6 +79,13 @@ fn watched() -> MutexGuard<'static, Vec<Weak<Disk>>> {
     WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells that everything in the journals beside this one was synced.
+pub(crate) fn synced_journals(path: &Path) {
+    if let Some((disk, _)) = disk_of(path) {
+        disk.journals_are_synced();
+    }
+}
+
 fn disk_of(path: &Path) -> Option<(Arc<Disk>, PathBuf)> {
     watched().iter().find_map(|disk| {
         let disk = disk.upgrade()?;
@@ -126,8 +133,7 @@ impl Disk {
         }
     }
 
-    /// Tells that everything in the journals was synced.
-    pub(super) fn journals_are_synced(&self) {
+    fn journals_are_synced(&self) {
         self.step();
         let log = &mut *self.log();
         let looked_at = log.looked_at.keys();

@@ -92,7 +92,8 @@ fn check_after_cut(root: &Path, known: &Known<'_>, numbers: &mut Numbers, what: 
         known.check(root, &reader, &format!("{what}, read only"));
     }
     let store = Store::open(&path, options(numbers)).unwrap();
-    store.flush().unwrap();
+    // Replays the journals that were left.
+    store.seal().unwrap();
     known.check(root, &store, what);
     store
 }

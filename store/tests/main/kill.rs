@@ -71,9 +71,10 @@ fn numbers(store: &Store) -> BTreeSet<u64> {
         .collect()
 }
 
-/// Every trace is the one span that was appended, stored once. Replaying is done by the flush.
+/// Every trace is the one span that was appended, stored once. Replaying is done before
+/// anything else that the commit thread is asked for.
 fn assert_stored_once(store: &Store) {
-    store.flush().unwrap();
+    store.seal().unwrap();
     let traces = all(store);
     for trace in &traces {
         assert_eq!(trace.spans, [sized_span(number(trace.trace_id))]);
