@@ -121,7 +121,7 @@ fn a_writer_that_is_stopped_in_a_transaction_stops_nobody_for_ever() {
     signal(&stuck, "STOP");
     let begin = Instant::now();
     append(&store.lane().unwrap(), &span(500, 1));
-    store.flush().unwrap();
+    store.seal().unwrap();
     assert_eq!(segments(&path).len(), 2, "a segment of its own");
     work(&store, 600);
     let error = store.update(&[tag(2)]).unwrap_err();
@@ -169,7 +169,7 @@ fn a_peer_stopped_while_it_holds_the_header_is_told_and_left() {
     peer.lock_range(header.0, header.1).unwrap();
     let begin = Instant::now();
     append(&store.lane().unwrap(), &span(2, 1));
-    store.flush().unwrap();
+    store.seal().unwrap();
     let error = store.snapshot().unwrap_err();
     assert!(
         matches!(
