@@ -75,5 +75,8 @@ async fn the_page_shows_a_trace_that_was_sent() {
             return;
         }
     }
-    panic!("the page does not show {missing:?}; see {}", picture.display());
+    panic!(
+        "the page does not show {missing:?}; see {}",
+        picture.display()
+    );
 }

@@ -63,6 +63,12 @@ async fn recordings_arrive_whole() {
     let mut wrong = Vec::new();
     let mut filters: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut stored = Vec::new();
+    // The server makes tags of resource attributes as well.
+    let resources = traces.iter().flat_map(|trace| &trace.spans);
+    let of_resources: BTreeSet<String> = resources
+        .flat_map(|span| span.resource.attributes.iter())
+        .map(|(key, _)| key.to_owned())
+        .collect();
     for trace in &traces {
         let id = trace.trace_id.to_string();
         let trace = snapshot.trace(trace.trace_id).unwrap().unwrap();
@@ -73,7 +79,7 @@ async fn recordings_arrive_whole() {
         if n_decoded != trace.spans.len() {
             wrong.push(format!("{id}: {n_decoded} spans decode"));
         }
-        for filter in filters_of(&trace) {
+        for filter in filters_of(&trace, &of_resources) {
             filters.entry(filter).or_default().insert(id.clone());
         }
         stored.push(trace);
@@ -87,7 +93,7 @@ async fn recordings_arrive_whole() {
 }
 
 /// Filters of MLflow that must find a trace, and of all traces only those that give the same.
-fn filters_of(trace: &Trace) -> BTreeSet<String> {
+fn filters_of(trace: &Trace, of_resources: &BTreeSet<String>) -> BTreeSet<String> {
     let is_plain = |text: &str| {
         text.chars()
             .all(|letter| letter.is_alphanumeric() || "_-.".contains(letter))
@@ -110,7 +116,8 @@ fn filters_of(trace: &Trace) -> BTreeSet<String> {
         filters.insert(format!("metadata.`mlflow.trace.session` = '{session}'"));
     }
     for (key, value) in &trace.info.tags {
-        if !key.starts_with("mlflow.") && is_plain(key) && is_plain(value) && !value.is_empty() {
+        let is_own = !key.starts_with("mlflow.") && !of_resources.contains(key);
+        if is_own && is_plain(key) && is_plain(value) && !value.is_empty() {
             filters.insert(format!("tags.`{key}` = '{value}'"));
         }
     }
