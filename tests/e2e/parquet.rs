@@ -1,4 +1,8 @@
 //! What is exported as Parquet reads in DuckDB as the store holds it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what goes wrong in the support of a test fails it"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,11 +57,16 @@ fn whole(trace: &Trace) -> JsonValue {
             "update_time": one.update_time_unix_nano / 1_000, "valid": one.valid,
         })
     });
-    let start = info.request_time_unix_nano.or(trace.start_time_unix_nano());
+    let start = info
+        .request_time_unix_nano
+        .or_else(|| trace.start_time_unix_nano());
+    let duration = info
+        .execution_duration_nanos
+        .unwrap_or_else(|| trace.duration_nanos());
     json!({
         "name": trace.name(), "state": trace.state().as_str(),
         "start_time": start.map(|start| start / 1_000),
-        "duration_nanos": info.execution_duration_nanos.unwrap_or(trace.duration_nanos()),
+        "duration_nanos": duration,
         "n_spans": trace.spans.len(), "session": info.session, "user": info.user,
         "client_request_id": info.client_request_id, "request_preview": info.request_preview,
         "response_preview": info.response_preview, "input_tokens": usage.input_tokens,
@@ -129,9 +138,11 @@ fn parsed(mut row: JsonValue) -> JsonValue {
     row
 }
 
-/// Everything a span and a trace can hold.
-fn full() -> Trace {
-    let id = TraceId::from_bytes([7; 16]);
+const ID: TraceId = TraceId::from_bytes([7; 16]);
+
+/// Everything a span can hold.
+fn full_span() -> Span {
+    let id = ID;
     let mut root = Span::new(id, SpanId::from_bytes([1; 8]), "a \"name\" of é\n");
     root.start_time_unix_nano = START_UNIX_NANO;
     root.end_time_unix_nano = Some(START_UNIX_NANO + 1_001);
@@ -141,7 +152,7 @@ fn full() -> Trace {
     root.inputs =
         Some(Json::from_text(r#"{ "b": [1.0, 12345678901234567890], "a": null }"#).unwrap());
     root.outputs = Some(Json::string("tëxt"));
-    root.trace_state = "a=b".to_owned();
+    "a=b".clone_into(&mut root.trace_state);
     root.resource = Arc::new(Resource {
         attributes: [(keys::SERVICE_NAME, "svc")].into_iter().collect(),
         ..Resource::default()
@@ -183,7 +194,13 @@ fn full() -> Trace {
         attributes: [("why", "follows")].into_iter().collect(),
         ..Link::default()
     });
-    // Bare, and still open.
+    root
+}
+
+/// Everything a trace can hold, and a span that is bare and still open.
+fn full() -> Trace {
+    let root = full_span();
+    let id = ID;
     let mut child = Span::new(id, SpanId::from_bytes([2; 8]), "");
     child.parent_span_id = Some(root.span_id);
     child.start_time_unix_nano = START_UNIX_NANO + 7;

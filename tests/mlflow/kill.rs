@@ -97,9 +97,10 @@ fn replicate_with_kills(n_traces: u64, n_kills: u32, n_restarts: u32) {
     for kill in 0..n_kills {
         proxy.set(Mode::Pass);
         let mut job = start(&path);
-        // Some work, then trouble, then the end. A third of all is sent at most, so that there is
-        // something to do for every kill.
-        let until = proxy.n_bytes_sent() + 1_000 + numbers.below(n_traces * BYTES_OF_A_TRACE / 3);
+        // Some work, then trouble, then the end. All rounds together send about two thirds, so
+        // that there is something to do for every kill.
+        let most = n_traces * BYTES_OF_A_TRACE * 4 / 3 / u64::from(n_kills);
+        let until = proxy.n_bytes_sent() + 1_000 + numbers.below(most);
         let begin = Instant::now();
         while proxy.n_bytes_sent() < until && begin.elapsed() < LONGEST_WORK {
             sleep(Duration::from_millis(5));

@@ -11,6 +11,10 @@ use std::process::{Command, Stdio};
 use super::repository;
 
 fn variable(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says whether this is CI and where a developer keeps the installation"
+    )]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -7,6 +7,7 @@
 mod carry;
 mod fake;
 mod fixtures;
+mod full;
 mod jobs;
 mod mlflow;
 mod otlp;
