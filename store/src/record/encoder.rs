@@ -7,8 +7,8 @@ use serde::Serialize;
 use spanlite_model::{SpanId, SpanKind, StatusCode, TraceId, Value};
 
 use super::layout::{
-    Reader, SPAN, SPAN_HEAD, at, bit, end_field, field, put_field, put_text, put_varint,
-    start_field, tag,
+    Reader, SPAN, SPAN_HEAD, at, bit, end_field, field, put_field, put_text, put_text_field,
+    put_varint, start_field, start_keyed_field, tag,
 };
 use super::serializer::{HIDDEN, Redact, ValueWriter};
 use super::value::{ValueRef, put_value};
@@ -52,11 +52,13 @@ impl SpanEncoder {
 
     /// Sets how many bytes one captured value may take. Longer texts are cut and further elements
     /// left out, with a mark at the place.
+    #[inline]
     pub fn set_value_limit_bytes(&mut self, bytes: usize) {
         self.value_limit_bytes = bytes;
     }
 
     /// Returns whether a value of this span was cut.
+    #[inline]
     pub fn is_cut(&self) -> bool {
         self.cut
     }
@@ -64,22 +66,27 @@ impl SpanEncoder {
     /// Begins a span; what the buffer held is dropped.
     #[inline]
     pub fn begin(&mut self, head: &SpanHead) {
-        let mut bytes = [0; SPAN_HEAD];
-        bytes[0] = SPAN;
-        bytes[at::FLAGS].copy_from_slice(&head.flags.to_le_bytes());
+        self.cut = false;
+        self.bytes.truncate(SPAN_HEAD);
+        if self.bytes.len() < SPAN_HEAD {
+            self.bytes.resize(SPAN_HEAD, 0);
+        }
+        let Some(bytes) = self.head() else { return };
+        let bits = head.parent_span_id.map_or(0, |_| bit::HAS_PARENT);
+        let parent = head.parent_span_id.map_or([0; 8], SpanId::to_bytes);
+        let first = u64::from(SPAN)
+            | u64::from(bits) << (8 * at::BITS)
+            | u64::from(head.flags) << (8 * at::FLAGS.start);
+        bytes[..8].copy_from_slice(&first.to_le_bytes());
         bytes[at::TRACE_ID].copy_from_slice(head.trace_id.as_bytes());
         bytes[at::SPAN_ID].copy_from_slice(head.span_id.as_bytes());
-        if let Some(parent) = head.parent_span_id {
-            bytes[at::BITS] = bit::HAS_PARENT;
-            bytes[at::PARENT].copy_from_slice(parent.as_bytes());
-        }
+        bytes[at::PARENT].copy_from_slice(&parent);
         bytes[at::START].copy_from_slice(&head.start_time_unix_nano.to_le_bytes());
-        self.cut = false;
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&bytes);
+        bytes[at::END].copy_from_slice(&[0; 8]);
     }
 
     /// The record as far as it is written; empty before the first [`Self::begin`].
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -113,10 +120,12 @@ impl SpanEncoder {
     }
 
     /// How many bytes the buffer holds on to.
+    #[inline]
     pub fn capacity_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 
+    #[inline]
     fn head(&mut self) -> Option<&mut [u8; SPAN_HEAD]> {
         self.bytes.first_chunk_mut()
     }
@@ -169,6 +178,7 @@ impl SpanEncoder {
     }
 
     /// Sets MLflow's role.
+    #[inline]
     pub fn set_span_type(&mut self, span_type: &str) {
         self.text_field(field::SPAN_TYPE, span_type);
     }
@@ -180,9 +190,7 @@ impl SpanEncoder {
 
     #[inline]
     fn text_field(&mut self, tag: u8, text: &str) {
-        put_field(&mut self.bytes, tag, |out| {
-            out.extend_from_slice(text.as_bytes());
-        });
+        put_text_field(&mut self.bytes, tag, text);
     }
 
     /// Sets an attribute, in place of an earlier one with its key.
@@ -193,8 +201,7 @@ impl SpanEncoder {
         value: &T,
         redact: Option<&dyn Redact>,
     ) {
-        let start = start_field(&mut self.bytes, field::SET_ATTRIBUTE);
-        put_text(&mut self.bytes, key);
+        let start = start_keyed_field(&mut self.bytes, field::SET_ATTRIBUTE, key);
         if self.may_store(key, redact) {
             self.value(value, redact);
         }
@@ -208,8 +215,7 @@ impl SpanEncoder {
         text: fmt::Arguments<'_>,
         redact: Option<&dyn Redact>,
     ) {
-        let start = start_field(&mut self.bytes, field::SET_ATTRIBUTE);
-        put_text(&mut self.bytes, key);
+        let start = start_keyed_field(&mut self.bytes, field::SET_ATTRIBUTE, key);
         if self.may_store(key, redact) {
             self.display(text, redact);
         }
@@ -218,8 +224,7 @@ impl SpanEncoder {
 
     /// Sets an attribute to a typed value, bytes and numbers that JSON does not know included.
     pub fn set_attribute_value(&mut self, key: &str, value: &Value) {
-        let start = start_field(&mut self.bytes, field::SET_ATTRIBUTE);
-        put_text(&mut self.bytes, key);
+        let start = start_keyed_field(&mut self.bytes, field::SET_ATTRIBUTE, key);
         put_value(&mut self.bytes, value);
         end_field(&mut self.bytes, start);
     }

@@ -71,6 +71,7 @@ pub(super) mod tag {
     pub(crate) const END: u8 = 15;
 }
 
+#[inline]
 pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -79,6 +80,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+#[inline]
 pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
@@ -108,6 +110,27 @@ pub(super) fn put_field(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<
     let start = start_field(out, tag);
     write(out);
     end_field(out, start);
+}
+
+/// Writes a field that holds a text. One beyond 4 GiB is left out.
+#[inline]
+pub(super) fn put_text_field(out: &mut Vec<u8>, tag: u8, text: &str) {
+    let Ok(length) = u32::try_from(text.len()) else {
+        return;
+    };
+    let head = u64::from(tag) | u64::from(length) << 8;
+    out.reserve(8 + text.len());
+    out.extend_from_slice(&head.to_le_bytes()[..5]);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Begins a field that starts with a key, and returns where its bytes begin, for [`end_field`].
+#[inline]
+pub(super) fn start_keyed_field(out: &mut Vec<u8>, tag: u8, key: &str) -> usize {
+    out.reserve(key.len() + 64);
+    let start = start_field(out, tag);
+    put_text(out, key);
+    start
 }
 
 /// Begins a field and returns where its bytes begin, for [`end_field`].

@@ -92,6 +92,7 @@ impl<'e> ValueWriter<'e> {
     #[inline]
     pub(super) fn text(&mut self, text: &str) {
         if self.out.len() + text.len() <= self.limit {
+            self.out.reserve(text.len() + 16);
             self.out.push(tag::STRING);
             put_text(self.out, text);
         } else {
@@ -112,6 +113,7 @@ impl<'e> ValueWriter<'e> {
         fill_length(self.out, start);
     }
 
+    #[inline]
     fn number(&mut self, number: i64) {
         self.out.push(tag::INT);
         put_varint(self.out, (number << 1 ^ number >> 63) as u64);

@@ -172,6 +172,28 @@ impl Piece {
         (Writer { shared, len: 0 }, published)
     }
 
+    /// Has the lines that begin in a range fetched for writing. Another core wrote or read them
+    /// last; a writer that waited for each would take half as long again.
+    #[inline]
+    fn fetch(&self, from: usize, to: usize) {
+        let mut offset = from.next_multiple_of(LINE_BYTES);
+        while offset < to.min(self.len) {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the instruction changes nothing that a program can see, and the address
+            // lies inside the map. Processors that lack it do nothing.
+            unsafe {
+                let line = self.pointer().add(offset);
+                core::arch::asm!(
+                    "prefetchw [{line}]",
+                    line = in(reg) line,
+                    options(nostack, preserves_flags, readonly)
+                );
+            }
+            offset += LINE_BYTES;
+        }
+    }
+
+    #[inline]
     fn pointer(&self) -> *mut u8 {
         // SAFETY: `offset` lies inside the map (`plain`, `mapped`, `split`).
         unsafe { self.memory.map.as_mut_ptr().add(self.offset) }
@@ -228,11 +250,21 @@ impl Writer {
                 .copy_from_nonoverlapping(body.as_ptr(), body.len());
             start.copy_from_nonoverlapping(header.as_ptr(), header.len());
         }
+        let before = self.len;
         self.len += size;
         self.shared.published.store(self.len, Ordering::Release);
+        self.shared
+            .piece
+            .fetch(before + AHEAD_BYTES, self.len + AHEAD_BYTES);
         true
     }
 }
+
+/// How far ahead of a [`Writer`] memory is fetched into the cache: far enough that it is there
+/// when it is written, near enough that it is there still.
+const AHEAD_BYTES: usize = 1024;
+/// Memory comes into the cache by so many bytes.
+const LINE_BYTES: usize = 64;
 
 /// A view of what a [`Writer`] has published.
 #[derive(Debug, Clone)]
