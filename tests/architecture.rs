@@ -65,6 +65,7 @@ const LEAVES: &[&str] = &[
     "spanlite-tests",
     "spanlite-clients",
     "spanlite-benches",
+    "spanlite-aborting",
     "spanlite-disabled",
     "spanlite-renamed",
     "spanlite-peers",

@@ -33,6 +33,12 @@ impl<'a> From<&'a str> for SpanBuilder<'a> {
     }
 }
 
+impl<'a> From<&'a String> for SpanBuilder<'a> {
+    fn from(name: &'a String) -> Self {
+        span(name)
+    }
+}
+
 impl Client {
     /// A client without open spans.
     pub fn new() -> Self {

@@ -12,19 +12,19 @@ use crate::live;
 ///
 /// It is small and `Copy`. Inside one thread, and inside futures and streams that were traced, it
 /// is carried along by itself; take [`Context::current`] to carry it to another thread or task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Context {
     pub(crate) trace_id: TraceId,
     /// Zero where no span is open.
     pub(crate) span_id: SpanId,
-    pub(crate) flags: u8,
-    /// Which tracer spans go to: 0 is the program's, others are captures of tests.
-    pub(crate) tracer: u16,
-    /// Defaults for new traces, by their place in the table of scopes; 0 is none.
-    pub(crate) scope: u32,
-    /// Where other threads leave changes for the span; 0 is nowhere.
-    pub(crate) mailbox: u64,
+    /// Flags in the low byte, the tracer in 16 bits from [`TRACER_SHIFT`] on, the scope from
+    /// [`SCOPE_SHIFT`] on: one word, because a word that is written in parts and read whole at
+    /// once makes the processor wait.
+    bits: u64,
 }
+
+const TRACER_SHIFT: u32 = 16;
+const SCOPE_SHIFT: u32 = 32;
 
 /// W3C: the trace is recorded.
 pub(crate) const SAMPLED: u8 = 1;
@@ -34,6 +34,8 @@ pub(crate) const REMOTE: u8 = 1 << 1;
 pub(crate) const SILENT: u8 = 1 << 2;
 /// Spans are kept back until the trace is known to have failed.
 pub(crate) const HELD: u8 = 1 << 3;
+/// Others than the span's owner may know this place, and leave changes of the span in the mail.
+pub(crate) const SHARED: u8 = 1 << 4;
 
 thread_local! {
     static CURRENT: Cell<Context> = const { Cell::new(Context::NONE) };
@@ -58,10 +60,7 @@ impl Context {
     pub const NONE: Self = Self {
         trace_id: TraceId::from_bytes([0; 16]),
         span_id: SpanId::from_bytes([0; 8]),
-        flags: 0,
-        tracer: 0,
-        scope: 0,
-        mailbox: 0,
+        bits: 0,
     };
 
     /// Where the calling code stands.
@@ -81,23 +80,80 @@ impl Context {
 
     /// Returns whether spans made here are recorded, as far as sampling decides it.
     pub fn is_sampled(&self) -> bool {
-        self.flags & (SAMPLED | HELD) != 0
+        self.is(SAMPLED | HELD)
     }
 
-    /// The context with the tracer of the calling code.
-    pub(crate) fn of_present_tracer(self) -> Self {
+    /// A place of a trace, in the tracer of the calling code.
+    pub(crate) fn at(trace_id: TraceId, span_id: SpanId, flags: u8) -> Self {
         Self {
-            tracer: get().tracer,
+            trace_id,
+            span_id,
+            bits: u64::from(flags) | get().bits & 0xffff << TRACER_SHIFT,
+        }
+    }
+
+    /// Where the first span of a trace begins that leaves this place's trace.
+    #[inline]
+    pub(crate) fn outside(&self) -> Self {
+        Self {
+            bits: self.bits & !0xff,
+            ..Self::NONE
+        }
+    }
+
+    /// The place of a span's children, which have tracer and scope in common with it.
+    #[inline]
+    pub(crate) fn inside(&self, trace_id: TraceId, span_id: SpanId, flags: u8) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            bits: self.bits & !0xff | u64::from(flags),
+        }
+    }
+
+    /// Which tracer spans go to: 0 is the program's, others are captures of tests.
+    #[inline]
+    pub(crate) fn tracer(&self) -> u16 {
+        (self.bits >> TRACER_SHIFT) as u16
+    }
+
+    pub(crate) fn with_tracer(self, tracer: u16) -> Self {
+        let bits = self.bits & !(0xffff << TRACER_SHIFT) | u64::from(tracer) << TRACER_SHIFT;
+        Self { bits, ..self }
+    }
+
+    /// Defaults for new traces, by their place in the table of scopes; 0 is none.
+    #[inline]
+    pub(crate) fn scope(&self) -> u32 {
+        (self.bits >> SCOPE_SHIFT) as u32
+    }
+
+    pub(crate) fn with_scope(self, scope: u32) -> Self {
+        let bits = self.bits & 0xffff_ffff | u64::from(scope) << SCOPE_SHIFT;
+        Self { bits, ..self }
+    }
+
+    #[inline]
+    pub(crate) fn flags(&self) -> u8 {
+        self.bits as u8
+    }
+
+    #[inline]
+    pub(crate) fn with(self, flag: u8) -> Self {
+        Self {
+            bits: self.bits | u64::from(flag),
             ..self
         }
     }
 
+    #[inline]
     pub(crate) fn has_span(&self) -> bool {
         !self.span_id.is_zero()
     }
 
+    #[inline]
     pub(crate) fn is(&self, flag: u8) -> bool {
-        self.flags & flag != 0
+        self.flags() & flag != 0
     }
 
     /// Makes this the place of the calling thread until the guard is dropped.
@@ -125,11 +181,38 @@ impl Context {
 
     /// Gives a closure that runs at this place, on whatever thread, as often as it may.
     ///
-    /// For closures that take arguments, [`Context::attach`] inside of them does the same.
     pub fn wrap<R>(self, closure: impl Fn() -> R) -> impl Fn() -> R {
         move || self.run(&closure)
     }
+
+    /// Gives a closure of one argument that runs at this place: for the parallel iterators of
+    /// rayon, whose threads know nothing of the caller's place, and the like.
+    ///
+    /// ```
+    /// # struct Items; impl Items { fn map<R>(&self, f: impl Fn(u64) -> R + Sync) -> R { f(2) } }
+    /// # let items = Items;
+    /// let here = spanlite::Context::current();
+    /// // items.par_iter().map(…)
+    /// let squares = items.map(here.wrap_each(|item| item * item));
+    /// ```
+    pub fn wrap_each<A, R>(self, closure: impl Fn(A) -> R) -> impl Fn(A) -> R {
+        move |argument| {
+            let _attached = self.attach();
+            closure(argument)
+        }
+    }
 }
+
+/// Places are the same wherever they have been handed to.
+impl PartialEq for Context {
+    fn eq(&self, other: &Self) -> bool {
+        self.trace_id == other.trace_id
+            && self.span_id == other.span_id
+            && self.with(SHARED).bits == other.with(SHARED).bits
+    }
+}
+
+impl Eq for Context {}
 
 impl Default for Context {
     fn default() -> Self {

@@ -8,7 +8,6 @@ use pin_project_lite::pin_project;
 use spanlite_model::{StatusCode, Value};
 
 use crate::context::Context;
-use crate::failure::{Failure, Sheet};
 use crate::span::{Polled, Span};
 
 pin_project! {
@@ -124,30 +123,55 @@ impl<F: Future> Future for InSpan<F> {
 }
 
 pin_project! {
-    /// A future that can fail, inside of a span that records its `Err`.
+    /// A future inside of a span that records what comes out.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct TryInSpan<F, M> {
+    pub struct Recorded<F, R> {
         #[pin]
         inner: InSpan<F>,
-        marker: std::marker::PhantomData<fn() -> M>,
+        started: bool,
+        record: Option<R>,
+    }
+
+    impl<F, R> PinnedDrop for Recorded<F, R> {
+        fn drop(this: Pin<&mut Self>) {
+            if !this.started {
+                this.project().inner.forget();
+            }
+        }
     }
 }
 
-impl<F: Future<Output = Result<T, E>>, T, E: Failure<M>, M> Future for TryInSpan<F, M> {
-    type Output = Result<T, E>;
+impl<F, R> Recorded<F, R> {
+    /// The span of a future that has not `started` starts with the first poll, and is forgotten
+    /// if there is none.
+    pub(crate) fn new(span: Span, started: bool, future: F, record: R) -> Self {
+        Self {
+            inner: InSpan::new(future, span),
+            started,
+            record: Some(record),
+        }
+    }
+}
+
+impl<F: Future, R: FnOnce(&F::Output, &mut Span)> Future for Recorded<F, R> {
+    type Output = F::Output;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.project()
-            .inner
-            .poll_parts(task)
-            .map(|(output, mut span)| {
-                if let Err(failure) = &output {
-                    span.change(|live| failure.record(&mut Sheet(live)));
-                }
-                output
-            })
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        if !*this.started {
+            *this.started = true;
+            this.inner.as_mut().span().restart();
+        }
+        this.inner.poll_parts(task).map(|(output, mut span)| {
+            if let Some(record) = this.record.take()
+                && span.is_recording()
+            {
+                record(&output, &mut span);
+            }
+            output
+        })
     }
 }
 
@@ -176,21 +200,10 @@ impl<F: Future> Future for InContext<F> {
 /// Puts futures and streams into spans and contexts.
 pub trait InSpanExt: Sized {
     /// Runs it inside of a span, which ends with it: a [`Span`], or the name of one that starts
-    /// here.
+    /// here. What a future returns is not looked at; [`in_span!`](macro@crate::in_span) records
+    /// an `Err`.
     fn in_span(self, span: impl Into<Span>) -> InSpan<Self> {
         InSpan::new(self, span.into())
-    }
-
-    /// Runs a future that can fail inside of a span, which records its `Err`.
-    fn try_in_span<T, E, M>(self, span: impl Into<Span>) -> TryInSpan<Self, M>
-    where
-        Self: Future<Output = Result<T, E>>,
-        E: Failure<M>,
-    {
-        TryInSpan {
-            inner: self.in_span(span),
-            marker: std::marker::PhantomData,
-        }
     }
 
     /// Runs it at a place of a trace.

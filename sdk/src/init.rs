@@ -138,6 +138,12 @@ impl Guard {
         self.store.as_ref()
     }
 
+    /// Waits until every span that ended before, on any thread, is on disk. Nothing waits where
+    /// tracing is switched off.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        self.store.as_ref().map_or(Ok(()), Store::flush)
+    }
+
     /// Ends tracing, and says whether everything is on disk. Of several guards the last one does.
     pub fn close(mut self) -> Result<(), CloseError> {
         self.end()

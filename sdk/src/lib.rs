@@ -40,6 +40,7 @@ mod id;
 mod init;
 mod live;
 mod local;
+mod macros;
 mod mailbox;
 mod panics;
 mod propagate;
@@ -61,15 +62,13 @@ pub use client::Client;
 pub use config::{Builder, builder};
 pub use context::{Attached, Context, spawn, wrap};
 pub use failure::{Failure, Sheet};
-pub use future::{InContext, InSpan, InSpanExt, TryInSpan};
+pub use future::{InContext, InSpan, InSpanExt};
 pub use init::{Guard, InitError, dropped, flush, init};
 pub use propagate::{Extract, Inject, baggage, extract, extract_environment, inject};
 pub use recent::{last_trace_id, last_trace_id_of_thread};
 pub use redaction::Redaction;
 pub use scope::{ScopeBuilder, scope};
-pub use span::{
-    CurrentSpan, Span, SpanBuilder, SpanGuard, current_span, in_span, span, try_in_span,
-};
+pub use span::{CurrentSpan, Span, SpanBuilder, SpanGuard, current_span, in_span, span};
 pub use spanlite_macros::trace;
 pub use spanlite_model as model;
 pub use spanlite_model::{

@@ -12,7 +12,7 @@ use spanlite_store::OpenSpan;
 use spanlite_store::record::{Redact, SpanEncoder, SpanHead};
 
 use crate::clock::{self, Stamp};
-use crate::context::{self, Context, REMOTE, SILENT};
+use crate::context::{self, Context, SHARED, SILENT};
 use crate::local::{Local, with};
 use crate::mailbox::{self, Letter};
 use crate::{panics, tracer};
@@ -22,13 +22,15 @@ pub(crate) struct Live {
     pub(crate) encoder: SpanEncoder,
     /// The place of its children.
     pub(crate) context: Context,
-    /// Where it was made.
-    pub(crate) parent: Context,
     /// Where the thread it was entered in goes back to.
     pub(crate) previous: Context,
     pub(crate) start: Stamp,
+    /// Whether it is the first span of its trace in this process.
+    pub(crate) is_root: bool,
     pub(crate) status: StatusCode,
     pub(crate) has_outputs: bool,
+    /// The process it was made in, as forks count them: a child leaves its parent's spans alone.
+    pub(crate) process: u64,
     /// Whether the thread was panicking when it was made.
     pub(crate) was_panicking: bool,
     pub(crate) redact: Option<Arc<dyn Redact + Send + Sync>>,
@@ -36,8 +38,8 @@ pub(crate) struct Live {
     pub(crate) open: Option<OpenSpan>,
 }
 
-/// How a span is made.
-#[derive(Debug, Clone, Copy, Default)]
+/// How a span is made that does not simply begin here and now.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Start {
     /// The place to start at, where it is not the present one.
     pub(crate) parent: Option<Context>,
@@ -49,52 +51,54 @@ pub(crate) struct Start {
     pub(crate) start_unix_nanos: Option<u64>,
 }
 
+impl Start {
+    /// Here and now.
+    pub(crate) const PLAIN: Self = Self {
+        parent: None,
+        root: false,
+        sampling: None,
+        start_unix_nanos: None,
+    };
+}
+
 /// What became of a span that was asked for.
 pub(crate) enum Started {
     /// Nothing is recorded, and nothing has to be remembered.
     Off,
     /// A trace that is not recorded begins here; its spans have to know.
-    Unsampled(Box<Context>),
+    Unsampled(Context),
     Live(Box<Live>),
 }
+
 /// The place where a span begins; nothing where none is recorded.
 #[inline]
 fn place(start: &Start) -> Option<Context> {
-    if !tracer::any() {
-        return None;
-    }
     let mut parent = start.parent.unwrap_or_else(context::get);
-    if !tracer::is_on(parent.tracer) || parent.is(SILENT) {
+    if !tracer::is_on(parent.tracer()) || parent.is(SILENT) {
         return None;
     }
     if start.root {
-        parent = Context {
-            tracer: parent.tracer,
-            scope: parent.scope,
-            ..Context::NONE
-        };
+        parent = parent.outside();
     }
     (parent.is_sampled() || !parent.has_span()).then_some(parent)
 }
 
 /// Begins a span. It is not entered and not announced yet.
-#[inline]
-pub(crate) fn begin(name: &str, start: Start) -> Started {
-    match place(&start) {
-        Some(parent) => with(|local| local.begin(name, parent, start)).unwrap_or(Started::Off),
+pub(crate) fn begin(name: &str, start: &Start) -> Started {
+    match place(start) {
+        Some(parent) => with(|local| local.begin(name, &parent, start)).unwrap_or(Started::Off),
         None => Started::Off,
     }
 }
 
 /// Begins a span, announces it and enters it.
-#[inline]
-pub(crate) fn begin_entered(name: &str, start: Start) -> Place {
-    let Some(parent) = place(&start) else {
+pub(crate) fn begin_entered(name: &str, start: &Start) -> Place {
+    let Some(parent) = place(start) else {
         return Place::Nowhere;
     };
-    let begun = with(|local| match local.begin(name, parent, start) {
+    let begun = with(|local| match local.begin(name, &parent, start) {
         Started::Off => Place::Nowhere,
-        Started::Unsampled(context) => Place::unsampled(*context),
+        Started::Unsampled(context) => Place::unsampled(context),
         Started::Live(mut live) => {
             local.announce(&mut live);
             Place::Index(local.enter(live))
@@ -104,7 +108,6 @@ pub(crate) fn begin_entered(name: &str, start: Start) -> Place {
 }
 
 /// Ends the span that is entered at a place.
-#[inline]
 pub(crate) fn end_entered(index: usize) {
     if std::thread::panicking() {
         if let Some(mut live) = leave(index) {
@@ -126,7 +129,7 @@ pub(crate) enum Place {
     /// Nothing is recorded.
     Nowhere,
     /// Inside a trace that is not recorded; where the thread was before.
-    Unsampled(Box<Context>),
+    Unsampled(Context),
     /// Among the entered spans of the thread.
     Index(usize),
 }
@@ -134,7 +137,7 @@ pub(crate) enum Place {
 impl Place {
     /// Goes into a trace that is not recorded.
     pub(crate) fn unsampled(context: Context) -> Self {
-        Self::Unsampled(Box::new(context::replace(context)))
+        Self::Unsampled(context::replace(context))
     }
 }
 
@@ -148,7 +151,7 @@ pub(crate) fn now(tracer: u16) -> u64 {
 /// Moves the start of a span to this moment.
 pub(crate) fn restart(live: &mut Live) {
     with(|local| {
-        if let Some(tracer) = local.tracer(live.context.tracer) {
+        if let Some(tracer) = local.tracer(live.context.tracer()) {
             live.start = tracer.now();
             live.encoder.set_start(live.start.unix_nanos);
         }
@@ -169,7 +172,7 @@ pub(crate) fn end(live: Box<Live>, end_unix_nanos: Option<u64>) {
 
 /// Drops a span as if it had never been.
 pub(crate) fn forget(live: Box<Live>) {
-    mailbox::take(live.context.mailbox);
+    mailbox::take(&live.context);
     with(|local| local.recycle(live));
 }
 
@@ -207,41 +210,36 @@ pub(crate) fn change_at(index: usize, change: impl FnOnce(&mut Live)) {
 pub(crate) fn change(context: &Context, change: impl FnOnce(&mut Live)) {
     match with(|local| local.position(context.span_id)).flatten() {
         Some(index) => change_at(index, change),
-        None if context.mailbox != 0 => {
+        None if context.is(SHARED) && tracer::get(context.tracer()).is_some() => {
             let Some(mut live) = with(Local::pooled) else {
                 return;
             };
             live.prepare_letter(context);
             change(&mut live);
-            mailbox::post(context.mailbox, &live);
+            mailbox::post(context, &live);
             with(|local| local.recycle(live));
         }
         None => {}
     }
 }
 
-/// The context with a mailbox, so that other threads can change its span. A span that does not
-/// lie in this thread was given one when its context was taken.
+/// The context in a form that other threads can change its span by. A span that does not lie in
+/// this thread was told so when its context was taken.
 pub(crate) fn share(context: Context) -> Context {
-    if !context.is_sampled() || context.mailbox != 0 {
+    if !context.is_sampled() || context.is(SHARED) {
         return context;
     }
-    let shared = with(|local| {
+    let found = with(|local| {
         let index = local.position(context.span_id)?;
-        let live = local.entered.get_mut(index)?.as_mut()?;
-        Some(live.share())
+        local.entered.get_mut(index)?.as_mut()?.share();
+        Some(())
     });
-    match shared.flatten() {
-        Some(shared) => {
-            let shared = Context {
-                scope: context.scope,
-                ..shared
-            };
-            context::replace(shared);
-            shared
-        }
-        None => context,
+    if found.flatten().is_none() {
+        return context;
     }
+    let shared = context.with(SHARED);
+    context::replace(shared);
+    shared
 }
 
 /// Ends every span that is entered in this thread, innermost first, and waits until they are
@@ -253,7 +251,7 @@ pub(crate) fn abandon(write: impl Fn(&mut Live)) {
         while let Some(live) = local.entered.pop() {
             if let Some(mut live) = live {
                 write(&mut live);
-                let index = live.context.tracer;
+                let index = live.context.tracer();
                 local.end(live, None);
                 tracers.extend(local.tracer(index).cloned());
             }
@@ -275,9 +273,10 @@ impl Default for Live {
         Self {
             encoder: SpanEncoder::new(),
             context: Context::NONE,
-            parent: Context::NONE,
             previous: Context::NONE,
             start: Stamp::fixed(0),
+            is_root: false,
+            process: 0,
             status: StatusCode::Unset,
             has_outputs: false,
             was_panicking: false,
@@ -288,31 +287,27 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Whether it is the first span of its trace in this process.
-    pub(crate) fn is_root(&self) -> bool {
-        !self.parent.has_span() || self.parent.is(REMOTE)
-    }
-
-    /// The context with a mailbox.
+    /// The context in a form that other threads can change the span by.
     #[inline]
     pub(crate) fn share(&mut self) -> Context {
-        if self.context.mailbox == 0 {
-            self.context.mailbox = mailbox::number();
+        // Read at every poll: a word that was not written just now is read faster.
+        if !self.context.is(SHARED) {
+            self.context = self.context.with(SHARED);
         }
         self.context
     }
 
-    /// Takes over what others left in the mailbox.
+    /// Takes over what others left for it.
     #[inline]
     pub(crate) fn read_mail(&mut self) {
-        if let Some(letter) = mailbox::take(self.context.mailbox) {
+        if let Some(letter) = mailbox::take(&self.context) {
             self.absorb(&letter);
         }
     }
 
     /// The present time, in Unix nanoseconds.
     pub(crate) fn now(&self) -> u64 {
-        now(self.context.tracer)
+        now(self.context.tracer())
     }
 
     /// Makes this a sheet on which changes for another span are written.
@@ -327,7 +322,7 @@ impl Live {
         self.status = StatusCode::Unset;
         self.has_outputs = false;
         with(|local| {
-            if let Some(tracer) = local.tracer(context.tracer) {
+            if let Some(tracer) = local.tracer(context.tracer()) {
                 self.encoder
                     .set_value_limit_bytes(tracer.rules.value_limit_bytes);
                 self.redact.clone_from(&tracer.rules.redact);
@@ -338,11 +333,7 @@ impl Live {
     /// Takes over what was said of a span that this one replaces.
     pub(crate) fn take_over(&mut self, other: &Self) {
         self.encoder.set_kind(other.encoder.kind());
-        self.absorb(&Letter {
-            fields: other.encoder.fields().to_vec(),
-            status: other.status,
-            has_outputs: other.has_outputs,
-        });
+        self.absorb(&Letter::of(other));
     }
 
     /// Takes over what another sheet says.

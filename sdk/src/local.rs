@@ -8,7 +8,7 @@ use spanlite_store::record::SpanHead;
 use spanlite_store::{Appended, Lane, OPEN_RECORD_BYTES, OpenSpan};
 
 use crate::clock::Stamp;
-use crate::context::{self, Context, HELD, REMOTE, SAMPLED};
+use crate::context::{self, Context, HELD, REMOTE, SAMPLED, SHARED};
 use crate::live::{Live, Start, Started};
 use crate::tracer::{self, OpenSpans, Sink, Tracer};
 use crate::{recent, scope};
@@ -81,10 +81,12 @@ impl Local {
         self.generation = 0;
     }
 
+    #[inline]
     pub(crate) fn pooled(&mut self) -> Box<Live> {
         self.pool.pop().unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn recycle(&mut self, mut live: Box<Live>) {
         live.redact = None;
         live.open = None;
@@ -94,8 +96,22 @@ impl Local {
     }
 
     /// Hands a record to the tracer of `index`.
+    #[inline]
     pub(crate) fn append(&mut self, index: u16, record: &[u8]) {
-        self.tracer(index);
+        if self.tracer(index).is_none() {
+            return;
+        }
+        // A lane is of the tracer that was looked up last.
+        match self.lane.as_ref().map(|lane| lane.append(record)) {
+            Some(Appended::Stored) => {}
+            Some(Appended::Dropped) => self.count_dropped(),
+            Some(Appended::Forked) | None => self.append_anew(record),
+        }
+    }
+
+    /// Hands a record over for which there is no lane, or that of the parent of a fork.
+    #[cold]
+    fn append_anew(&mut self, record: &[u8]) {
         let Some(tracer) = &self.tracer else {
             return;
         };
@@ -105,73 +121,61 @@ impl Local {
                 records.push(record.into());
             }
             Sink::Store(store) => {
-                let mut appended = Appended::Forked;
-                // A lane of the parent of a fork is no use here; the store gives another.
-                for _ in 0..2 {
-                    if self.lane.is_none() {
-                        self.lane = store.lane().ok();
-                    }
-                    appended = self
-                        .lane
-                        .as_ref()
-                        .map_or(Appended::Dropped, |l| l.append(record));
-                    if appended != Appended::Forked {
-                        break;
-                    }
-                    self.lane = None;
-                }
-                if appended != Appended::Stored {
+                self.lane = store.lane().ok();
+                let appended = self.lane.as_ref().map(|lane| lane.append(record));
+                if appended != Some(Appended::Stored) {
                     tracer.count_dropped();
                 }
             }
         }
     }
 
-    pub(crate) fn begin(&mut self, name: &str, parent: Context, start: Start) -> Started {
+    #[cold]
+    fn count_dropped(&self) {
+        if let Some(tracer) = &self.tracer {
+            tracer.count_dropped();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn begin(&mut self, name: &str, parent: &Context, start: &Start) -> Started {
         let mut live = self.pooled();
-        let Some(tracer) = self.tracer(parent.tracer) else {
+        let Some(tracer) = self.tracer(parent.tracer()) else {
             return Started::Off;
         };
         let stamp = start
             .start_unix_nanos
             .map_or_else(|| tracer.now(), Stamp::fixed);
-        let mut context = Context {
-            span_id: tracer.span_id(),
-            flags: parent.flags & (SAMPLED | HELD),
-            mailbox: 0,
-            ..parent
+        let span_id = tracer.span_id();
+        let context = if parent.has_span() {
+            parent.inside(parent.trace_id, span_id, parent.flags() & (SAMPLED | HELD))
+        } else {
+            let trace_id = tracer.trace_id(stamp.unix_nanos);
+            let flags = tracer.decide(trace_id, start.sampling);
+            let context = parent.inside(trace_id, span_id, flags);
+            if flags == 0 {
+                return Started::Unsampled(context);
+            }
+            context
         };
-        if !parent.has_span() {
-            context.trace_id = tracer.trace_id(stamp.unix_nanos);
-            context.flags = if tracer.samples(context.trace_id, start.sampling) {
-                SAMPLED
-            } else if tracer.rules.keep_errors {
-                HELD
-            } else {
-                return Started::Unsampled(Box::new(Context {
-                    flags: 0,
-                    ..context
-                }));
-            };
-        }
         live.encoder
             .set_value_limit_bytes(tracer.rules.value_limit_bytes);
         live.redact.clone_from(&tracer.rules.redact);
         live.encoder.begin(&SpanHead {
             trace_id: context.trace_id,
-            span_id: context.span_id,
+            span_id,
             parent_span_id: parent.span_id(),
             start_time_unix_nano: stamp.unix_nanos,
-            flags: otlp_flags(&context, &parent),
+            flags: otlp_flags(&context, parent),
         });
         live.encoder.set_name(name);
-        if parent.is(REMOTE)
-            && let Some(tracestate) = scope::carried(parent.scope).and_then(|one| one.tracestate)
-        {
-            live.encoder.set_trace_state(&tracestate);
+        live.is_root = !parent.has_span();
+        if parent.is(REMOTE) {
+            live.is_root = true;
+            carry_on(&mut live, parent);
         }
         live.context = context;
-        live.parent = parent;
+        live.process = spanlite_store::fork_generation();
         live.start = stamp;
         live.status = StatusCode::Unset;
         live.has_outputs = false;
@@ -189,30 +193,38 @@ impl Local {
         self.lane.as_ref()?.open(record)
     }
 
+    #[inline]
     pub(crate) fn announce(&mut self, live: &mut Live) {
-        let index = live.context.tracer;
-        let Some(tracer) = self.tracer(index) else {
+        let Some(tracer) = self.tracer(live.context.tracer()) else {
             return;
         };
-        let wanted = match tracer.rules.open_spans {
-            OpenSpans::Never => false,
-            OpenSpans::Roots => live.is_root(),
-            OpenSpans::All => true,
-        };
-        if wanted && !live.context.is(HELD) {
+        if live.is_root || tracer.rules.open_spans == OpenSpans::All {
+            let shown = tracer.rules.open_spans != OpenSpans::Never;
+            self.announce_open(live, shown);
+        }
+    }
+
+    fn announce_open(&mut self, live: &mut Live, shown: bool) {
+        if shown && !live.context.is(HELD) {
             live.open = self.open(live.encoder.record_within(OPEN_RECORD_BYTES));
         }
-        if live.context.scope != 0 && live.is_root() {
-            let updates = scope::updates(live.context.scope, &live.context, live.start.unix_nanos);
+        if live.context.scope() != 0 && live.is_root {
+            let scope = live.context.scope();
+            let updates = scope::updates(scope, &live.context, live.start.unix_nanos);
             for update in updates {
-                self.append(index, &update);
+                self.append(live.context.tracer(), &update);
             }
         }
     }
 
     pub(crate) fn end(&mut self, mut live: Box<Live>, end_unix_nanos: Option<u64>) {
-        let index = live.context.tracer;
-        live.read_mail();
+        let index = live.context.tracer();
+        if live.context.is(SHARED) {
+            live.read_mail();
+        }
+        if live.process != spanlite_store::fork_generation() {
+            return;
+        }
         let Some(tracer) = self.tracer(index) else {
             return;
         };
@@ -227,8 +239,8 @@ impl Local {
         } else {
             self.append(index, live.encoder.as_bytes());
         }
-        live.open = None;
-        if live.is_root() {
+        if live.is_root {
+            live.open = None;
             recent::set(live.context.trace_id);
         }
         self.recycle(live);
@@ -236,14 +248,14 @@ impl Local {
 
     #[cold]
     fn end_held(&mut self, live: &Live) {
-        let index = live.context.tracer;
+        let index = live.context.tracer();
         let Some(tracer) = self.tracer(index) else {
             return;
         };
         let failed = live.status == StatusCode::Error;
         let trace_id = live.context.trace_id;
         let records = tracer.hold(trace_id, live.encoder.as_bytes(), failed);
-        if live.is_root() {
+        if live.is_root {
             tracer.release(trace_id);
         }
         for record in records {
@@ -252,6 +264,7 @@ impl Local {
     }
 
     /// Takes an entered span out, and forgets places at the end that are empty.
+    #[inline]
     pub(crate) fn take(&mut self, index: usize) -> Option<Box<Live>> {
         let live = self.entered.get_mut(index)?.take();
         while let Some(None) = self.entered.last() {
@@ -283,11 +296,20 @@ impl Local {
         Some(live)
     }
 
+    /// Puts a span back into its place among the entered ones.
+    #[inline]
     pub(crate) fn put(&mut self, index: usize, live: Box<Live>) {
-        if self.entered.len() <= index {
-            self.entered.resize_with(index + 1, || None);
+        match self.entered.get_mut(index) {
+            Some(place) => *place = Some(live),
+            None => self.put_behind(index, live),
         }
-        self.entered[index] = Some(live);
+    }
+
+    /// Puts a span back whose place was forgotten meanwhile.
+    #[cold]
+    fn put_behind(&mut self, index: usize, live: Box<Live>) {
+        self.entered.resize_with(index, || None);
+        self.entered.push(Some(live));
     }
 
     pub(crate) fn position(&self, span_id: SpanId) -> Option<usize> {
@@ -295,6 +317,15 @@ impl Local {
             live.as_ref()
                 .is_some_and(|live| live.context.span_id == span_id)
         })
+    }
+}
+
+/// What a span has of the one in another process that it continues.
+#[cold]
+fn carry_on(live: &mut Live, parent: &Context) {
+    let carried = scope::carried(parent.scope());
+    if let Some(tracestate) = carried.and_then(|one| one.tracestate) {
+        live.encoder.set_trace_state(&tracestate);
     }
 }
 

@@ -97,7 +97,7 @@ pub fn inject(into: &mut impl Inject) {
         return;
     };
     into.set(TRACEPARENT, traceparent);
-    let Some(carried) = scope::carried(context.scope) else {
+    let Some(carried) = scope::carried(context.scope()) else {
         return;
     };
     if let Some(tracestate) = carried.tracestate {
@@ -110,7 +110,8 @@ pub fn inject(into: &mut impl Inject) {
 
 /// Reads the place where the caller stands from headers or a map. Nothing where there is no
 /// `traceparent`, or a wrong one. Spans that are made there are children of the caller's, with
-/// its `tracestate`; its baggage goes along.
+/// its `tracestate`; its baggage goes along, and `session.id` and `user.id` in it become session
+/// and user of the trace.
 ///
 /// ```
 /// # let headers = http::HeaderMap::new();
@@ -137,7 +138,7 @@ pub fn extract_environment() -> Option<Context> {
 
 /// The value of a key of the baggage that came with the calling code's context.
 pub fn baggage(key: &str) -> Option<String> {
-    scope::carried(crate::context::get().scope)?
+    scope::carried(crate::context::get().scope())?
         .baggage
         .remove(key)
 }
@@ -161,12 +162,7 @@ impl Context {
         if version == 0xff || version == 0 && more || trace_id.is_zero() || span_id.is_zero() {
             return None;
         }
-        Some(Self {
-            trace_id,
-            span_id,
-            flags: REMOTE | flags & SAMPLED,
-            ..Self::NONE.of_present_tracer()
-        })
+        Some(Self::at(trace_id, span_id, REMOTE | flags & SAMPLED))
     }
 }
 

@@ -14,14 +14,23 @@ pub use crate::fault::{
     Fault, FaultDebug, FaultDisplay, FaultError, FaultHolder, FaultOpaque, FaultSharedHolder,
 };
 use crate::future::InSpan;
+pub use crate::future::Recorded;
 use crate::live::{self, Live};
-pub use crate::stream::{Deferred, Items, Outputs, TracedIterator, TracedStream};
+pub use crate::stream::{Items, Outputs, Record, Step, TracedIterator, TracedStream};
 pub use crate::traced::{Async, AsyncFallible, Fallible, Plain};
-use crate::{Span, span};
+use crate::{Span, SpanGuard, span, tracer};
 
 /// Begins the span of a call. It is not known to readers yet.
 #[inline]
 pub fn begin(name: &str, function: &str, root: bool, sampling: Option<f64>) -> Span {
+    if tracer::any() {
+        begin_recorded(name, function, root, sampling)
+    } else {
+        Span::none()
+    }
+}
+
+fn begin_recorded(name: &str, function: &str, root: bool, sampling: Option<f64>) -> Span {
     let mut builder = span(name);
     if root {
         builder = builder.root();
@@ -82,11 +91,13 @@ pub fn call_once<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Enters the span of a function that never returns.
-pub fn enter(mut span: Span) -> crate::SpanGuard {
+#[inline]
+pub fn enter(mut span: Span) -> SpanGuard {
     announce(&mut span);
     span.enter()
 }
 
+#[inline]
 fn announce(span: &mut Span) {
     if let Some(live) = span.live() {
         live::announce(live);
@@ -118,13 +129,33 @@ pub fn fault(span: &mut Span, record: impl FnOnce(&mut Sheet<'_>)) {
     }
 }
 
-/// Wraps a future that a function returned.
+/// Runs a closure that is given the guard it runs under.
+#[inline]
+pub fn call_with<R>(guard: &SpanGuard, body: impl FnOnce(&SpanGuard) -> R) -> R {
+    body(guard)
+}
+
+/// Records what went wrong under a guard.
+pub fn fault_of(guard: &SpanGuard, record: impl FnOnce(&mut Sheet<'_>)) {
+    guard.change(|live| record(&mut Sheet(live)));
+}
+
+/// Wraps a future whose span has started.
+pub fn recorded<F: Future, R: FnOnce(&F::Output, &mut Span)>(
+    span: Span,
+    future: F,
+    record: R,
+) -> Recorded<F, R> {
+    Recorded::new(span, true, future, record)
+}
+
+/// Wraps a future that a function returned. Its span starts with the first poll.
 pub fn future<F: Future, R: FnOnce(&F::Output, &mut Span)>(
     span: Span,
     future: F,
     record: R,
-) -> Deferred<F, R> {
-    Deferred::new(span, future, record)
+) -> Recorded<F, R> {
+    Recorded::new(span, false, future, record)
 }
 
 /// Gives the items of a stream to its reducer.
@@ -133,35 +164,21 @@ pub fn reduce<T, R>(reducer: impl FnOnce(&[T]) -> R, items: &[T]) -> R {
 }
 
 /// Wraps an iterator that a function returned.
-pub fn iterator<I, S, C, E>(
+pub fn iterator<I: Iterator, R: Record<I::Item>>(
     items: Items,
     iterator: I,
-    on_item: C,
-    on_end: E,
-) -> TracedIterator<I, S, C, E>
-where
-    I: Iterator,
-    S: Default,
-    C: FnMut(&I::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
-    TracedIterator::new(items, iterator, on_item, on_end)
+    record: R,
+) -> TracedIterator<I, R> {
+    TracedIterator::new(items, iterator, record)
 }
 
 /// Wraps a stream that a function returned.
-pub fn stream<T, S, C, E>(
+pub fn stream<T: Stream, R: Record<T::Item>>(
     items: Items,
     stream: T,
-    on_item: C,
-    on_end: E,
-) -> TracedStream<T, S, C, E>
-where
-    T: Stream,
-    S: Default,
-    C: FnMut(&T::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
-    TracedStream::new(items, stream, on_item, on_end)
+    record: R,
+) -> TracedStream<T, R> {
+    TracedStream::new(items, stream, record)
 }
 
 /// The items of a stream whose span starts with its first poll.

@@ -31,6 +31,10 @@ struct Defaults {
     carried: Carried,
 }
 
+/// Keys of the baggage that name the session and the user, as OpenTelemetry names them.
+const SESSION: &str = "session.id";
+const USER: &str = "user.id";
+
 /// What goes along to other processes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Carried {
@@ -59,7 +63,7 @@ impl Context {
                 carried,
                 ..Defaults::default()
             };
-            self.scope = scopes().add(self.scope, defaults);
+            self = self.with_scope(scopes().add(self.scope(), defaults));
         }
         self
     }
@@ -96,6 +100,10 @@ impl ScopeBuilder {
     }
 
     /// Sets an entry of the baggage, which [`inject`](crate::inject) sends along to others.
+    ///
+    /// `session.id` and `user.id`, set here or [extracted](crate::extract) from what a caller
+    /// sent, are the session and the user of traces that begin inside, unless the same scope
+    /// names others. [`session`](Self::session) and [`user`](Self::user) are not sent.
     pub fn baggage(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.defaults
             .carried
@@ -114,10 +122,10 @@ impl ScopeBuilder {
     pub fn context(self) -> Context {
         let mut context = Context::current();
         if self.off {
-            context.flags |= SILENT;
+            context = context.with(SILENT);
         }
         if self.defaults != Defaults::default() {
-            context.scope = scopes().add(context.scope, self.defaults);
+            context = context.with_scope(scopes().add(context.scope(), self.defaults));
         }
         context
     }
@@ -168,6 +176,7 @@ impl Scopes {
         let mut defaults = self
             .get(outer)
             .map_or_else(Defaults::default, |outer| (**outer).clone());
+        let (session_named, user_named) = (inner.session.is_some(), inner.user.is_some());
         defaults.session = inner.session.or(defaults.session);
         defaults.user = inner.user.or(defaults.user);
         defaults.tags.extend(inner.tags);
@@ -177,6 +186,12 @@ impl Scopes {
             .carried
             .tracestate
             .or_else(|| carried.tracestate.take());
+        if !session_named && let Some(session) = inner.carried.baggage.get(SESSION) {
+            defaults.session = Some(session.clone());
+        }
+        if !user_named && let Some(user) = inner.carried.baggage.get(USER) {
+            defaults.user = Some(user.clone());
+        }
         carried.baggage.extend(inner.carried.baggage);
         let known = self
             .kept

@@ -13,7 +13,7 @@ use spanlite_store::record::ValueList;
 
 use crate::failure::Sheet;
 use crate::future::InSpan;
-use crate::live::{self, Live};
+use crate::live::Live;
 use crate::span::{Polled, Span};
 
 /// How many items of a stream become events. The outputs hold all of them, up to the limit of a
@@ -146,101 +146,70 @@ impl Items {
     }
 }
 
-impl Span {
-    /// Moves the start to this moment, and makes the span known.
-    fn restart(&mut self) {
-        if let Some(live) = self.live() {
-            live::restart(live);
-            live::announce(live);
-        }
-    }
-}
-
-pin_project! {
-    /// A future whose span starts with its first poll.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Deferred<F, R> {
-        #[pin]
-        inner: InSpan<F>,
-        started: bool,
-        record: Option<R>,
-    }
-
-    impl<F, R> PinnedDrop for Deferred<F, R> {
-        fn drop(this: Pin<&mut Self>) {
-            if !this.started {
-                this.project().inner.forget();
-            }
-        }
-    }
-}
-
-impl<F, R> Deferred<F, R> {
-    pub(crate) fn new(span: Span, future: F, record: R) -> Self {
-        Self {
-            inner: InSpan::new(future, span),
-            started: false,
-            record: Some(record),
-        }
-    }
-}
-
-impl<F: Future, R: FnOnce(&F::Output, &mut Span)> Future for Deferred<F, R> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        if !*this.started {
-            *this.started = true;
-            this.inner.as_mut().span().restart();
-        }
-        this.inner.poll_parts(task).map(|(output, mut span)| {
-            if let Some(record) = this.record.take() {
-                record(&output, &mut span);
-            }
-            output
-        })
-    }
-}
-
-/// What is done with the items: `S` is kept from item to item, `C` records one, `E` sets the
-/// outputs at the end.
+/// What comes out of an iterator or a stream.
 #[derive(Debug)]
-struct Rules<S, C, E> {
-    state: S,
-    on_item: C,
-    on_end: Option<E>,
+pub enum Step<'i, T> {
+    /// One more item.
+    Item(&'i T),
+    /// Nothing more: the outputs are to be set.
+    End,
 }
 
-impl<S, C, E: FnOnce(S, &mut Items)> Rules<S, C, E>
-where
-    S: Default,
-{
-    fn end(&mut self, items: &mut Items, completed: bool) {
-        if let Some(on_end) = self.on_end.take() {
-            if items.span.is_recording() {
-                on_end(std::mem::take(&mut self.state), items);
+/// What is done with the items of type `T`, one after the other, and at their end.
+pub trait Record<T>: FnMut(Step<'_, T>, &mut Items) {}
+
+impl<T, F: FnMut(Step<'_, T>, &mut Items)> Record<T> for F {}
+
+/// The items with what is done with them.
+#[derive(Debug)]
+struct Recording<R> {
+    items: Items,
+    record: R,
+}
+
+impl<R> Recording<R> {
+    /// Records what came out; nothing is the end.
+    fn see<T>(&mut self, item: Option<&T>)
+    where
+        R: Record<T>,
+    {
+        match item {
+            Some(item) if self.items.span.is_recording() => {
+                (self.record)(Step::Item(item), &mut self.items);
             }
-            items.finish(completed);
+            None if !self.items.done => self.end(true),
+            _ => {}
         }
+    }
+
+    fn end<T>(&mut self, completed: bool)
+    where
+        R: Record<T>,
+    {
+        self.items.done = true;
+        if self.items.span.is_recording() {
+            (self.record)(Step::End, &mut self.items);
+        }
+        self.items.finish(completed);
     }
 
     /// Ends what was dropped before its end, or forgets what never began.
-    fn abandon(&mut self, items: &mut Items) {
+    fn abandon<T>(&mut self)
+    where
+        R: Record<T>,
+    {
+        let items = &mut self.items;
         if items.done {
             return;
         }
-        if items.started {
-            if std::thread::panicking() {
-                // What drops it runs while the thread unwinds: no code of the program is called.
-                items.list_outputs();
-                items.finish(false);
-            } else {
-                self.end(items, false);
-            }
-        } else {
+        if !items.started {
             std::mem::take(&mut items.span).forget();
+        } else if std::thread::panicking() {
+            // What drops it runs while the thread unwinds: no code of the program is called.
+            items.list_outputs();
+            items.finish(false);
+        } else {
+            self.end(false);
         }
     }
 }
@@ -248,59 +217,29 @@ where
 /// An iterator whose items are recorded.
 #[derive(Debug)]
 #[must_use = "iterators are lazy and do nothing unless consumed"]
-pub struct TracedIterator<I, S, C, E>
-where
-    S: Default,
-    E: FnOnce(S, &mut Items),
-{
+pub struct TracedIterator<I: Iterator, R: Record<I::Item>> {
     iterator: I,
-    items: Items,
-    rules: Rules<S, C, E>,
+    recording: Recording<R>,
 }
 
-impl<I, S, C, E> TracedIterator<I, S, C, E>
-where
-    I: Iterator,
-    S: Default,
-    C: FnMut(&I::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
-    pub(crate) fn new(items: Items, iterator: I, on_item: C, on_end: E) -> Self {
+impl<I: Iterator, R: Record<I::Item>> TracedIterator<I, R> {
+    pub(crate) fn new(items: Items, iterator: I, record: R) -> Self {
+        let recording = Recording { items, record };
         Self {
             iterator,
-            items,
-            rules: Rules {
-                state: S::default(),
-                on_item,
-                on_end: Some(on_end),
-            },
+            recording,
         }
     }
 
     fn take(&mut self, next: impl FnOnce(&mut I) -> Option<I::Item>) -> Option<I::Item> {
-        let (items, iterator) = (&mut self.items, &mut self.iterator);
-        let item = items.run(|| next(iterator));
-        match &item {
-            Some(item) if items.span.is_recording() => {
-                (self.rules.on_item)(item, &mut self.rules.state, items);
-            }
-            Some(_) => {}
-            None => {
-                items.done = true;
-                self.rules.end(items, true);
-            }
-        }
+        let iterator = &mut self.iterator;
+        let item = self.recording.items.run(|| next(iterator));
+        self.recording.see(item.as_ref());
         item
     }
 }
 
-impl<I, S, C, E> Iterator for TracedIterator<I, S, C, E>
-where
-    I: Iterator,
-    S: Default,
-    C: FnMut(&I::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
+impl<I: Iterator, R: Record<I::Item>> Iterator for TracedIterator<I, R> {
     type Item = I::Item;
 
     fn next(&mut self) -> Option<I::Item> {
@@ -312,34 +251,17 @@ where
     }
 }
 
-impl<I, S, C, E> DoubleEndedIterator for TracedIterator<I, S, C, E>
-where
-    I: DoubleEndedIterator,
-    S: Default,
-    C: FnMut(&I::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
+impl<I: DoubleEndedIterator, R: Record<I::Item>> DoubleEndedIterator for TracedIterator<I, R> {
     fn next_back(&mut self) -> Option<I::Item> {
         self.take(I::next_back)
     }
 }
 
-impl<I, S, C, E> ExactSizeIterator for TracedIterator<I, S, C, E>
-where
-    I: ExactSizeIterator,
-    S: Default,
-    C: FnMut(&I::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
-}
+impl<I: ExactSizeIterator, R: Record<I::Item>> ExactSizeIterator for TracedIterator<I, R> {}
 
-impl<I, S, C, E> Drop for TracedIterator<I, S, C, E>
-where
-    S: Default,
-    E: FnOnce(S, &mut Items),
-{
+impl<I: Iterator, R: Record<I::Item>> Drop for TracedIterator<I, R> {
     fn drop(&mut self) {
-        self.rules.abandon(&mut self.items);
+        self.recording.abandon();
     }
 }
 
@@ -347,71 +269,34 @@ pin_project! {
     /// A stream whose items are recorded.
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
-    pub struct TracedStream<T, S, C, E>
-    where
-        S: Default,
-        E: FnOnce(S, &mut Items),
-    {
+    pub struct TracedStream<T: Stream, R: Record<T::Item>> {
         #[pin]
         stream: T,
-        items: Items,
-        rules: Rules<S, C, E>,
+        recording: Recording<R>,
     }
 
-    impl<T, S, C, E> PinnedDrop for TracedStream<T, S, C, E>
-    where
-        S: Default,
-        E: FnOnce(S, &mut Items),
-    {
+    impl<T: Stream, R: Record<T::Item>> PinnedDrop for TracedStream<T, R> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            this.rules.abandon(this.items);
+            this.project().recording.abandon();
         }
     }
 }
 
-impl<T, S, C, E> TracedStream<T, S, C, E>
-where
-    T: Stream,
-    S: Default,
-    C: FnMut(&T::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
-    pub(crate) fn new(items: Items, stream: T, on_item: C, on_end: E) -> Self {
-        Self {
-            stream,
-            items,
-            rules: Rules {
-                state: S::default(),
-                on_item,
-                on_end: Some(on_end),
-            },
-        }
+impl<T: Stream, R: Record<T::Item>> TracedStream<T, R> {
+    pub(crate) fn new(items: Items, stream: T, record: R) -> Self {
+        let recording = Recording { items, record };
+        Self { stream, recording }
     }
 }
 
-impl<T, S, C, E> Stream for TracedStream<T, S, C, E>
-where
-    T: Stream,
-    S: Default,
-    C: FnMut(&T::Item, &mut S, &mut Items),
-    E: FnOnce(S, &mut Items),
-{
+impl<T: Stream, R: Record<T::Item>> Stream for TracedStream<T, R> {
     type Item = T::Item;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<T::Item>> {
         let this = self.project();
-        let (items, stream) = (this.items, this.stream);
-        let polled = items.run(|| stream.poll_next(task));
-        match &polled {
-            Poll::Ready(Some(item)) if items.span.is_recording() => {
-                (this.rules.on_item)(item, &mut this.rules.state, items);
-            }
-            Poll::Ready(None) => {
-                items.done = true;
-                this.rules.end(items, true);
-            }
-            _ => {}
+        let polled = this.recording.items.run(|| this.stream.poll_next(task));
+        if let Poll::Ready(item) = &polled {
+            this.recording.see(item.as_ref());
         }
         polled
     }

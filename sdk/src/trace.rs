@@ -26,7 +26,7 @@ pub fn current_trace() -> TraceHandle {
         trace_id: context
             .trace_id()
             .filter(|_| context.is_sampled() || context.is(HELD)),
-        tracer: context.tracer,
+        tracer: context.tracer(),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn current_trace() -> TraceHandle {
 pub fn trace_of(trace_id: TraceId) -> TraceHandle {
     TraceHandle {
         trace_id: Some(trace_id),
-        tracer: context::get().tracer,
+        tracer: context::get().tracer(),
     }
 }
 
@@ -207,7 +207,7 @@ fn to_json(value: &impl serde::Serialize) -> Json {
 
 impl AssessmentBuilder {
     fn new(name: String, value: AssessmentValue, source_type: SourceType) -> Self {
-        let now = live::now(context::get().tracer);
+        let now = live::now(context::get().tracer());
         Self(Assessment {
             assessment_id: AssessmentId::random(),
             name,

@@ -9,8 +9,10 @@ use spanlite_store::record::Redact;
 use spanlite_store::{FlushError, Store};
 
 use crate::clock::{self, Stamp};
+use crate::context::{HELD, SAMPLED};
 use crate::id;
 use crate::init::warn_once;
+use crate::mailbox;
 
 /// When spans that are still open are made known to readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -148,8 +150,24 @@ impl Tracer {
         }
     }
 
+    /// The flags of a new trace; 0 if it is not recorded.
+    #[inline]
+    pub(crate) fn decide(&self, trace_id: TraceId, ratio: Option<f64>) -> u8 {
+        if self.samples(trace_id, ratio) {
+            SAMPLED
+        } else if self.rules.keep_errors {
+            HELD
+        } else {
+            0
+        }
+    }
+
     /// Returns whether a new trace is recorded, by the random bits of its id.
-    pub(crate) fn samples(&self, trace_id: TraceId, ratio: Option<f64>) -> bool {
+    #[inline]
+    fn samples(&self, trace_id: TraceId, ratio: Option<f64>) -> bool {
+        if ratio.is_none() && self.rules.sampled == u64::MAX {
+            return true;
+        }
         let sampled = ratio.map_or(self.rules.sampled, share_of);
         // Above the 56 random bits used here lies the variant of the UUID.
         let random = (u128::from_be_bytes(trace_id.to_bytes()) << 8) as u64;
@@ -253,18 +271,23 @@ pub(crate) fn get(index: u16) -> Option<Arc<Tracer>> {
 }
 
 /// Puts a tracer under an index, or takes it away.
-pub(crate) fn set(index: u16, tracer: Option<Arc<Tracer>>) {
+pub(crate) fn set(number: u16, tracer: Option<Arc<Tracer>>) {
     let mut tracers = TRACERS.write().unwrap_or_else(PoisonError::into_inner);
-    let index = usize::from(index);
+    let index = usize::from(number);
     if tracers.len() <= index {
         tracers.resize_with(index + 1, || None);
     }
     if index == 0 {
         ACTIVE.store(tracer.is_some(), Ordering::Relaxed);
     }
+    let gone = tracer.is_none();
     tracers[index] = tracer;
     ANY.store(tracers.iter().any(Option::is_some), Ordering::Relaxed);
     GENERATION.fetch_add(1, Ordering::Release);
+    drop(tracers);
+    if gone {
+        mailbox::forget(number);
+    }
 }
 
 /// Puts a tracer under an index of its own; nothing when all are taken.

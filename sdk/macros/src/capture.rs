@@ -114,13 +114,13 @@ pub(crate) fn returned(krate: &Path, arguments: &Arguments) -> TokenStream {
     }
 }
 
-/// The closure that records one item of an iterator or a stream, and the one that sets the
-/// outputs.
+/// The closure that records the items of an iterator or a stream, and sets the outputs at their
+/// end. What a reducer is to see is collected in `__state`.
 pub(crate) fn items(krate: &Path, arguments: &Arguments) -> TokenStream {
     let keep = arguments
         .output_reducer
         .as_ref()
-        .map(|_| quote!(::std::vec::Vec::push(__state, ::core::clone::Clone::clone(__item));));
+        .map(|_| quote!(::std::vec::Vec::push(&mut __state, ::core::clone::Clone::clone(__item));));
     let push = if arguments.skip_output {
         quote!(let _ = __value;)
     } else {
@@ -130,11 +130,6 @@ pub(crate) fn items(krate: &Path, arguments: &Arguments) -> TokenStream {
         quote!(let _ = __error;)
     } else {
         quote!(__items.fail(|__sheet| (&&&&&&#krate::rt::Fault(__error)).record(__sheet));)
-    };
-    let state = if keep.is_some() {
-        quote!(::std::vec::Vec<_>)
-    } else {
-        quote!(())
     };
     let end = match &arguments.output_reducer {
         Some(reducer) => quote_spanned! {syn::spanned::Spanned::span(reducer)=>
@@ -149,13 +144,15 @@ pub(crate) fn items(krate: &Path, arguments: &Arguments) -> TokenStream {
         None => quote!(__items.list_outputs();),
     };
     quote! {
-        |__item, __state: &mut #state, __items| {
-            #keep
-            match (&&#krate::rt::Returned(__item)).split() {
-                ::core::result::Result::Ok(__value) => { #push }
-                ::core::result::Result::Err(__error) => { #fail }
+        move |__step, __items: &mut #krate::rt::Items| match __step {
+            #krate::rt::Step::Item(__item) => {
+                #keep
+                match (&&#krate::rt::Returned(__item)).split() {
+                    ::core::result::Result::Ok(__value) => { #push }
+                    ::core::result::Result::Err(__error) => { #fail }
+                }
             }
-        },
-        |__state: #state, __items| { #end },
+            #krate::rt::Step::End => { #end }
+        }
     }
 }

@@ -268,15 +268,20 @@ fn wrap_items(
     items: &TokenStream,
 ) -> TokenStream {
     let traits = traits(krate);
-    let closures = capture::items(krate, arguments);
+    let record = capture::items(krate, arguments);
+    let state = arguments
+        .output_reducer
+        .as_ref()
+        .map(|_| quote!(let mut __state = ::std::vec::Vec::new();));
     let wrap = match shape.lazy {
         Lazy::Iterator => quote!(iterator),
         Lazy::Stream | Lazy::Future => quote!(stream),
     };
-    let wrapped = quote!(#krate::rt::#wrap(#krate::rt::#items(__span), __returned, #closures));
+    let wrapped = quote!(#krate::rt::#wrap(#krate::rt::#items(__span), __returned, #record));
     let wrapped = boxed(shape, wrapped);
     quote! {
         #traits
+        #state
         #wrapped
     }
 }

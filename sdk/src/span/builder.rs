@@ -4,15 +4,19 @@ use super::guard::SpanGuard;
 use super::owned::Span;
 use crate::SpanKind;
 use crate::context::Context;
-use crate::live::{self, Live, Start, Started};
+use crate::live::{self, Live, Place, Start, Started};
+use crate::tracer;
 
 /// A span that is being made.
 #[must_use = "a span begins with `start`"]
 pub struct SpanBuilder<'a> {
     name: &'a str,
     start: Start,
-    started: Option<Started>,
+    begun: Begun,
 }
+
+/// What is begun already, because something was said of the span: forgotten if it is not started.
+struct Begun(Option<Started>);
 
 /// Makes a span of this name, a child of the one that is open in the calling code.
 ///
@@ -21,11 +25,12 @@ pub struct SpanBuilder<'a> {
 /// span.set_inputs([1, 2]);
 /// span.set_outputs(3);
 /// ```
+#[inline]
 pub fn span(name: &str) -> SpanBuilder<'_> {
     SpanBuilder {
         name,
-        start: Start::default(),
-        started: None,
+        start: Start::PLAIN,
+        begun: Begun(None),
     }
 }
 
@@ -57,7 +62,7 @@ impl SpanBuilder<'_> {
     /// Begins anew if something was said of the span already, at the place that is known only
     /// now. What was said where nothing is recorded is lost.
     fn restarted(mut self) -> Self {
-        if let Some(Started::Live(said)) = self.started.take() {
+        if let Some(Started::Live(said)) = self.begun.0.take() {
             if let Some(live) = self.live() {
                 live.take_over(&said);
             }
@@ -68,9 +73,14 @@ impl SpanBuilder<'_> {
 
     #[inline]
     fn live(&mut self) -> Option<&mut Live> {
-        let (name, start) = (self.name, self.start);
-        let started = self.started.get_or_insert_with(|| live::begin(name, start));
-        match started {
+        if !tracer::any() {
+            return None;
+        }
+        match self
+            .begun
+            .0
+            .get_or_insert_with(|| live::begin(self.name, &self.start))
+        {
             Started::Live(live) => Some(live),
             Started::Off | Started::Unsampled(_) => None,
         }
@@ -121,18 +131,26 @@ impl SpanBuilder<'_> {
     /// Starts it and makes it the present span of the thread until the guard is dropped.
     #[inline]
     pub fn start(self) -> SpanGuard {
-        if self.started.is_none() {
-            return SpanGuard::at(live::begin_entered(self.name, self.start));
+        if tracer::any() {
+            self.start_recorded()
+        } else {
+            SpanGuard::at(Place::Nowhere)
         }
-        SpanGuard::enter(self.start_detached())
+    }
+
+    #[inline(never)]
+    fn start_recorded(self) -> SpanGuard {
+        match self.begun.0 {
+            None => SpanGuard::at(live::begin_entered(self.name, &self.start)),
+            Some(_) => SpanGuard::enter(self.start_detached()),
+        }
     }
 
     /// Starts it without making it the present span: for work that ends on another thread, and
     /// for futures and streams, which enter it whenever they run.
     #[inline]
-    pub fn start_detached(mut self) -> Span {
-        self.live();
-        let mut started = self.started.take().unwrap_or(Started::Off);
+    pub fn start_detached(self) -> Span {
+        let mut started = self.into_started();
         if let Started::Live(live) = &mut started {
             live::announce(live);
         }
@@ -140,15 +158,20 @@ impl SpanBuilder<'_> {
     }
 
     /// The started span, not announced yet: the macro captures the inputs first.
+    #[inline]
     pub(crate) fn into_started(mut self) -> Started {
-        self.live();
-        self.started.take().unwrap_or(Started::Off)
+        if !tracer::any() {
+            return Started::Off;
+        }
+        let begun = self.begun.0.take();
+        begun.unwrap_or_else(|| live::begin(self.name, &self.start))
     }
 }
 
-impl Drop for SpanBuilder<'_> {
+impl Drop for Begun {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(Started::Live(live)) = self.started.take() {
+        if let Some(Started::Live(live)) = self.0.take() {
             live::forget(live);
         }
     }

@@ -5,7 +5,6 @@ use super::owned::{Span, State};
 use super::span;
 use crate::SpanBuilder;
 use crate::context::{self, Context};
-use crate::failure::{Failure, Sheet};
 use crate::live::{self, Live, Place};
 
 /// The present span of a thread. It ends when this is dropped, and the thread goes back to where
@@ -69,17 +68,20 @@ impl SpanGuard {
 impl Drop for SpanGuard {
     #[inline]
     fn drop(&mut self) {
-        match &self.place {
+        match self.place {
             Place::Nowhere => {}
             Place::Unsampled(previous) => {
-                context::replace(**previous);
+                context::replace(previous);
             }
-            Place::Index(index) => live::end_entered(*index),
+            Place::Index(index) => live::end_entered(index),
         }
     }
 }
 
 /// Runs a closure inside a span of this name.
+///
+/// What the closure returns is not looked at: a function cannot tell an `Err` in a type that it
+/// does not know. [`in_span!`](macro@crate::in_span) is the form that records it.
 ///
 /// ```
 /// let sum = spanlite::in_span("sum", |span| {
@@ -92,39 +94,9 @@ pub fn in_span<R>(name: &str, closure: impl FnOnce(&SpanGuard) -> R) -> R {
     span(name).run(closure)
 }
 
-/// Runs a closure that can fail inside a span of this name. An `Err` is recorded, with what
-/// caused it.
-///
-/// ```
-/// let answer = spanlite::try_in_span("parse", |span| {
-///     span.set_inputs("42");
-///     "42".parse::<u32>()
-/// });
-/// assert_eq!(answer, Ok(42));
-/// ```
-pub fn try_in_span<T, E: Failure<M>, M>(
-    name: &str,
-    closure: impl FnOnce(&SpanGuard) -> Result<T, E>,
-) -> Result<T, E> {
-    span(name).try_run(closure)
-}
-
 impl SpanBuilder<'_> {
-    /// Runs a closure inside of the span.
+    /// Runs a closure inside of the span, as [`in_span`] does.
     pub fn run<R>(self, closure: impl FnOnce(&SpanGuard) -> R) -> R {
         closure(&self.start())
-    }
-
-    /// Runs a closure that can fail inside of the span. An `Err` is recorded.
-    pub fn try_run<T, E: Failure<M>, M>(
-        self,
-        closure: impl FnOnce(&SpanGuard) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let guard = self.start();
-        let result = closure(&guard);
-        if let Err(failure) = &result {
-            guard.change(|live| failure.record(&mut Sheet(live)));
-        }
-        result
     }
 }

@@ -8,7 +8,7 @@ mod owned;
 
 pub use builder::{SpanBuilder, span};
 pub use current::{CurrentSpan, current_span};
-pub use guard::{SpanGuard, in_span, try_in_span};
+pub use guard::{SpanGuard, in_span};
 // A panic that aborts finds the spans of the thread only where they are entered.
 #[cfg(panic = "abort")]
 pub(crate) use owned::Entered as Polled;

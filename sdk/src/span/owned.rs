@@ -13,6 +13,7 @@ pub struct Span(State);
 pub(super) enum State {
     #[default]
     Off,
+    /// In a box, so that spans stay small where they are handed on.
     Unsampled(Box<Context>),
     Live(Box<Live>),
 }
@@ -39,7 +40,7 @@ impl Span {
     pub(crate) fn from_started(started: Started) -> Self {
         Self(match started {
             Started::Off => State::Off,
-            Started::Unsampled(context) => State::Unsampled(context),
+            Started::Unsampled(context) => State::Unsampled(Box::new(context)),
             Started::Live(live) => State::Live(live),
         })
     }
@@ -102,6 +103,14 @@ impl Span {
         }
     }
 
+    /// Moves the start to this moment, and makes the span known.
+    pub(crate) fn restart(&mut self) {
+        if let Some(live) = self.live() {
+            live::restart(live);
+            live::announce(live);
+        }
+    }
+
     /// Drops it as if it had never been.
     pub(crate) fn forget(mut self) {
         if let State::Live(live) = self.take() {
@@ -145,13 +154,13 @@ impl<'s> Entered<'s> {
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        match &self.place {
+        match self.place {
             Place::Nowhere => {}
             Place::Unsampled(previous) => {
-                context::replace(**previous);
+                context::replace(previous);
             }
             Place::Index(index) => {
-                self.span.0 = live::leave(*index).map_or(State::Off, State::Live);
+                self.span.0 = live::leave(index).map_or(State::Off, State::Live);
             }
         }
     }

@@ -58,10 +58,7 @@ pub fn capture_with(settings: &Builder) -> Capture {
     let tracer = Arc::new(Tracer::new(sink, settings.rules(), source));
     crate::panics::install();
     let index = tracer::add(Arc::clone(&tracer));
-    let context = Context {
-        tracer: index.unwrap_or(0),
-        ..Context::NONE
-    };
+    let context = Context::NONE.with_tracer(index.unwrap_or(0));
     Capture {
         index,
         tracer,

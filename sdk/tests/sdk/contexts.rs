@@ -36,6 +36,62 @@ fn a_context_is_carried_by_hand_to_threads() {
 }
 
 #[test]
+fn the_threads_of_rayon_are_given_the_place() {
+    use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+    let capture = capture();
+    in_span("main", |_| {
+        let here = Context::current();
+        let total: u8 = (0..4).into_par_iter().map(here.wrap_each(work)).sum();
+        assert_eq!(total, 6);
+        rayon::join(spanlite::wrap(|| work(4)), spanlite::wrap(|| work(5)));
+        rayon::scope(|scope| {
+            scope.spawn(move |_| {
+                here.run(|| work(6));
+            });
+        });
+    });
+    let spans = capture.spans();
+    let main = spans.iter().find(|span| span.name == "main").unwrap();
+    let children = spans
+        .iter()
+        .filter(|span| span.parent_span_id == Some(main.span_id));
+    assert_eq!((spans.len(), children.count()), (8, 7));
+}
+
+#[test]
+fn what_is_said_before_a_span_ends_is_in_it() {
+    const SPEAKERS: i64 = 4;
+    for _ in 0..50 {
+        let capture = capture();
+        let mut span = span("worked on").start_detached();
+        let context = span.context();
+        let speakers: Vec<_> = (0..SPEAKERS)
+            .map(|speaker| {
+                std::thread::spawn(move || {
+                    let _attached = context.attach();
+                    for number in 0..20 {
+                        current_span().set_attribute(&format!("{speaker}"), number);
+                    }
+                    speaker
+                })
+            })
+            .collect();
+        // The others still speak when it ends; who was heard out before has been heard.
+        let mut heard = Vec::new();
+        for speaker in speakers.into_iter().take(2) {
+            heard.push(speaker.join().unwrap());
+        }
+        drop(span);
+        let spans = capture.spans();
+        for speaker in heard {
+            let said = spans[0].attributes.get(&speaker.to_string());
+            assert_eq!(said, Some(&spanlite::Value::Int(19)));
+        }
+    }
+}
+
+#[test]
 fn other_threads_write_to_a_span_they_were_given() {
     let capture = capture();
     in_span("main", |span| {
@@ -125,7 +181,30 @@ fn a_context_travels_in_headers() {
     assert_eq!(served.flags, 0x301);
     assert_eq!(onward["tracestate"], "vendor=1");
     assert_eq!(onward["baggage"], "session.id=s%201");
+    let info = &capture.traces()[0].info;
+    assert_eq!((info.session.as_deref(), &info.user), (Some("s 1"), &None));
     assert!(onward["traceparent"].contains(&served.span_id.to_string()));
+}
+
+#[test]
+fn a_scope_names_session_and_user_before_its_baggage_does() {
+    let capture = capture();
+    let sent = spanlite::scope()
+        .baggage("user.id", "ada")
+        .baggage("session.id", "sent");
+    sent.session("named").run(|| in_span("first", |_| ()));
+    let outer = spanlite::scope().user("outer");
+    outer.run(|| {
+        let inner = spanlite::scope().baggage("user.id", "inner");
+        inner.run(|| in_span("second", |_| ()));
+    });
+    let traces = capture.traces();
+    let who = |index: usize| {
+        let info = &traces[index].info;
+        (info.session.as_deref(), info.user.as_deref())
+    };
+    assert_eq!(who(0), (Some("named"), Some("ada")));
+    assert_eq!(who(1), (None, Some("inner")));
 }
 
 #[test]

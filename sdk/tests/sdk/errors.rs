@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use spanlite::testing::capture;
-use spanlite::{InSpanExt as _, in_span, span, trace, try_in_span};
+use spanlite::{in_span, span, trace};
 
 use crate::{block_on, yield_once};
 
@@ -183,13 +183,28 @@ fn a_future_dropped_half_way_leaves_a_finished_span() {
 #[test]
 fn closures_and_futures_record_their_err() {
     let capture = capture();
-    let failed = try_in_span("closure", |_| "x".parse::<u8>());
+    let failed = in_span!("closure", |_| "x".parse::<u8>());
     assert!(failed.is_err());
-    let failed = try_in_span("any", |_| -> anyhow::Result<()> { anyhow::bail!("no") });
+    let failed = in_span!("any", |_| -> anyhow::Result<()> { anyhow::bail!("no") });
     assert!(failed.is_err());
-    let failed: Result<(), String> =
-        block_on(async { Err("text".to_owned()) }.try_in_span("future"));
+    let future = in_span!("future", async { Err::<(), _>("text".to_owned()) });
+    assert!(block_on(future).is_err());
+    let name = "of any type".to_owned();
+    let no = Opaque;
+    let failed = in_span!(span(&name).attribute("n", 1), move |_| Err::<Panics, _>(no));
     assert!(failed.is_err());
+    // What is no `Result` passes, whatever it is.
+    let value: fn() -> u8 = in_span!("no result", |span| {
+        span.set_outputs("a function");
+        || 1
+    });
+    assert_eq!(value(), 1);
+    assert_eq!(block_on(in_span!("no result", async { 2 })), 2);
+    let early = in_span!("early", |_| {
+        "3".parse::<u8>()?;
+        "x".parse::<u8>()
+    });
+    assert!(early.is_err());
     let guard = span("guard").start();
     guard.record_error(&cannot_answer());
     drop(guard);

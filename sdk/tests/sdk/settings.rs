@@ -1,7 +1,7 @@
 //! Sampling, redaction, limits, scopes.
 
 use spanlite::testing::{capture, capture_with};
-use spanlite::{Redaction, builder, current_trace, in_span, scope, span, trace, try_in_span};
+use spanlite::{Redaction, builder, current_trace, in_span, scope, span, trace};
 
 #[test]
 fn sampling_is_decided_where_a_trace_begins() {
@@ -40,7 +40,7 @@ fn traces_that_fail_are_kept_if_that_is_wanted() {
     in_span("good", |_| in_span("child", |_| ()));
     in_span("bad", |_| {
         in_span("before", |_| ());
-        try_in_span("fails", |_| Err::<(), _>("no")).unwrap_err();
+        in_span!("fails", |_| Err::<(), _>("no")).unwrap_err();
         in_span("after", |_| ());
     });
     insta::assert_snapshot!(capture.tree());
