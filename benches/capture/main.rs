@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use spanlite::{InSpanExt as _, OpenSpans, in_span, scope, span, trace};
-use spanlite_benches::{measure, median, print_table, rounds};
+use spanlite_benches::{measure, median, print_goal, print_table, rounds};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -163,19 +163,20 @@ fn beginnings(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
             tracing.close()?;
         }
     }
+    let new_store = median(&mut times[0].clone());
     let rows: Vec<Vec<String>> = ["a new store", "a store that is there"]
         .iter()
         .zip(times)
         .map(|(name, mut times)| {
-            let best = times.iter().copied().fold(f64::INFINITY, f64::min);
             vec![
                 (*name).to_owned(),
                 format!("{:.2}", median(&mut times)),
-                format!("{best:.2}"),
+                format!("{:.2}", best(&times)),
             ]
         })
         .collect();
     print_table("ms until `init` returns", &["store", "wall", "best"], &rows);
+    print_goal("ms until `init` returns, a new store", new_store, 1.0);
     Ok(())
 }
 
@@ -184,7 +185,7 @@ fn nanos(time: Duration, count: u64) -> f64 {
 }
 
 fn cells(values: &mut [f64]) -> [String; 2] {
-    let best = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let best = best(values);
     [format!("{:.0}", median(values)), format!("{best:.0}")]
 }
 
@@ -255,12 +256,20 @@ fn off() {
     let results = rounds(ROUNDS, runs.len(), |contender| {
         nanos(measure(|| runs[contender](&texts)).1.thread_cpu, SPANS)
     });
+    let best = results.iter().map(|runs| best(runs)).collect::<Vec<_>>();
     let rows = median_and_best(&names, results);
     print_table(
         "tracing that is off",
         &["ns a span", "thread", "best"],
         &rows,
     );
+    for (name, best) in names.iter().zip(best) {
+        print_goal(&format!("ns, {name}"), best, 5.0);
+    }
+}
+
+fn best(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// A row for each contender: its name, the median of its values and the best of them.
@@ -269,7 +278,7 @@ fn median_and_best(names: &[&str], results: Vec<Vec<f64>>) -> Vec<Vec<String>> {
         .iter()
         .zip(results)
         .map(|(name, mut values)| {
-            let best = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let best = best(&values);
             vec![
                 (*name).to_owned(),
                 format!("{:.1}", median(&mut values)),
@@ -334,12 +343,14 @@ fn polls(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
             nanos(long.saturating_sub(short), u64::from(YIELDS * DEPTH))
         })
     });
+    let extra = best(&results[1]) - best(&results[0]);
     let rows = median_and_best(&["plain future", "in a span"], results);
     print_table(
         "polls, 10 futures deep",
         &["ns a poll and level", "thread", "best"],
         &rows,
     );
+    print_goal("ns that a span adds to a poll", extra, 2.0);
     tracing.close()?;
     Ok(())
 }

@@ -3,8 +3,10 @@
 
 pub mod fastrace;
 pub mod layer;
+pub mod logfire;
 pub mod otel;
 pub mod own;
+pub mod raw;
 
 /// What the spans carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,15 @@ impl Shape {
             Self::Bare => "bare",
             Self::Attributes => "3 attributes",
             Self::Texts => "2 texts of 1 KiB",
+        }
+    }
+
+    /// What one may cost the thread that makes it, in nanoseconds, in the best run.
+    pub fn goal_nanos(self) -> f64 {
+        match self {
+            Self::Bare => 70.0,
+            Self::Attributes => 110.0,
+            Self::Texts => 400.0,
         }
     }
 }

@@ -109,6 +109,21 @@ pub fn print_table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     drop(printed);
 }
 
+/// Prints whether a figure keeps within a limit.
+pub fn print_goal(what: &str, figure: f64, at_most: f64) {
+    let verdict = if figure <= at_most {
+        "holds "
+    } else {
+        "MISSED"
+    };
+    let mut out = std::io::stdout().lock();
+    // A benchmark whose output is closed has nobody left to tell.
+    drop(writeln!(
+        out,
+        "{verdict} {what}: {figure:.2}, at most {at_most}"
+    ));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
