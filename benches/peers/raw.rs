@@ -58,11 +58,13 @@ impl Raw {
             match shape {
                 Shape::Bare => {}
                 Shape::Attributes => {
-                    ["model", &texts.model, "region", &texts.region, "attempt"].map(&mut text);
+                    let texts = ["model", &texts.model, "region", &texts.region, "attempt"];
+                    texts.into_iter().for_each(&mut text);
                     buffer.extend_from_slice(&number.to_le_bytes());
                 }
                 Shape::Texts => {
-                    ["inputs", &texts.kibibyte, "outputs", &texts.kibibyte].map(&mut text);
+                    let texts = ["inputs", &texts.kibibyte, "outputs", &texts.kibibyte];
+                    texts.into_iter().for_each(&mut text);
                 }
             }
             let full = before < COMMIT_BYTES && buffer.len() >= COMMIT_BYTES;
