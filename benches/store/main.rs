@@ -1,8 +1,12 @@
-//! The whole store beside SQLite: writing, size on disk, and four questions.
+//! The whole store beside SQLite and a bare file: writing, size on disk, four questions, and what
+//! is measured in fresh processes.
 //!
-//! `cargo bench -p spanlite-benches --bench store -- 20000` (traces of ten spans; default 20,000;
-//! the workload with texts has a fifth of them)
+//! `cargo bench -p spanlite-benches --bench store -- 100000 small` (traces of ten spans; `small` or
+//! `texts`, of which there are a fifth; without it both; `alone` leaves SQLite out). The default is
+//! 20,000 traces; 100,000 are a million spans.
 
+mod fresh;
+mod raw;
 mod spanlite;
 mod sqlite;
 
@@ -130,7 +134,27 @@ fn row(
     ])
 }
 
-fn compare(title: &str, n_traces: u64, with_texts: bool) -> Result<(), Failure> {
+/// What a bare file costs that gets the same records and syncs.
+fn raw_row(workload: &Workload, n_traces: u64, folder: &Path) -> Result<Vec<String>, Failure> {
+    let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
+    let written = bytes_written();
+    let (done, cost): (_, Cost) = measure(|| raw::write(folder, workload, n_traces));
+    let path = done?;
+    let written = (bytes_written() - written) as f64 / n_spans;
+    let size = std::fs::metadata(&path)?.len() as f64 / n_spans;
+    std::fs::remove_file(path)?;
+    let mut row = vec![
+        "raw append, fdatasync".to_owned(),
+        format!("{:.2}", micros(cost.process_cpu) / n_spans),
+        format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
+        format!("{written:.0}"),
+        format!("{size:.1}"),
+    ];
+    row.resize(9, "-".to_owned());
+    Ok(row)
+}
+
+fn compare(title: &str, n_traces: u64, with_texts: bool, alone: bool) -> Result<(), Failure> {
     let workload = Workload::new(n_traces, with_texts);
     let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"))?;
     let mut rows = Vec::new();
@@ -140,7 +164,8 @@ fn compare(title: &str, n_traces: u64, with_texts: bool) -> Result<(), Failure> 
         traces.sum::<usize>()
     });
     let making = micros(making.process_cpu) / bytes as f64;
-    for number in 0..3 {
+    rows.push(raw_row(&workload, n_traces, folder.path())?);
+    for number in 0..if alone { 1 } else { 3 } {
         let folder = folder.path().join(number.to_string());
         std::fs::create_dir(&folder)?;
         let mut contender: Box<dyn Contender> = match number {
@@ -167,12 +192,32 @@ fn compare(title: &str, n_traces: u64, with_texts: bool) -> Result<(), Failure> 
         ],
         &rows,
     );
-    Ok(())
+    fresh::compare(
+        title,
+        &folder.path().join("0"),
+        &workload,
+        n_traces,
+        with_texts,
+    )
 }
 
 fn main() -> Result<(), Failure> {
+    if fresh::play()? {
+        return Ok(());
+    }
+    let has = |word: &str| std::env::args().any(|argument| argument == word);
     let n_traces = std::env::args().find_map(|argument| argument.parse().ok());
     let n_traces: u64 = n_traces.unwrap_or(20_000);
-    compare("small spans", n_traces, false)?;
-    compare("spans with 2 KiB of texts", n_traces / 5, true)
+    if !has("texts") {
+        compare("small spans", n_traces, false, has("alone"))?;
+    }
+    if !has("small") {
+        compare(
+            "spans with 2 KiB of texts",
+            n_traces / 5,
+            true,
+            has("alone"),
+        )?;
+    }
+    Ok(())
 }

@@ -37,6 +37,31 @@ fn append(lane: &Lane, record: &Record, buffer: &mut Vec<u8>) -> Result<(), Fail
     }
 }
 
+/// Appends all traces, durably, ten at a time.
+pub(crate) fn append_all(store: &Store, workload: &Workload, n_traces: u64) -> Result<(), Failure> {
+    let lane = store.lane()?;
+    let mut buffer = Vec::new();
+    for number in 0..n_traces {
+        let trace = workload.trace(number);
+        let time_unix_nano = trace.start_time_unix_nano().unwrap_or(0);
+        for (key, value) in trace.info.tags {
+            let update = TraceUpdate {
+                trace_id: trace.trace_id,
+                time_unix_nano,
+                change: TraceChange::Tag { key, value },
+            };
+            append(&lane, &Record::Update(update), &mut buffer)?;
+        }
+        for span in trace.spans.into_iter().rev() {
+            append(&lane, &Record::Span(Box::new(span)), &mut buffer)?;
+        }
+        if (number + 1) % TRACES_PER_COMMIT == 0 {
+            store.flush()?;
+        }
+    }
+    Ok(())
+}
+
 impl Contender for Spanlite {
     fn name(&self) -> &'static str {
         "spanlite"
@@ -49,28 +74,8 @@ impl Contender for Spanlite {
             ..OpenOptions::default()
         };
         let store = Store::open(&self.folder, options)?;
-        let lane = store.lane()?;
-        let mut buffer = Vec::new();
-        for number in 0..n_traces {
-            let trace = workload.trace(number);
-            let time_unix_nano = trace.start_time_unix_nano().unwrap_or(0);
-            for (key, value) in trace.info.tags {
-                let update = TraceUpdate {
-                    trace_id: trace.trace_id,
-                    time_unix_nano,
-                    change: TraceChange::Tag { key, value },
-                };
-                append(&lane, &Record::Update(update), &mut buffer)?;
-            }
-            for span in trace.spans.into_iter().rev() {
-                append(&lane, &Record::Span(Box::new(span)), &mut buffer)?;
-            }
-            if (number + 1) % TRACES_PER_COMMIT == 0 {
-                store.flush()?;
-            }
-        }
+        append_all(&store, workload, n_traces)?;
         store.seal()?;
-        drop(lane);
         store.close()?;
         Ok(())
     }

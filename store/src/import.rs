@@ -1,13 +1,17 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use spanlite_model::{Span, SpanId, Trace, TraceId, TraceUpdate};
 
+use crate::commit::{BLOCK_BYTES, BLOCK_SPANS, BLOCK_TRACES};
 use crate::error::WriteError;
 use crate::record::{Origin, Record, encode_record};
-use crate::segment::hot;
+use crate::segment::sealed::NewBlock;
+use crate::segment::{SegmentName, hot};
 use crate::snapshot::Snapshot;
-use crate::store::Store;
+use crate::store::{Store, StoredBlocks};
 
+/// Bytes of traces that are worth a block.
+const ENOUGH_BYTES: usize = 3 << 20;
 /// How many bytes of records are handed to the commit thread at once.
 const CHUNK_BYTES: usize = 8 << 20;
 
@@ -36,36 +40,163 @@ impl Store {
         self.check_writable()?;
         let snapshot = self.snapshot()?;
         // What the snapshot does not show, because this call writes it.
-        let mut under_way: HashMap<(TraceId, SpanId), &Span> = HashMap::new();
+        let mut under_way: HashMap<TraceId, Vec<&Span>> = HashMap::new();
         let mut report = WriteReport::default();
         let mut records = Vec::new();
+        let mut blocks = BlockWriter::new(self, &snapshot);
         let origin = Origin::default();
-        for trace in traces {
-            report.traces += 1;
-            report.spans += trace.spans.len() as u64;
-            let (spans, updates) = news(&snapshot, &under_way, trace)?;
-            under_way.extend(
-                spans
-                    .iter()
-                    .map(|span| ((span.trace_id, span.span_id), *span)),
-            );
-            report.traces_written += u64::from(!spans.is_empty() || !updates.is_empty());
-            report.spans_written += spans.len() as u64;
-            for span in spans {
-                put(&mut records, &Record::Span(Box::new(span.clone())), &origin);
+        let mut rest = traces;
+        while let Some((trace, behind)) = rest.split_first() {
+            let new = blocks.leading(rest, &snapshot, &under_way)?;
+            if new.is_empty() {
+                rest = behind;
+                report.add_given(trace);
+                let (spans, updates) = news(&snapshot, &under_way, trace)?;
+                report.traces_written += u64::from(!spans.is_empty() || !updates.is_empty());
+                report.spans_written += spans.len() as u64;
+                for span in &spans {
+                    put(
+                        &mut records,
+                        &Record::Span(Box::new((*span).clone())),
+                        &origin,
+                    );
+                }
+                for update in updates {
+                    put(&mut records, &Record::Update(update), &origin);
+                }
+                under_way.entry(trace.trace_id).or_default().extend(spans);
+                if records.len() >= CHUNK_BYTES {
+                    self.store_records(
+                        std::mem::take(&mut records),
+                        hot::origin_to_bytes(&origin),
+                    )?;
+                }
+                continue;
             }
-            for update in updates {
-                put(&mut records, &Record::Update(update), &origin);
-            }
-            if records.len() >= CHUNK_BYTES {
-                self.store_records(std::mem::take(&mut records), hot::origin_to_bytes(&origin))?;
+            rest = rest.get(new.len()..).unwrap_or_default();
+            blocks.store(new)?;
+            for trace in new {
+                report.add_given(trace);
+                report.traces_written += 1;
+                report.spans_written += trace.spans.len() as u64;
+                under_way.insert(trace.trace_id, trace.spans.iter().collect());
             }
         }
+        blocks.finish()?;
         if !records.is_empty() {
             self.store_records(records, hot::origin_to_bytes(&origin))?;
         }
         Ok(report)
     }
+}
+
+impl WriteReport {
+    fn add_given(&mut self, trace: &Trace) {
+        self.traces += 1;
+        self.spans += trace.spans.len() as u64;
+    }
+}
+
+/// Stores traces that are all new as blocks, made on the thread of the caller while the commit
+/// thread stores the ones before.
+struct BlockWriter<'s> {
+    store: &'s Store,
+    /// For each segment, the first block that nobody has looked at for the traces of this call.
+    looked_at: HashMap<SegmentName, u32>,
+    pending: Option<StoredBlocks>,
+    /// Up to here the traces are known to be too few for a block.
+    too_few: usize,
+}
+
+impl<'s> BlockWriter<'s> {
+    fn new(store: &'s Store, snapshot: &Snapshot) -> Self {
+        Self {
+            store,
+            looked_at: snapshot.next_blocks(),
+            pending: None,
+            too_few: 0,
+        }
+    }
+
+    /// The traces at the beginning of `traces` that make a block: all of them new and in order.
+    /// None if there are too few.
+    fn leading<'t>(
+        &mut self,
+        traces: &'t [Trace],
+        snapshot: &Snapshot,
+        under_way: &HashMap<TraceId, Vec<&Span>>,
+    ) -> Result<&'t [Trace], WriteError> {
+        if self.too_few > 0 {
+            self.too_few -= 1;
+            return Ok(&[]);
+        }
+        let (mut spans, mut bytes) = (0usize, 0usize);
+        let mut seen = HashSet::new();
+        let mut count = 0usize;
+        for trace in traces.iter().take(BLOCK_TRACES) {
+            let heavier = bytes + weight(trace);
+            let is_full = spans + trace.spans.len() > BLOCK_SPANS || heavier > BLOCK_BYTES;
+            let is_new = seen.insert(trace.trace_id)
+                && !under_way.contains_key(&trace.trace_id)
+                && is_plain(trace)
+                && snapshot.stored(trace.trace_id)? == (Vec::new(), Vec::new());
+            if !is_new || (is_full && count > 0) {
+                break;
+            }
+            (spans, bytes) = (spans + trace.spans.len(), heavier);
+            count += 1;
+        }
+        let wanted = self.store.options().seal_spans;
+        if (spans as u64) < wanted && bytes < ENOUGH_BYTES {
+            // Each of them would be looked at again otherwise.
+            self.too_few = count.saturating_sub(1);
+            return Ok(&[]);
+        }
+        Ok(traces.get(..count).unwrap_or_default())
+    }
+
+    fn store(&mut self, traces: &[Trace]) -> Result<(), WriteError> {
+        let block = NewBlock::of_whole(traces)?;
+        self.finish()?;
+        let looked_at = self.looked_at.clone();
+        self.pending = Some(self.store.store_blocks(vec![block], looked_at)?);
+        Ok(())
+    }
+
+    /// Waits until everything is durable.
+    fn finish(&mut self) -> Result<(), WriteError> {
+        if let Some(pending) = self.pending.take() {
+            let stored = pending.recv().map_err(|_gone| WriteError::Closed)??;
+            self.looked_at.insert(stored.0, stored.1);
+        }
+        Ok(())
+    }
+}
+
+/// About how many bytes a trace has.
+fn weight(trace: &Trace) -> usize {
+    let of_span = |span: &Span| {
+        let texts = [&span.inputs, &span.outputs].into_iter().flatten();
+        let texts: usize = texts.map(|text| text.as_text().len()).sum();
+        let values = span
+            .attributes
+            .iter()
+            .filter_map(|(_, value)| value.as_str());
+        100 + texts + values.map(str::len).sum::<usize>()
+    };
+    trace.spans.iter().map(of_span).sum()
+}
+
+/// Whether a trace has every span once, and no span of another.
+fn is_plain(trace: &Trace) -> bool {
+    let mut ids: Vec<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
+    ids.sort_unstable();
+    !trace.spans.is_empty()
+        && ids.windows(2).all(|two| two[0] != two[1])
+        && trace
+            .spans
+            .iter()
+            .all(|span| span.trace_id == trace.trace_id)
 }
 
 impl Store {
@@ -99,7 +230,7 @@ fn put(records: &mut Vec<u8>, record: &Record, origin: &Origin) {
 /// What of a trace is not stored yet.
 fn news<'a>(
     snapshot: &Snapshot,
-    under_way: &HashMap<(TraceId, SpanId), &Span>,
+    under_way: &HashMap<TraceId, Vec<&Span>>,
     trace: &'a Trace,
 ) -> Result<(Vec<&'a Span>, Vec<TraceUpdate>), WriteError> {
     let (stored_spans, stored_updates) = snapshot.stored(trace.trace_id)?;
@@ -107,8 +238,14 @@ fn news<'a>(
         .iter()
         .map(|span| (span.span_id, span))
         .collect();
+    let written = under_way.get(&trace.trace_id);
+    let written: HashMap<SpanId, &Span> = written
+        .into_iter()
+        .flatten()
+        .map(|span| (span.span_id, *span))
+        .collect();
     let is_news = |span: &&Span| {
-        let written = under_way.get(&(span.trace_id, span.span_id));
+        let written = written.get(&span.span_id);
         let known = written.or_else(|| stored_spans.get(&span.span_id));
         known.is_none_or(|known| known != span && rank(span) > rank(known))
     };

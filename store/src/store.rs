@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use redb::ReadTransaction;
 use spanlite_model::TraceUpdate;
 
-use crate::commit::{Committer, Counters, Request, Signal, StoreRequest};
+use crate::commit::{BlocksRequest, Committer, Counters, Request, Signal, StoreRequest};
 use crate::directory::Directory;
 use crate::error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
 use crate::fork::PerProcess;
@@ -15,7 +15,8 @@ use crate::journal::{self, Journal, JournalForm, Lane};
 use crate::options::{Access, OpenOptions};
 use crate::readers::Readers;
 use crate::record::Origin;
-use crate::segment::hot;
+use crate::segment::sealed::NewBlock;
+use crate::segment::{SegmentName, hot};
 use crate::snapshot::Snapshot;
 use crate::state::{State, StateWriter};
 
@@ -60,6 +61,9 @@ pub(crate) enum Refused {
     ReadOnly,
     Closed,
 }
+
+/// Where the answer to stored blocks comes: the segment, and the number after the last block.
+pub(crate) type StoredBlocks = mpsc::Receiver<Result<(SegmentName, u32), StorageError>>;
 
 type Registry = Mutex<HashMap<(PathBuf, Access), Weak<Inner>>>;
 
@@ -247,6 +251,23 @@ impl Store {
             .recv()
             .map_err(|_gone| WriteError::Closed)?
             .map_err(Into::into)
+    }
+
+    /// Hands blocks of whole traces to the commit thread; they are durable when the answer comes.
+    pub(crate) fn store_blocks(
+        &self,
+        blocks: Vec<NewBlock>,
+        looked_at: HashMap<SegmentName, u32>,
+    ) -> Result<StoredBlocks, WriteError> {
+        let (reply, answer) = mpsc::channel();
+        let request = BlocksRequest {
+            blocks,
+            looked_at,
+            reply,
+        };
+        let asked = self.writer()?.signal.request(Request::Blocks(request));
+        asked.map_err(|_closed| WriteError::Closed)?;
+        Ok(answer)
     }
 
     /// Runs work on the state file on the commit thread and waits for it.

@@ -8,7 +8,7 @@ use super::active::Active;
 use super::draft::Portion;
 use super::earlier::Earlier;
 use super::seal;
-use super::signal::{Request, Signal, StoreRequest};
+use super::signal::{BlocksRequest, Request, Signal, StoreRequest};
 use crate::directory::Directory;
 use crate::error::{FlushError, StorageError};
 use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
@@ -115,6 +115,7 @@ impl Committer {
                 match request {
                     Request::Flush(reply) => drop(reply.send(outcome.clone())),
                     Request::Store(request) => self.store_apart(&request),
+                    Request::Blocks(request) => self.store_blocks(request),
                     Request::State(task) => task(&mut self.state),
                     Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
                     Request::Close(reply) => return self.close(&outcome, &reply),
@@ -135,6 +136,7 @@ impl Committer {
         for request in self.signal.close() {
             match request {
                 Request::Store(request) => self.store_apart(&request),
+                Request::Blocks(request) => self.store_blocks(request),
                 Request::State(task) => task(&mut self.state),
                 Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
                 Request::Flush(waiting) | Request::Close(waiting) => {
@@ -231,6 +233,17 @@ impl Committer {
         drop(request.reply.send(stored.map(drop)));
     }
 
+    fn store_blocks(&mut self, request: BlocksRequest) {
+        let mut portion = Portion {
+            blocks: request.blocks,
+            looked_at: request.looked_at,
+            ..Portion::default()
+        };
+        let stored = self.store_portion(&mut portion, None);
+        // The caller may have gone away; what it asked for is stored all the same.
+        drop(request.reply.send(stored));
+    }
+
     /// Stores records, and how far their journal is stored with them, in one transaction. Returns
     /// how many were none.
     fn store(
@@ -241,8 +254,23 @@ impl Committer {
         positions: Option<&Positions>,
     ) -> Result<u64, StorageError> {
         let mut portion = self.portion(records, origin, journal);
-        let positions = positions.map(|positions| (journal, positions));
-        let mut result = self.try_store(&mut portion, positions);
+        self.store_portion(
+            &mut portion,
+            positions.map(|positions| (journal, positions)),
+        )?;
+        let refused = &self.counters.refused;
+        refused.fetch_add(portion.refused, Ordering::Relaxed);
+        Ok(portion.refused)
+    }
+
+    /// Stores a portion in one transaction. Returns the segment it is in, and the number after its
+    /// last block.
+    fn store_portion(
+        &mut self,
+        portion: &mut Portion,
+        positions: Option<(Uuid, &Positions)>,
+    ) -> Result<(SegmentName, u32), StorageError> {
+        let mut result = self.try_store(portion, positions);
         if let Err(
             StorageError::Damaged { .. }
             | StorageError::DamagedValue { .. }
@@ -251,7 +279,7 @@ impl Committer {
         {
             // What can be read of the segment is read; new traces go elsewhere.
             self.active.leave();
-            result = self.try_store(&mut portion, positions);
+            result = self.try_store(portion, positions);
         }
         let counter = if result.is_ok() {
             &self.counters.commits
@@ -260,10 +288,7 @@ impl Committer {
             &self.counters.failed_commits
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        result?;
-        let refused = &self.counters.refused;
-        refused.fetch_add(portion.refused, Ordering::Relaxed);
-        Ok(portion.refused)
+        result
     }
 
     /// Makes what is stored of records: blocks at once if there are enough of them.
@@ -291,7 +316,7 @@ impl Committer {
         &mut self,
         portion: &mut Portion,
         journal: Option<(Uuid, &Positions)>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(SegmentName, u32), StorageError> {
         let folder = self.directory.path().to_owned();
         protected(&folder, || self.store_in_active(portion, journal))
     }
@@ -300,10 +325,11 @@ impl Committer {
         &mut self,
         portion: &mut Portion,
         journal: Option<(Uuid, &Positions)>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(SegmentName, u32), StorageError> {
         let (txn, segment) = self.active.begin()?;
         let mut counts = segment.counts(&txn)?;
-        let next_block = portion.next_block;
+        let looked_at = portion.looked_at.get(&segment.name);
+        let next_block = looked_at.copied().unwrap_or(0);
         let blocks = &mut portion.blocks;
         store_blocks(blocks, &txn, &segment.path, next_block, &mut counts)?;
         for batch in &portion.batches {
@@ -320,7 +346,8 @@ impl Committer {
         self.seal_is_due = due && segment.take_lease(&txn, self.journal.id())?;
         self.hot_spans = counts.hot_spans;
         txn.commit()
-            .map_err(|error| StorageError::redb("write to", &segment.path, error))
+            .map_err(|error| StorageError::redb("write to", &segment.path, error))?;
+        Ok((segment.name, counts.next_block))
     }
 
     /// Makes blocks of the hot batches of the active segment. What goes wrong leaves them as they

@@ -1,5 +1,5 @@
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use redb::{ReadTransaction, ReadableDatabase as _};
 use spanlite_model::{Trace, TraceId, TraceUpdate};
@@ -15,16 +15,16 @@ use crate::journal;
 use crate::options::Access;
 use crate::segment::hot::{self, EncodedBatch, HotTrace};
 use crate::segment::sealed::{BlockFacts, NewBlock};
-use crate::segment::{HOT, OpenSegment, SegmentReader, table};
+use crate::segment::{HOT, OpenSegment, SegmentName, SegmentReader, table};
 use crate::snapshot::Assembly;
 use crate::state::notes_of;
 
 /// A block gets no more traces.
-const BLOCK_TRACES: usize = 500;
+pub(crate) const BLOCK_TRACES: usize = 500;
 /// A block gets no more spans, unless one trace has more.
-const BLOCK_SPANS: usize = 5_000;
+pub(crate) const BLOCK_SPANS: usize = 5_000;
 /// A block gets no more bytes of records, unless one trace has more.
-const BLOCK_BYTES: usize = 16 << 20;
+pub(crate) const BLOCK_BYTES: usize = 16 << 20;
 /// A trace that is not complete after this time is sealed as far as it is there.
 const PATIENCE_NANOS: u64 = 600_000_000_000;
 
@@ -33,8 +33,8 @@ const PATIENCE_NANOS: u64 = 600_000_000_000;
 pub(super) struct Portion {
     pub(super) blocks: Vec<NewBlock>,
     pub(super) batches: Vec<EncodedBatch>,
-    /// The first block of the segment that was not looked at when they were made.
-    pub(super) next_block: u32,
+    /// For each segment, the first block that was not looked at when they were made.
+    pub(super) looked_at: HashMap<SegmentName, u32>,
     /// Records that could not be read as records.
     pub(super) refused: u64,
 }
@@ -92,7 +92,7 @@ impl Portion {
         Ok(Self {
             blocks: draft.finish()?,
             batches,
-            next_block: earlier.next_block(segment.name),
+            looked_at: [(segment.name, earlier.next_block(segment.name))].into(),
             refused,
         })
     }
@@ -225,7 +225,7 @@ impl<'e> BlocksDraft<'e> {
         if let Some(changed) = changed.filter(|changed| *changed != start) {
             self.facts.changed.push((place, changed));
         }
-        if !has_root || self.earlier.may_have(trace.trace_id) {
+        if !has_root || self.earlier.has(trace.trace_id, self.notes.directory) {
             self.facts.parts.push(place);
         }
         if interrupted {

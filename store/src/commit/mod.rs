@@ -12,4 +12,5 @@ mod seal;
 mod signal;
 
 pub(crate) use committer::{Committer, Counters};
-pub(crate) use signal::{Request, Signal, StoreRequest};
+pub(crate) use draft::{BLOCK_BYTES, BLOCK_SPANS, BLOCK_TRACES};
+pub(crate) use signal::{BlocksRequest, Request, Signal, StoreRequest};

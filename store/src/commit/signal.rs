@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -6,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{FlushError, StorageError};
 use crate::options::{OpenOptions, Overload};
+use crate::segment::SegmentName;
+use crate::segment::sealed::NewBlock;
 use crate::state::StateWriter;
 
 /// Nothing waits; the commit thread sleeps without a deadline.
@@ -25,10 +28,21 @@ pub(crate) struct StoreRequest {
     pub(crate) reply: Sender<Result<(), StorageError>>,
 }
 
+/// Blocks that are stored apart from what is appended, durable when the answer comes.
+pub(crate) struct BlocksRequest {
+    pub(crate) blocks: Vec<NewBlock>,
+    /// For each segment, the first block that was not looked at for the same traces.
+    pub(crate) looked_at: HashMap<SegmentName, u32>,
+    /// Where the answer goes: the segment they are in, and the number after the last of them.
+    pub(crate) reply: Sender<Result<(SegmentName, u32), StorageError>>,
+}
+
 /// What a caller asks of the commit thread.
 pub(crate) enum Request {
     /// Store these records.
     Store(StoreRequest),
+    /// Store these blocks.
+    Blocks(BlocksRequest),
     /// Change the state file.
     State(Box<dyn FnOnce(&mut StateWriter) + Send>),
     /// Commit everything that was appended before, then answer.

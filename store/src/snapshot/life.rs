@@ -11,7 +11,7 @@ use super::{Damage, Snapshot};
 use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
 use crate::segment::hot::{self, EncodedBatch};
-use crate::segment::protected;
+use crate::segment::{SegmentName, protected};
 use crate::state::{KeyAndBytes, noted_traces, readable_values};
 
 /// A trace of which a segment holds something.
@@ -84,6 +84,15 @@ impl Snapshot {
     pub(crate) fn segment_transactions(&self) -> impl Iterator<Item = (&Path, &ReadTransaction)> {
         let segments = self.parts.segments.iter();
         segments.map(|segment| (segment.path(), segment.transaction()))
+    }
+
+    /// For each segment, the number that its next block will have.
+    pub(crate) fn next_blocks(&self) -> HashMap<SegmentName, u32> {
+        let named = self.parts.segments.iter().filter_map(|segment| {
+            let name = segment.path().file_name()?.to_str()?;
+            Some((SegmentName::parse(name)?, segment.next_block()))
+        });
+        named.collect()
     }
 
     /// What stands in journals and is not committed, as hot batches.

@@ -252,6 +252,11 @@ impl SegmentView {
         self.counts.hot_spans + self.counts.block_spans
     }
 
+    /// The number that the next block will have.
+    pub(super) fn next_block(&self) -> u32 {
+        self.counts.next_block
+    }
+
     /// The traces in hot batches, each as often as a batch holds it, with when they began.
     pub(super) fn hot_starts(
         &self,

@@ -384,3 +384,31 @@ fn the_parts_of_a_trace_in_several_segments_are_one_whatever_the_clocks_said() {
     assert_eq!((traces.len(), traces[0].spans.len()), (1, 3));
     assert_eq!(store.info().unwrap().traces, 1);
 }
+
+#[test]
+fn a_large_import_is_in_blocks_at_once_and_parts_of_it_again_are_put_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        seal_spans: 100,
+        ..patient()
+    };
+    let store = Store::open(folder.path().join("s"), options).unwrap();
+    let whole: Vec<_> = (1..=700).map(|number| trace(number, 3)).collect();
+    let mut early = whole[..400].to_vec();
+    // The last span of one trace comes later, and one trace comes twice.
+    let late = early[9].spans.pop().unwrap();
+    early.push(whole[20].clone());
+    let report = store.write(&early).unwrap();
+    assert_eq!((report.traces, report.spans), (401, 1_202));
+    assert_eq!(report.spans_written, 1_199);
+    let snapshot = store.snapshot().unwrap();
+    assert!(!snapshot.blocks().unwrap().is_empty());
+    assert_eq!(snapshot.loose().unwrap().count(), 0, "nothing is hot");
+    let report = store.write(&whole).unwrap();
+    assert_eq!(report.spans_written, 1 + 300 * 3);
+    let found = store.snapshot().unwrap().trace(whole[9].trace_id).unwrap();
+    assert!(found.unwrap().spans.contains(&late));
+    assert_eq!(all(&store).len(), 700);
+    assert_eq!(store.write(&whole).unwrap().spans_written, 0);
+    assert!(store.verify().unwrap().is_sound());
+}

@@ -86,7 +86,7 @@ impl Rows<'_> {
         writer.blob(Column::TextTable, &self.texts.values);
         let n_chunks = chunks.len();
         let n_spans = self.spans.kinds.len();
-        for section in self.words.to_sections(n_spans) {
+        for section in self.words.sections(n_spans) {
             writer.section(SectionKind::Words, section);
         }
         for chunk in chunks {

@@ -81,7 +81,7 @@ impl WordsBuilder {
     }
 
     /// The sections of the index; none without words.
-    pub(in super::super) fn to_sections(&mut self, n_spans: usize) -> Vec<Vec<u8>> {
+    pub(in super::super) fn sections(&mut self, n_spans: usize) -> Vec<Vec<u8>> {
         if self.pairs.is_empty() {
             return Vec::new();
         }
@@ -285,7 +285,7 @@ mod tests {
             );
             builder.add(span, text.as_bytes(), false);
         }
-        let sections = builder.to_sections(3_000);
+        let sections = builder.sections(3_000);
         assert!(sections.len() >= 2);
         let find = |word: &str| {
             let section = &sections[section_of(word, sections.len())];
@@ -306,7 +306,7 @@ mod tests {
         for span in 0..50u32 {
             builder.add(span, format!("word{}", span % 5).as_bytes(), false);
         }
-        let sections = builder.to_sections(50);
+        let sections = builder.sections(50);
         for at in 0..sections[0].len() {
             for flip in [1, 0x80, 0xff] {
                 let mut damaged = sections[0].clone();

@@ -1,0 +1,187 @@
+//! What is measured in a process of its own: the first answer, a kill, the peak of memory.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use spanlite_benches::workload::Workload;
+use spanlite_benches::{median, print_table};
+use spanlite_model::TraceId;
+use spanlite_store::{OpenOptions, Retention, Store, TimeRange};
+
+use super::spanlite::Spanlite;
+use super::{Contender as _, Failure};
+
+/// How often a fresh process is asked.
+const STARTS: usize = 21;
+/// So small that a store of some 100,000 spans has several segments, of which retention takes half.
+const SEGMENT_BYTES: u64 = 2 << 20;
+
+/// The part of a child process; false if this process is none.
+pub(crate) fn play() -> Result<bool, Failure> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["fresh-by-id", path, trace_id] => {
+            let store = Store::open(path, OpenOptions::read_only())?;
+            let trace = store.snapshot()?.trace(trace_id.parse()?)?;
+            assert!(trace.is_some());
+        }
+        ["fresh-write", path, n_traces, texts] => {
+            let n_traces = n_traces.parse()?;
+            let workload = Workload::new(n_traces, *texts == "texts");
+            Spanlite::new(Path::new(path)).write(&workload, n_traces)?;
+            say(&format!("{:.0}", peak_mebibytes()))?;
+        }
+        ["fresh-scan", path] => {
+            let mut contender = Spanlite::new(Path::new(path));
+            contender.open()?;
+            contender.scan()?;
+            say(&format!("{:.0}", peak_mebibytes()))?;
+        }
+        ["fresh-hang", path, n_traces] => {
+            let n_traces: u64 = n_traces.parse()?;
+            let store = Store::open(path, OpenOptions::default())?;
+            super::spanlite::append_all(&store, &Workload::new(n_traces, false), n_traces)?;
+            say("ready")?;
+            std::thread::sleep(Duration::from_secs(600));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Tells the parent.
+fn say(line: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+fn child(words: &[&str]) -> Result<Command, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(words);
+    Ok(command)
+}
+
+fn answer(words: &[&str]) -> Result<String, Failure> {
+    let output = child(words)?.stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("{words:?} ended with {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// The most memory this process ever had, without what files were mapped into it.
+fn peak_mebibytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kibibytes.unwrap_or(0.0) / 1024.0
+}
+
+fn text(path: &Path) -> Result<&str, Failure> {
+    Ok(path
+        .to_str()
+        .ok_or("the path of the workspace is not text")?)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+/// Measures a store that was written, which has the traces of `workload`.
+pub(crate) fn compare(
+    title: &str,
+    folder: &Path,
+    workload: &Workload,
+    n_traces: u64,
+    with_texts: bool,
+) -> Result<(), Failure> {
+    let store = folder.join("traces.spans");
+    let mut starts = Vec::new();
+    for start in 0..STARTS as u64 {
+        let trace_id: TraceId = workload.trace(start * 7_919 % n_traces).trace_id;
+        let begin = Instant::now();
+        answer(&["fresh-by-id", text(&store)?, &trace_id.to_hex()])?;
+        starts.push(millis(begin.elapsed()));
+    }
+    let scan_peak = answer(&["fresh-scan", text(folder)?])?;
+    let again = folder.join("again");
+    std::fs::create_dir(&again)?;
+    let texts = if with_texts { "texts" } else { "small" };
+    let write_peak = answer(&["fresh-write", text(&again)?, &n_traces.to_string(), texts])?;
+    let (open, recovered) = open_after_kill(&folder.join("killed"), n_traces.min(100_000))?;
+    let (delete, freed) = delete_half(&folder.join("segments"), workload, n_traces)?;
+    print_table(
+        &format!("{title}: spanlite in processes of its own"),
+        &["", "figure"],
+        &[
+            row(
+                "first answer by id, whole process, ms",
+                format!("{:.1}", median(&mut starts)),
+            ),
+            row("open after kill -9, ms", format!("{open:.1}")),
+            row("… spans replayed from the journal", recovered.to_string()),
+            row("delete the oldest half, ms", format!("{delete:.1}")),
+            row(
+                "… part of the disk that is free then",
+                format!("{freed:.2}"),
+            ),
+            row("peak memory of the writer, MiB", write_peak),
+            row("peak memory of a scan, MiB", scan_peak),
+        ],
+    );
+    Ok(())
+}
+
+fn row(name: &str, figure: String) -> Vec<String> {
+    vec![name.to_owned(), figure]
+}
+
+/// How long a store takes to open whose writer was killed, until everything can be read.
+fn open_after_kill(folder: &Path, n_traces: u64) -> Result<(f64, u64), Failure> {
+    let mut writer = child(&["fresh-hang", text(folder)?, &n_traces.to_string()])?
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let out = writer.stdout.take().ok_or("the child has no output")?;
+    let mut said = String::new();
+    BufReader::new(out).read_line(&mut said)?;
+    writer.kill()?;
+    writer.wait()?;
+    let begin = Instant::now();
+    let store = Store::open(folder, OpenOptions::default())?;
+    let in_segments = store.snapshot()?;
+    let open = millis(begin.elapsed());
+    let traces = in_segments.count_traces()? as u64;
+    assert_eq!(traces, n_traces, "a kill lost traces");
+    let loose = in_segments.loose()?.count() as u64;
+    Ok((
+        open,
+        loose * spanlite_benches::workload::SPANS_PER_TRACE as u64,
+    ))
+}
+
+/// How long retention takes for half of a store of several segments, and what part of it is free.
+fn delete_half(folder: &Path, workload: &Workload, n_traces: u64) -> Result<(f64, f64), Failure> {
+    let options = OpenOptions {
+        segment_bytes: SEGMENT_BYTES,
+        ..OpenOptions::default()
+    };
+    let store = Store::open(folder, options)?;
+    super::spanlite::append_all(&store, workload, n_traces)?;
+    store.seal()?;
+    let before = super::bytes_on_disk(folder);
+    let retention = Retention {
+        max_traces: Some(n_traces / 2),
+        ..Retention::default()
+    };
+    let begin = Instant::now();
+    store.gc(&retention, false, |_| true)?;
+    let took = millis(begin.elapsed());
+    let newest = store.snapshot()?.trace_ids(TimeRange::default())?.len() as u64;
+    assert!(newest <= n_traces);
+    let after = super::bytes_on_disk(folder);
+    Ok((took, 1.0 - after as f64 / before as f64))
+}
