@@ -1,7 +1,11 @@
 //! Asks the store in the query language.
 
-use spanlite_query::{Query, RunOptions, SpanMatch, SpanSet, TraceMatch};
-use spanlite_store::{Snapshot, Store, TimeRange};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use spanlite_model::{PriceTable, Trace};
+use spanlite_query::{Cursor, Query, Rows, RunError, RunOptions, SpanMatch, SpanSet, TraceMatch};
+use spanlite_store::{ReadError, Snapshot, Store, TimeRange};
 
 use crate::error::CliError;
 use crate::render::json;
@@ -31,56 +35,151 @@ pub(crate) fn parse(text: &str) -> Result<Query, CliError> {
     })
 }
 
-type Matches<'s> = Box<dyn Iterator<Item = Result<TraceMatch, CliError>> + 's>;
+/// What is asked beside the query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ask {
+    /// When the traces began.
+    pub(crate) range: TimeRange,
+    /// What `now()` is.
+    pub(crate) now_unix_nano: u64,
+    /// What puts costs into the traces.
+    pub(crate) prices: Option<Arc<PriceTable>>,
+    /// Continues behind this place.
+    pub(crate) after: Option<Cursor>,
+    /// Whether [`Matches::cursor`] will be asked.
+    pub(crate) pages: bool,
+    /// Stops once it is true.
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Ask {
+    /// How a query runs for it.
+    pub(crate) fn options(&self) -> RunOptions {
+        RunOptions {
+            now_unix_nano: self.now_unix_nano,
+            after: self.after.clone(),
+            cancel: self.cancel.clone(),
+            prices: self.prices.clone(),
+            ..RunOptions::default()
+        }
+    }
+
+    /// Fails once it is cancelled.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        let cancel = self.cancel.as_ref();
+        if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+            return Err(RunError::Cancelled.into());
+        }
+        Ok(())
+    }
+}
+
+/// The traces that fit, one by one.
+pub(crate) struct Matches<'s> {
+    rows: Source<'s>,
+    ask: Ask,
+}
+
+enum Source<'s> {
+    /// Every trace, and every span of it.
+    All(Box<dyn Iterator<Item = Result<Trace, ReadError>> + 's>),
+    Query(Box<Rows<'s>>),
+}
 
 /// The traces that began in a range and fit a query, newest first unless it says otherwise, with
 /// the spans that fit. Without a query every trace fits, and every span of it.
 pub(crate) fn matches<'s>(
     snapshot: &'s Snapshot,
     query: Option<&Query>,
-    range: TimeRange,
-    now_unix_nano: u64,
+    ask: Ask,
 ) -> Result<Matches<'s>, CliError> {
+    let every;
+    let query = match query {
+        None if ask.pages || ask.after.is_some() => {
+            every = parse("{ }")?;
+            Some(&every)
+        }
+        query => query,
+    };
     let Some(query) = query else {
-        let traces = snapshot.traces(range);
-        return Ok(Box::new(traces.map(|trace| {
-            let trace = trace?;
-            let spans = 0..trace.spans.len();
-            let spans = spans.map(|index| SpanMatch {
-                index,
-                selected: Vec::new(),
-            });
-            let set = SpanSet {
-                spans: spans.collect(),
-                group: Vec::new(),
-                aggregates: Vec::new(),
-            };
-            Ok(TraceMatch {
-                trace,
-                span_sets: vec![set],
-                entered: Vec::new(),
-            })
-        })));
+        let traces = snapshot.traces(ask.range);
+        return Ok(Matches {
+            rows: Source::All(Box::new(traces)),
+            ask,
+        });
     };
-    let options = RunOptions {
-        now_unix_nano,
-        ..RunOptions::default()
-    };
-    if range == TimeRange::default() {
-        let rows = query.run(snapshot, options)?;
-        return Ok(Box::new(rows.map(|row| Ok(row?))));
-    }
     // The bound goes into the query, which then reads no more than it must. Where another stage
     // may not follow, all is read and the rest thrown away here.
-    let since = json::time(range.start_unix_nano);
-    let bounded = Query::parse(&format!("{} | since \"{since}\"", query.source()));
-    let rows = bounded.as_ref().unwrap_or(query).run(snapshot, options)?;
-    let in_range = move |found: &TraceMatch| {
-        let start = found.trace.start_time_unix_nano().unwrap_or(0);
-        range.contains(start)
+    let bounded = (ask.range != TimeRange::default()).then(|| {
+        let since = json::time(ask.range.start_unix_nano);
+        Query::parse(&format!("{} | since \"{since}\"", query.source()))
+    });
+    let query = bounded
+        .as_ref()
+        .and_then(|it| it.as_ref().ok())
+        .unwrap_or(query);
+    let rows = query.run(snapshot, ask.options())?;
+    Ok(Matches {
+        rows: Source::Query(Box::new(rows)),
+        ask,
+    })
+}
+
+impl Matches<'_> {
+    /// Where the last trace that came stands, where that is known.
+    pub(crate) fn cursor(&self) -> Option<String> {
+        match &self.rows {
+            Source::All(_) => None,
+            Source::Query(rows) => rows.cursor().map(ToString::to_string),
+        }
+    }
+
+    fn find(&mut self) -> Result<Option<TraceMatch>, CliError> {
+        match &mut self.rows {
+            Source::All(traces) => {
+                self.ask.check()?;
+                let Some(trace) = traces.next().transpose()? else {
+                    return Ok(None);
+                };
+                Ok(Some(whole(trace, self.ask.prices.as_deref())))
+            }
+            Source::Query(rows) => loop {
+                let Some(found) = rows.next().transpose()? else {
+                    return Ok(None);
+                };
+                let start = found.trace.start_time_unix_nano().unwrap_or(0);
+                if self.ask.range.contains(start) {
+                    return Ok(Some(found));
+                }
+            },
+        }
+    }
+}
+
+impl Iterator for Matches<'_> {
+    type Item = Result<TraceMatch, CliError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.find().transpose()
+    }
+}
+
+fn whole(mut trace: Trace, prices: Option<&PriceTable>) -> TraceMatch {
+    if let Some(prices) = prices {
+        prices.apply(&mut trace);
+    }
+    let spans = (0..trace.spans.len()).map(|index| SpanMatch {
+        index,
+        selected: Vec::new(),
+    });
+    let set = SpanSet {
+        spans: spans.collect(),
+        group: Vec::new(),
+        aggregates: Vec::new(),
     };
-    Ok(Box::new(
-        rows.map(|row| Ok(row?))
-            .filter(move |row| row.as_ref().map_or(true, &in_range)),
-    ))
+    TraceMatch {
+        trace,
+        span_sets: vec![set],
+        entered: Vec::new(),
+    }
 }

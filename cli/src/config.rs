@@ -45,11 +45,13 @@ impl From<Color> for ColorChoice {
     }
 }
 
-/// Reads the files that are there, nearest first.
+/// Reads the files that are there, nearest first, and says which of the user's own could not be
+/// read: a command under another user's home goes on without. A file of the project that cannot
+/// be read is an error, because it may name another store.
 pub(crate) fn load(
     current_dir: &Path,
     config_home: Option<&Path>,
-) -> Result<Vec<ConfigFile>, CliError> {
+) -> Result<(Vec<ConfigFile>, Vec<String>), CliError> {
     let near = current_dir
         .ancestors()
         .map(|folder| folder.join(".spanlite.toml"));
@@ -61,10 +63,17 @@ pub(crate) fn load(
             break;
         }
     }
+    let mut warnings = Vec::new();
     if let Some(path) = own {
-        files.extend(read(path)?);
+        match read(path) {
+            Ok(file) => files.extend(file),
+            Err(CliError::Input { path, source }) => {
+                warnings.push(format!("{} cannot be read: {source}", path.display()));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(files)
+    Ok((files, warnings))
 }
 
 fn read(path: PathBuf) -> Result<Option<ConfigFile>, CliError> {
@@ -94,9 +103,14 @@ mod tests {
         std::fs::create_dir_all(root.path().join("home/spanlite")).unwrap();
         std::fs::write(root.path().join("a/.spanlite.toml"), "store = \"s.spans\"").unwrap();
         std::fs::write(root.path().join("home/spanlite/config.toml"), "utc = true").unwrap();
-        let files = load(&below, Some(&root.path().join("home"))).unwrap();
+        let (files, warnings) = load(&below, Some(&root.path().join("home"))).unwrap();
+        assert!(warnings.is_empty());
         assert_eq!(files[0].values.store, Some("s.spans".into()));
         assert_eq!(files[1].values.utc, Some(true));
+        // A folder where a file should be is one that cannot be read.
+        std::fs::create_dir_all(root.path().join("other/spanlite/config.toml")).unwrap();
+        let (files, warnings) = load(&below, Some(&root.path().join("other"))).unwrap();
+        assert_eq!((files.len(), warnings.len()), (1, 1));
         std::fs::write(root.path().join("a/.spanlite.toml"), "stor = \"x\"").unwrap();
         let error = load(&below, None).unwrap_err();
         assert!(matches!(error, CliError::Config { .. }));

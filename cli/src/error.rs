@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     CheckFailed,
     /// Not everything was done; asking again is safe.
     PartlyDone,
+    /// The user ended it.
+    Interrupted,
 }
 
 /// The exit codes. They are part of the interface and never change their meaning.
@@ -44,6 +46,8 @@ pub(crate) enum Exit {
     PartlyDone = 6,
     /// A bound of `check` is broken.
     CheckFailed = 7,
+    /// The user ended it, as shells say it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -60,6 +64,7 @@ impl From<Outcome> for Exit {
             Outcome::Refused => Self::Failure,
             Outcome::CheckFailed => Self::CheckFailed,
             Outcome::PartlyDone => Self::PartlyDone,
+            Outcome::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -117,11 +122,23 @@ pub(crate) enum CliError {
     NoSavedQuery { name: String },
     #[error("a line of the input is no JSON string")]
     CheckInput(#[source] serde_json::Error),
+    #[error("the prices cannot be read")]
+    Prices(#[source] spanlite_model::PriceTableError),
+    #[error("{} holds no prices", path.display())]
+    PriceFile {
+        path: PathBuf,
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    #[error("no price of `{model}` was set")]
+    NoPrice { model: String },
+    #[error("the server of the Model Context Protocol failed: {reason}")]
+    Mcp { reason: String },
     #[error("the demo cannot be traced")]
     Demo(#[from] spanlite::InitError),
     #[error("nothing could be recovered")]
     Recover(#[from] RecoverError),
-    #[error("nothing was removed: it was not confirmed")]
+    #[error("nothing was changed: it was not confirmed")]
     NotConfirmed,
     #[error("the trace has no assessment `{reference}`")]
     NoAssessment { reference: String },
@@ -190,6 +207,7 @@ impl CliError {
             | Self::NoSpan { .. }
             | Self::NoSavedQuery { .. }
             | Self::NoAssessment { .. }
+            | Self::NoPrice { .. }
             | Self::AmbiguousSpan { .. }
             | Self::Job(spanlite_export::JobError::NoSuchJob { .. })
             | Self::Open(OpenError::NoStore { .. }) => Exit::NotFound,
@@ -256,9 +274,14 @@ impl CliError {
             Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
                 Some("give more digits of the id")
             }
-            Self::NotConfirmed => Some("--yes removes without asking, --dry-run only looks"),
+            Self::NotConfirmed => Some("--yes does it without asking, --dry-run only looks"),
             Self::NoSavedQuery { .. } => Some("`spanlite queries list` shows them"),
             Self::NoAssessment { .. } => Some("`spanlite feedback list TRACE` shows them"),
+            Self::NoPrice { .. } => Some("`spanlite prices show MODEL` shows what is known of it"),
+            Self::PriceFile { .. } => Some(
+                "it may be a table as `spanlite prices show --format csv` prints it, LiteLLM's \
+                 price file, or a catalog file of MLflow",
+            ),
             Self::NoSpan { .. } => Some("`spanlite show TRACE --format json` has the ids"),
             Self::Reference { .. } => {
                 Some("a trace is named by its id, the beginning of it, `@` or `@-1`")
@@ -272,6 +295,25 @@ impl CliError {
             }
             _ => None,
         }
+    }
+
+    /// All of it in one text: what, why, what to do.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![self.to_string()];
+        lines.extend(self.reasons());
+        lines.extend(self.hint().map(|hint| format!("hint: {hint}")));
+        lines.join("\n")
+    }
+
+    /// What to do, if there is something.
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.hint().map(ToOwned::to_owned)
+    }
+
+    /// The last cause, which says most.
+    pub(crate) fn cause_text(&self) -> String {
+        self.reasons().pop().unwrap_or_else(|| self.to_string())
     }
 
     /// Says it on stderr: what, why, what to do. A closed pipe says nothing.

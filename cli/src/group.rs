@@ -98,17 +98,37 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn add(&mut self, span: &Span) {
+    /// Adds a span. What `covered` says was counted at a span above it is not counted again.
+    pub(crate) fn add(&mut self, span: &Counted, place: u32, end: u32, covered: &mut Covered) {
         self.spans += 1;
-        self.errors += u64::from(span.is_error());
-        let usage = TokenUsage::of(span);
-        self.usage = self.usage.plus(usage);
-        match Cost::of(span).total_cost {
-            Some(cost) => self.cost = Some(self.cost.unwrap_or(0.0) + cost),
-            None => self.without_cost += u64::from(!usage.is_empty()),
+        self.errors += u64::from(span.is_error);
+        let usage = span.usage;
+        if !usage.is_empty() && place >= covered.usage_until {
+            covered.usage_until = end;
+            self.usage = self.usage.plus(usage);
         }
-        self.durations.extend(span.duration_nanos());
-        self.starts.push(span.start_time_unix_nano);
+        if place >= covered.cost_until {
+            if let Some(cost) = span.cost {
+                covered.cost_until = end;
+                self.cost = Some(self.cost.unwrap_or(0.0) + cost);
+            } else if span.is_model_call && !usage.is_empty() {
+                self.without_cost += 1;
+            }
+        }
+        self.durations.extend(span.nanos);
+        self.starts.push(span.start_unix_nano);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.spans += other.spans;
+        self.errors += other.errors;
+        self.usage = self.usage.plus(other.usage);
+        if let Some(cost) = other.cost {
+            self.cost = Some(self.cost.unwrap_or(0.0) + cost);
+        }
+        self.without_cost += other.without_cost;
+        self.durations.extend(other.durations);
+        self.starts.extend(other.starts);
     }
 
     /// The shortest duration that `percent` of the ended spans do not exceed.
@@ -129,6 +149,46 @@ impl Group {
     }
 }
 
+/// What of a span is counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counted {
+    pub(crate) is_error: bool,
+    pub(crate) start_unix_nano: u64,
+    /// How long it took; nothing while it runs.
+    pub(crate) nanos: Option<u64>,
+    pub(crate) usage: TokenUsage,
+    pub(crate) cost: Option<f64>,
+    pub(crate) is_model_call: bool,
+}
+
+impl Counted {
+    fn of(span: &Span) -> Self {
+        let mut counted = Self {
+            is_error: span.is_error(),
+            start_unix_nano: span.start_time_unix_nano,
+            nanos: span.duration_nanos(),
+            ..Self::default()
+        };
+        counted.take_costs(span);
+        counted
+    }
+
+    /// Takes over what attributes tell of tokens and costs.
+    pub(crate) fn take_costs(&mut self, span: &Span) {
+        self.usage = TokenUsage::of(span);
+        self.cost = Cost::of(span).total_cost;
+        self.is_model_call = span.span_type.is_model_call();
+    }
+}
+
+/// Up to which place in pre-order a span of a group stands for those below it: a wrapper says the
+/// same tokens and the same cost as what it called.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Covered {
+    usage_until: u32,
+    cost_until: u32,
+}
+
 /// Spans in groups by the values of fields.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -147,14 +207,44 @@ impl Groups {
         }
     }
 
-    pub(crate) fn add(&mut self, trace: &Trace, span: &Span) {
-        let key = self
-            .fields
-            .iter()
-            .map(|field| field.of(trace, span))
-            .collect();
-        self.groups.entry(key).or_default().add(span);
-        let start = span.start_time_unix_nano;
+    /// Adds those spans of a trace that `is_wanted` picks by their place in it. Tokens and costs
+    /// that a span repeats from spans below it, in the same group, count once.
+    pub(crate) fn add(&mut self, trace: &Trace, is_wanted: impl Fn(usize) -> bool) {
+        let mut covered: BTreeMap<Vec<Option<String>>, Covered> = BTreeMap::new();
+        for (place, node) in trace.forest().nodes().iter().enumerate() {
+            if !is_wanted(node.span) {
+                continue;
+            }
+            let span = &trace.spans[node.span];
+            let fields = self.fields.iter();
+            let key: Vec<_> = fields.map(|field| field.of(trace, span)).collect();
+            let covered = covered.entry(key.clone()).or_default();
+            let group = self.groups.entry(key).or_default();
+            group.add(&Counted::of(span), place as u32, node.end, covered);
+            self.reach(span.start_time_unix_nano);
+        }
+    }
+
+    pub(crate) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The values of a span, where they do not depend on its trace.
+    pub(crate) fn key_of(&self, span: &Span) -> Vec<Option<String>> {
+        let nowhere = Trace::new(span.trace_id, Vec::new());
+        let fields = self.fields.iter();
+        fields.map(|field| field.of(&nowhere, span)).collect()
+    }
+
+    /// Adds a group that was counted apart.
+    pub(crate) fn merge(&mut self, key: Vec<Option<String>>, group: Group) {
+        for start in &group.starts {
+            self.reach(*start);
+        }
+        self.groups.entry(key).or_default().merge(group);
+    }
+
+    fn reach(&mut self, start: u64) {
         let (first, last) = self.range.unwrap_or((start, start));
         self.range = Some((first.min(start), last.max(start)));
     }
@@ -178,14 +268,14 @@ mod tests {
     #[test]
     fn percentiles_are_ranks_and_trends_are_counts() {
         let mut groups = Groups::new(vec![Field::parse("name")]);
-        let trace = Trace::new(TraceId::default(), Vec::new());
-        for number in 1..=100_u64 {
+        let spans = (1..=100_u64).map(|number| {
             let id = SpanId::from_bytes(number.to_be_bytes());
             let mut span = Span::new(TraceId::default(), id, "call");
             span.start_time_unix_nano = number;
             span.end_time_unix_nano = Some(2 * number);
-            groups.add(&trace, &span);
-        }
+            span
+        });
+        groups.add(&Trace::new(TraceId::default(), spans.collect()), |_| true);
         let range = groups.range.unwrap();
         let groups = groups.finish();
         let (key, group) = &groups[0];
@@ -194,6 +284,40 @@ mod tests {
         assert_eq!(percentiles, [Some(50), Some(95), Some(99), Some(100)]);
         assert_eq!(group.trend(range), [9, 8, 8, 9, 8, 8, 9, 8, 8, 9, 8, 8]);
         assert_eq!(Group::default().percentile(50), None);
+    }
+
+    #[test]
+    fn what_a_wrapper_repeats_is_counted_once() {
+        let span = |number: u8, parent: Option<u8>, name: &str| {
+            let mut span = Span::new(TraceId::default(), SpanId::from_bytes([number; 8]), name);
+            span.parent_span_id = parent.map(|parent| SpanId::from_bytes([parent; 8]));
+            span.start_time_unix_nano = u64::from(number);
+            span.span_type = spanlite_model::SpanType::Llm;
+            span.attributes.set("gen_ai.usage.input_tokens", 10_i64);
+            let cost = vec![("total_cost".to_owned(), Value::Double(0.5))];
+            span.attributes
+                .set(spanlite_model::keys::MLFLOW_LLM_COST, Value::Map(cost));
+            span
+        };
+        let spans = vec![
+            span(1, None, "wrapper"),
+            span(2, Some(1), "call"),
+            span(3, None, "call"),
+        ];
+        let trace = Trace::new(TraceId::default(), spans);
+        let sums = |by: &[&str]| {
+            let mut groups = Groups::new(by.iter().map(|field| Field::parse(field)).collect());
+            groups.add(&trace, |_| true);
+            let groups = groups.finish().into_iter();
+            groups
+                .map(|(_, group)| (group.spans, group.usage.input_tokens, group.cost))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sums(&[]), [(3, Some(20), Some(1.0))]);
+        assert_eq!(
+            sums(&["name"]),
+            [(2, Some(20), Some(1.0)), (1, Some(10), Some(0.5))]
+        );
     }
 
     #[test]

@@ -11,13 +11,17 @@ use clap::Parser as _;
 mod args;
 mod ask;
 mod base64;
+mod columns;
 mod commands;
 mod config;
 mod error;
 mod group;
 mod html;
 mod jobs;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod output;
+mod prices;
 mod progress;
 mod render;
 mod session;
@@ -57,6 +61,9 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli, settings: &Settings) -> Result<Exit, CliError> {
     let mut session = Session::new(settings);
+    for warning in &settings.config_warnings {
+        session.out.warn(warning);
+    }
     let outcome = commands::run(&cli.command, &mut session);
     // What was written before a failure is of use too, and the failure is said last.
     let finished = session.out.finish();

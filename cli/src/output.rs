@@ -17,6 +17,7 @@ pub(crate) struct Output<'s> {
 }
 
 enum Sink {
+    Memory(Bounded),
     Stdout(BufWriter<io::StdoutLock<'static>>),
     Pager(Child, BufWriter<ChildStdin>),
 }
@@ -47,13 +48,61 @@ impl Sink {
 
     fn writer(&mut self) -> &mut dyn Write {
         match self {
+            Self::Memory(out) => out,
             Self::Stdout(out) => out,
             Self::Pager(_, out) => out,
         }
     }
 }
 
+/// Bytes in memory, no more than a limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit_bytes: usize,
+}
+
+/// What was written is larger than its reader takes.
+#[derive(Debug, thiserror::Error)]
+#[error("the result is larger than {limit_bytes} bytes")]
+pub(crate) struct TooLarge {
+    limit_bytes: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit_bytes {
+            let limit_bytes = self.limit_bytes;
+            return Err(io::Error::other(TooLarge { limit_bytes }));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl<'s> Output<'s> {
+    /// Keeps what is written in memory. Writing more than `limit_bytes` fails with [`TooLarge`].
+    pub(crate) fn in_memory(settings: &'s Settings, limit_bytes: usize) -> Self {
+        Self {
+            sink: Some(Sink::Memory(Bounded {
+                bytes: Vec::new(),
+                limit_bytes,
+            })),
+            ..Self::new(settings)
+        }
+    }
+
+    /// What was written to memory.
+    pub(crate) fn into_text(self) -> String {
+        match self.sink {
+            Some(Sink::Memory(out)) => String::from_utf8_lossy(&out.bytes).into_owned(),
+            _ => String::new(),
+        }
+    }
+
     pub(crate) fn new(settings: &'s Settings) -> Self {
         Self {
             settings,
@@ -143,7 +192,7 @@ impl<'s> Output<'s> {
     /// Sends everything out, waits for the pager, and says the remarks.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
         match self.sink.take() {
-            None => {}
+            None | Some(Sink::Memory(_)) => {}
             Some(Sink::Stdout(mut out)) => out.flush()?,
             Some(Sink::Pager(mut child, mut out)) => {
                 out.flush()?;

@@ -1,7 +1,12 @@
-use spanlite_model::{Trace, TraceId};
+use std::io::BufRead as _;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use spanlite_model::{PriceTable, Trace, TraceId};
 use spanlite_store::{Access, OpenError, OpenOptions, Snapshot, StorageError, Store, TimeRange};
 
 use crate::args::{Format, SelectArgs};
+use crate::ask::Ask;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -15,6 +20,9 @@ const MIN_DIGITS: usize = 8;
 pub(crate) struct Session<'s> {
     pub(crate) settings: &'s Settings,
     pub(crate) out: Output<'s>,
+    /// Long work stops once it is true.
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
+    prices: OnceLock<Arc<PriceTable>>,
 }
 
 /// Returns whether a store that did not open may still be read.
@@ -35,24 +43,36 @@ impl<'s> Session<'s> {
         Self {
             settings,
             out: Output::new(settings),
+            cancel: None,
+            prices: OnceLock::new(),
         }
     }
 
-    /// Opens the store to read it. What a killed writer left is replayed on the way, unless that
-    /// is forbidden; then it is read where it is.
+    /// Opens the store to read it. What a killed writer left is put in order first, unless that is
+    /// forbidden; then it is read where it is.
     pub(crate) fn store(&self) -> Result<Store, CliError> {
+        let store = self.store_to_look()?;
+        if !self.settings.read_only && store.needs_repair()? {
+            self.repair()?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the store for writing once, which replays what killed writers left. Where nothing may
+    /// be written, nothing happens.
+    fn repair(&self) -> Result<(), CliError> {
         let options = OpenOptions {
             create: false,
             ..OpenOptions::default()
         };
-        if self.settings.read_only {
-            return self.open(OpenOptions::read_only());
-        }
         match self.open(options) {
-            Err(CliError::Open(error)) if only_writing_fails(&error) => {
-                self.open(OpenOptions::read_only())
+            Ok(writer) => {
+                // Reading repairs the files.
+                writer.snapshot()?;
+                Ok(writer.close()?)
             }
-            opened => opened,
+            Err(CliError::Open(error)) if only_writing_fails(&error) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -86,6 +106,40 @@ impl<'s> Session<'s> {
         })
     }
 
+    /// The prices of the store, read once.
+    pub(crate) fn prices(&self, store: &Store) -> Result<Arc<PriceTable>, CliError> {
+        if let Some(prices) = self.prices.get() {
+            return Ok(Arc::clone(prices));
+        }
+        let prices = Arc::new(crate::prices::of_store(store)?);
+        Ok(Arc::clone(self.prices.get_or_init(|| prices)))
+    }
+
+    /// What is asked beside the query.
+    pub(crate) fn ask(&self, store: &Store, select: &SelectArgs) -> Result<Ask, CliError> {
+        Ok(Ask {
+            range: self.range(select),
+            now_unix_nano: self.settings.now_unix_nano,
+            prices: Some(self.prices(store)?),
+            after: select.after.clone(),
+            pages: false,
+            cancel: self.cancel.clone(),
+        })
+    }
+
+    /// The trace that a reference of the command line names, with the costs that the prices of the
+    /// store tell.
+    pub(crate) fn trace(
+        &self,
+        store: &Store,
+        snapshot: &Snapshot,
+        reference: &str,
+    ) -> Result<Trace, CliError> {
+        let mut trace = find_trace(snapshot, reference)?;
+        self.prices(store)?.apply(&mut trace);
+        Ok(trace)
+    }
+
     /// The times that `--since` asks for.
     pub(crate) fn range(&self, select: &SelectArgs) -> TimeRange {
         let mut range = TimeRange::default();
@@ -103,6 +157,23 @@ impl<'s> Session<'s> {
             (None | Some(0), _) => usize::MAX,
             (Some(limit), _) => limit,
         }
+    }
+
+    /// Asks before something goes for good. Where nobody can answer, that is an error.
+    pub(crate) fn confirm(&mut self, question: &str) -> Result<bool, CliError> {
+        if !self.settings.stdin_is_terminal {
+            return Err(CliError::NotConfirmed);
+        }
+        self.out.flush()?;
+        Output::ask(question)?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    /// Whether a page is written that says where the next one begins.
+    pub(crate) fn pages(&self, select: &SelectArgs) -> bool {
+        self.settings.format == Some(Format::Json) && self.limit(select) < usize::MAX
     }
 
     /// Warns when something was skipped because it is damaged. Returns whether all was read.
@@ -128,6 +199,37 @@ pub(crate) fn limit_or_all(select: &SelectArgs) -> usize {
     match select.limit {
         None | Some(0) => usize::MAX,
         Some(limit) => limit,
+    }
+}
+
+/// The ids of a store, to tell how many digits of each are needed.
+pub(crate) struct Ids(Vec<TraceId>);
+
+impl Ids {
+    pub(crate) fn read(snapshot: &Snapshot) -> Result<Self, CliError> {
+        let mut ids = snapshot.trace_ids(TimeRange::default())?;
+        ids.sort_unstable();
+        Ok(Self(ids))
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The hex digits of an id that tell it from all others; at least 8.
+    pub(crate) fn digits(&self, trace_id: TraceId) -> usize {
+        let place = self.0.partition_point(|other| *other < trace_id);
+        let before = place.checked_sub(1).and_then(|place| self.0.get(place));
+        let after = self.0[place..].iter().find(|other| **other != trace_id);
+        let common = before.into_iter().chain(after).map(|other| {
+            let difference =
+                u128::from_be_bytes(other.to_bytes()) ^ u128::from_be_bytes(trace_id.to_bytes());
+            difference.leading_zeros() as usize / 4
+        });
+        common
+            .max()
+            .map_or(MIN_DIGITS, |common| (common + 1).max(MIN_DIGITS))
     }
 }
 

@@ -29,8 +29,14 @@ pub(crate) struct Environment {
     now_unix_nano: u64,
 }
 
+/// The present, in Unix nanoseconds.
+pub(crate) fn now_unix_nano() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// The variables that mean something.
-const VARS: [&str; 15] = [
+const VARS: [&str; 19] = [
     "SPANLITE_STORE",
     "SPANLITE_COLOR",
     "SPANLITE_PAGER",
@@ -39,6 +45,9 @@ const VARS: [&str; 15] = [
     "NO_COLOR",
     "CLICOLOR_FORCE",
     "TERM",
+    "BROWSER",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
     "COLUMNS",
     "LC_ALL",
     "LC_CTYPE",
@@ -46,6 +55,7 @@ const VARS: [&str; 15] = [
     "HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
 ];
 
 impl Environment {
@@ -58,14 +68,13 @@ impl Environment {
             .collect();
         let stdout_is_terminal = std::io::stdout().is_terminal();
         let size = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             vars,
             current_dir: std::env::current_dir().unwrap_or_default(),
             stdout_terminal_width: stdout_is_terminal.then(|| size.unwrap_or(DEFAULT_WIDTH)),
             stderr_is_terminal: std::io::stderr().is_terminal(),
             stdin_is_terminal: std::io::stdin().is_terminal(),
-            now_unix_nano: now.map_or(0, |since| since.as_nanos() as u64),
+            now_unix_nano: now_unix_nano(),
         }
     }
 
@@ -134,6 +143,13 @@ pub(crate) struct Settings {
     pub(crate) utc: Setting<bool>,
     /// The pager command; empty for none.
     pub(crate) pager: Setting<String>,
+    /// Configuration files that could not be read.
+    pub(crate) config_warnings: Vec<String>,
+    /// Where what is remembered between runs lies.
+    pub(crate) state_home: Option<PathBuf>,
+    /// Commands that open a page, the first that starts is taken.
+    pub(crate) openers: Vec<String>,
+    pub(crate) current_dir: PathBuf,
     /// How output for people looks.
     pub(crate) look: Look,
     /// Whether colours are used on stderr.
@@ -151,7 +167,8 @@ impl Settings {
     /// Applies flags over environment over files over defaults.
     pub(crate) fn settle(args: &GlobalArgs, environment: &Environment) -> Result<Self, CliError> {
         let config_home = environment.xdg("XDG_CONFIG_HOME", ".config");
-        let files = config::load(&environment.current_dir, config_home.as_deref())?;
+        let (files, config_warnings) =
+            config::load(&environment.current_dir, config_home.as_deref())?;
         let (store, looked_at) = store(args, environment, &files)?;
         let color = match (args.color, environment.text("SPANLITE_COLOR")) {
             (Some(choice), _) => Setting::new(choice, Origin::Flag),
@@ -193,6 +210,10 @@ impl Settings {
                 args.format
             },
             pager: pager(args, environment, &files),
+            config_warnings,
+            state_home: environment.xdg("XDG_STATE_HOME", ".local/state"),
+            openers: openers(environment),
+            current_dir: environment.current_dir.clone(),
             look,
             stderr_color: uses_color(color.value, environment.stderr_is_terminal, environment),
             color,
@@ -267,6 +288,26 @@ fn store(
         _ => near,
     };
     Ok((Setting::new(chosen, Origin::Default), looked_at))
+}
+
+/// What opens a page here: what `BROWSER` names, else what the platform has, where there is a
+/// screen to open it on.
+fn openers(environment: &Environment) -> Vec<String> {
+    if let Some(browsers) = environment.text("BROWSER") {
+        return browsers.split(':').map(ToOwned::to_owned).collect();
+    }
+    let has_screen = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| environment.vars.contains_key(name));
+    if cfg!(target_os = "macos") {
+        vec!["open".to_owned()]
+    } else if cfg!(windows) {
+        vec!["explorer".to_owned()]
+    } else if has_screen {
+        vec!["xdg-open".to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
 fn color_choice(name: &'static str, text: &str) -> Result<ColorChoice, CliError> {

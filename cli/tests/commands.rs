@@ -287,8 +287,8 @@ fn questions_are_answered() {
     --- exit 2
     "#);
     insta::assert_snapshot!(text(&["list", "span.type = 'RETRIEVER'", "-q"]), @r#"
-       TRACE      STARTED         NAME            DUR  SPANS  LLM     TOKENS  SESSION  STATE
-    ✗  9f31c2ab0  08-12 21:18:08  support.turn  41.2s     11    2  183k→3.3k  s-7781   error: no order …
+       TRACE      STARTED         NAME            DUR  SPANS  LLM     TOKENS     COST  STATE
+    ✗  9f31c2ab0  08-12 21:18:08  support.turn  41.2s     11    2  183k→3.3k  $0.0295  error: no order …
     --- exit 0
     "#);
     insta::assert_snapshot!(text(&["list", "tag.none = 'x'"]), @r#"

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use spanlite_model::TraceId;
+use spanlite_model::{PriceTable, TraceId};
 use spanlite_store::{ReadError, Snapshot, TimeRange};
 
 use crate::error::QueryError;
@@ -31,6 +31,9 @@ pub struct RunOptions {
     pub memory_limit_bytes: usize,
     /// Whether indexes are used; without them every trace is looked at.
     pub use_indexes: bool,
+    /// Prices that tell what calls cost; without them only recorded costs are known. Traces come
+    /// with the costs in them.
+    pub prices: Option<Arc<PriceTable>>,
 }
 
 impl Default for RunOptions {
@@ -47,6 +50,7 @@ impl Default for RunOptions {
             deadline: None,
             memory_limit_bytes: 256 << 20,
             use_indexes: true,
+            prices: None,
         }
     }
 }
@@ -178,6 +182,7 @@ impl Query {
         let now = options.now_unix_nano;
         let mut candidates =
             Candidates::new(snapshot, stages.to_vec(), range, now, options.use_indexes)?;
+        candidates.prices.clone_from(&options.prices);
         candidates.counts.steps = self.plan_steps();
         Ok(candidates)
     }

@@ -33,10 +33,11 @@ pub(crate) fn sync_name(path: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Makes a folder and those above it that are missing, durably; one that is there is fine.
+/// Makes a folder that only its owner can look into, because traces hold what users said, and
+/// those above it that are missing, durably; one that is there is fine.
 pub(crate) fn create_folder(path: &Path) -> Result<(), StorageError> {
     let failed = |error| StorageError::io("create", path, error);
-    match fs::create_dir(path) {
+    match private().create(path) {
         Ok(()) => {
             #[cfg(test)]
             power::made_folder(path);
@@ -52,6 +53,14 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), StorageError> {
         Err(_) if path.is_dir() => Ok(()),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn private() -> fs::DirBuilder {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(false);
+    builder
 }
 
 /// Renames a file.

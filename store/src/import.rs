@@ -207,6 +207,15 @@ impl Store {
         trace_id: TraceId,
     ) -> Result<(), WriteError> {
         let (spans, updates) = snapshot.stored(trace_id)?;
+        self.store_trace(spans, updates)
+    }
+
+    /// Stores spans and changes as they are, whatever is there.
+    pub(crate) fn store_trace(
+        &self,
+        spans: Vec<Span>,
+        updates: Vec<TraceUpdate>,
+    ) -> Result<(), WriteError> {
         let origin = Origin::default();
         let mut records = Vec::new();
         for span in spans {

@@ -52,11 +52,11 @@ pub use info::StoreInfo;
 pub use journal::{Appended, JournalForm, Lane, OPEN_RECORD_BYTES, OpenSpan};
 pub use life::{
     BackupReport, BundleReport, CarriedValue, GcReport, GcSegment, Held, RecoverError,
-    RecoverReport, Retention, recover,
+    RecoverReport, Retention, RewriteReport, recover,
 };
 pub use options::{Access, Durability, OpenOptions, Overload};
 pub use segment::Sections;
-pub use snapshot::{Damage, SealedBlock, Snapshot, TimeRange};
+pub use snapshot::{Damage, Follow, SealedBlock, Snapshot, TimeRange};
 pub use state::{State, StateChange, StateError, Versioned};
 pub use store::Store;
 pub use verify::VerifyReport;

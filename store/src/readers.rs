@@ -22,6 +22,13 @@ impl Readers {
         }
     }
 
+    /// Whether a file was left by a killed writer, so that reading it as it is costs memory each
+    /// time. One that cannot be opened for another reason is not for a repair.
+    pub(crate) fn needs_repair(&self, path: &Path) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        !open.contains_key(path) && SegmentReader::needs_repair(path)
+    }
+
     /// The reader of a file; nothing if the file is gone, or is not made yet.
     pub(crate) fn get(&self, path: &Path) -> Result<Option<Arc<SegmentReader>>, StorageError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

@@ -189,6 +189,23 @@ impl Store {
         Snapshot::take(&self.inner.directory, &self.live()?.readers, journals)
     }
 
+    /// Whether a killed writer left something that the next one to open the store for writing puts
+    /// in order: a journal to replay, a file to repair. Until then everything can be read, at some
+    /// cost for each [`Store::snapshot`].
+    pub fn needs_repair(&self) -> Result<bool, ReadError> {
+        let directory = &self.inner.directory;
+        if directory.is_bundle() {
+            return Ok(false);
+        }
+        if journal::any_dead(&directory.journals())? {
+            return Ok(true);
+        }
+        let live = self.live()?;
+        let mut files = directory.segment_files()?;
+        files.extend(directory.has_state().then(|| directory.state()));
+        Ok(files.iter().any(|file| live.readers.needs_repair(file)))
+    }
+
     /// Keyed values that others keep in the store.
     pub fn state(&self) -> State {
         State::new(self.clone())

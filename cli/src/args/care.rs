@@ -25,6 +25,49 @@ pub(crate) struct GcArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RedactArgs {
+    /// What is taken out: `default`, `key=NAME` or `pattern=NAME:REGEX` [default: `default`]
+    #[arg(long = "rule", value_name = "RULE")]
+    pub(crate) rules: Vec<String>,
+    /// Only traces with a match of this query
+    #[arg(long = "where", value_name = "QUERY")]
+    pub(crate) filter: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: super::SelectArgs,
+    /// Only say what would be taken out
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Take out without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Also write `.spanlite.toml` here, so that commands below this folder find the store
+    #[arg(long)]
+    pub(crate) config: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// A trace id or the beginning of one; `@` is the newest trace, `@-1` the one before
+    #[arg(value_name = "TRACE", default_value = "@", allow_hyphen_values = true)]
+    pub(crate) trace: String,
+    /// Instead of one trace, those with a match of this query
+    #[arg(long = "where", value_name = "QUERY", conflicts_with = "trace")]
+    pub(crate) filter: Option<String>,
+    #[command(flatten)]
+    pub(crate) select: super::SelectArgs,
+    /// Keep what the default rules would redact
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Only write the page and print its path
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
     /// A folder that is not there yet, or is empty
     #[arg(value_name = "FOLDER")]

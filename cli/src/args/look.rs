@@ -114,6 +114,8 @@ pub(crate) struct DiffArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TailArgs {
+    /// A query; only spans that match are shown
+    pub(crate) query: Option<String>,
     /// Go on until interrupted
     #[arg(long, short = 'f')]
     pub(crate) follow: bool,

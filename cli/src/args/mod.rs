@@ -5,12 +5,13 @@ mod care;
 mod judge;
 mod look;
 mod moves;
+mod prices;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use care::{BackupArgs, GcArgs, RecoverArgs};
+pub(crate) use care::{BackupArgs, GcArgs, InitArgs, OpenArgs, RecoverArgs, RedactArgs};
 pub(crate) use judge::{
     ExpectArgs, FeedbackAddArgs, FeedbackCommand, FeedbackListArgs, FeedbackRmArgs, JudgeArgs,
     PinArgs, TagArgs,
@@ -20,6 +21,7 @@ pub(crate) use look::{
     SpanArgs, StatsArgs, TailArgs, TuiArgs, ValuesArgs,
 };
 pub(crate) use moves::{BundleArgs, ExportArgs, ExportTo, ImportArgs};
+pub(crate) use prices::{PriceArgs, PriceUse, PricesCommand};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -143,10 +145,16 @@ pub(crate) enum Command {
     /// Read trace files into the store
     Import(ImportArgs),
     /// Write traces to files, or send them to a server
-    Export(ExportArgs),
+    Export(Box<ExportArgs>),
     /// Send selected traces to MLflow or an OTLP backend, by jobs kept in the store
     #[command(subcommand)]
     Jobs(crate::jobs::JobsCommand),
+    /// Say what models cost, and what calls therefore cost
+    #[command(subcommand)]
+    Prices(PricesCommand),
+    /// Answer a coding agent over stdin and stdout, by the Model Context Protocol
+    #[cfg(feature = "mcp")]
+    Mcp,
     /// Fill a store with made-up traces, to try things out
     Generate(GenerateArgs),
     /// Write traces into one file, to carry to another machine
@@ -157,12 +165,22 @@ pub(crate) enum Command {
     Config,
     /// Check every byte of the store; exits with 5 when something is damaged
     Verify,
+    /// Look for what keeps spanlite from working well, and say what to do
+    Doctor,
     /// Remove old traces
     Gc(GcArgs),
+    /// Take secrets out of stored traces for good
+    Redact(RedactArgs),
+    /// Make what is stored small: complete traces into blocks, small segments into one
+    Compact,
     /// Copy the store while programs go on writing
     Backup(BackupArgs),
     /// Write what can be read of a damaged store into a new one
     Recover(RecoverArgs),
+    /// Make a store, and say how a program writes to it
+    Init(InitArgs),
+    /// Show traces in the browser, from one page that fetches nothing
+    Open(OpenArgs),
     /// Look around on the whole screen
     Tui(TuiArgs),
     /// Run a small traced agent into the store and show what can be seen
@@ -186,6 +204,9 @@ pub(crate) struct SelectArgs {
     /// At most this many traces; 0 for all
     #[arg(long, short = 'n', value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Continue behind this place: `next` of the page before, as --json has it
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<spanlite_query::Cursor>,
 }
 
 #[derive(Debug, Args)]
@@ -225,7 +246,7 @@ pub(crate) struct ManArgs {
 pub(crate) struct AgeError;
 
 /// Reads `90s`, `30m`, `2h`, `7d`, `1w` as nanoseconds.
-fn parse_age(text: &str) -> Result<u64, AgeError> {
+pub(crate) fn parse_age(text: &str) -> Result<u64, AgeError> {
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or(AgeError)?;
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_out_of_range| AgeError)?;

@@ -1,17 +1,16 @@
 //! What keeps a store small and safe: removing old traces, copies, recovery.
 
 use std::collections::HashSet;
-use std::io::BufRead as _;
 use std::time::Duration;
 
 use spanlite_export::ExportJob;
 use spanlite_model::TraceId;
-use spanlite_store::{GcReport, Held, Retention, Store, TimeRange};
+use spanlite_store::{GcReport, Held, Retention, Store};
 
 use crate::args::{BackupArgs, Format, GcArgs, RecoverArgs};
-use crate::ask;
+use crate::ask::{self, Ask};
 use crate::error::{CliError, Outcome};
-use crate::output::Output;
+use crate::progress::Progress;
 use crate::render::{Line, Node, Role, json, object, units};
 use crate::session::Session;
 
@@ -35,14 +34,7 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
     }
     if !args.yes {
         said(&planned, "would remove", session)?;
-        if !session.settings.stdin_is_terminal {
-            return Err(CliError::NotConfirmed);
-        }
-        session.out.flush()?;
-        Output::ask("remove them? [y/N] ")?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+        if !session.confirm("remove them? [y/N] ")? {
             return Ok(Outcome::Done);
         }
     }
@@ -57,7 +49,11 @@ fn unsent(store: &Store, now: u64) -> Result<HashSet<TraceId>, CliError> {
     let snapshot = store.snapshot()?;
     for job in ExportJob::list(store)? {
         let query = job.query.as_deref().map(ask::parse).transpose()?;
-        for found in ask::matches(&snapshot, query.as_ref(), TimeRange::default(), now)? {
+        let asked = Ask {
+            now_unix_nano: now,
+            ..Ask::default()
+        };
+        for found in ask::matches(&snapshot, query.as_ref(), asked)? {
             let trace_id = found?.trace.trace_id;
             if !job.has_sent(store, trace_id)? {
                 unsent.insert(trace_id);
@@ -110,6 +106,42 @@ fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outc
         line.text(Role::Dim, &format!(": {why}"));
         sheet.line(&line)?;
     }
+    Ok(Outcome::Done)
+}
+
+/// Makes what is stored small. Programs may go on writing.
+pub(super) fn compact(session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let store = session.store_to_write(false)?;
+    let before = store.info()?;
+    let mut progress = Progress::new(session.settings.stderr_is_terminal);
+    progress.tell(|| "making blocks".to_owned());
+    while store.seal()? {}
+    progress.tell(|| "merging segments".to_owned());
+    let saved = store.merge()?;
+    store.close()?;
+    drop(store);
+    drop(progress);
+    let after = session.store_to_look()?.info()?;
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let item = object([
+            ("bytes_before", before.bytes.into()),
+            ("bytes", after.bytes.into()),
+            ("segments_before", before.segments.into()),
+            ("segments", after.segments.into()),
+        ]);
+        let style = session.out.json_style();
+        json::write(session.out.data(), &item, style)?;
+        return Ok(Outcome::Done);
+    }
+    let mut text = format!(
+        "{} → {}",
+        units::bytes(before.bytes),
+        units::bytes(after.bytes)
+    );
+    if saved > 0 {
+        text = format!("{text}, {} fewer", units::plural(saved, "segment"));
+    }
+    session.out.sheet().text(Role::Plain, &text)?;
     Ok(Outcome::Done)
 }
 

@@ -1,14 +1,14 @@
 use crate::args::{DiffArgs, Format};
 use crate::error::{CliError, Outcome};
 use crate::render::{TraceDiff, json};
-use crate::session::{Session, find_trace, id_digits};
+use crate::session::{Session, id_digits};
 
 /// Compares two traces.
 pub(super) fn run(args: &DiffArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let a = find_trace(&snapshot, &args.a)?;
-    let b = find_trace(&snapshot, &args.b)?;
+    let a = session.trace(&store, &snapshot, &args.a)?;
+    let b = session.trace(&store, &snapshot, &args.b)?;
     let diff = TraceDiff::of(&a, &b);
     session.warn_of_damage(&snapshot);
     match session.settings.format.unwrap_or(Format::Tree) {

@@ -36,16 +36,15 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
 pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let range = session.range(&args.select);
     let query = args
         .filter
         .as_deref()
         .map(|text| ask::read(text, &store))
         .transpose()?;
-    let now = session.settings.now_unix_nano;
+    let asked = session.ask(&store, &args.select)?;
     let ids: Result<Vec<TraceId>, CliError> = match &query {
-        None => Ok(snapshot.trace_ids(range)?),
-        Some(query) => ask::matches(&snapshot, Some(query), range, now)?
+        None => Ok(snapshot.trace_ids(asked.range)?),
+        Some(query) => ask::matches(&snapshot, Some(query), asked)?
             .map(|found| Ok(found?.trace.trace_id))
             .collect(),
     };
@@ -92,14 +91,21 @@ fn to_file(
 ) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let range = session.range(selection.select);
     let query = selection
         .filter
         .map(|text| ask::read(text, &store))
         .transpose()?;
-    let now = session.settings.now_unix_nano;
-    let traces = ask::matches(&snapshot, query.as_ref(), range, now)?;
-    let traces = traces.map(|found| Ok(found?.trace));
+    let asked = session.ask(&store, selection.select)?;
+    let now = asked.now_unix_nano;
+    let traces = ask::matches(&snapshot, query.as_ref(), asked)?;
+    let traces = traces.map(|found| {
+        let mut trace = found?.trace;
+        // Pages are for people; elsewhere what leaves is what was recorded.
+        if format != ExportTo::Html {
+            crate::prices::forget(&mut trace);
+        }
+        Ok(trace)
+    });
     let mut counted = Counted {
         traces: 0,
         spans: 0,

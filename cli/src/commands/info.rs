@@ -1,6 +1,8 @@
+use spanlite_store::{JournalForm, StoreInfo};
+
 use crate::args::Format;
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Role, Sheet, json, object, units};
+use crate::render::{Line, Node, Role, Sheet, json, object, units};
 use crate::session::Session;
 
 /// Says what the store holds and how it is. Looks without writing, so that the writers counted
@@ -10,22 +12,8 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let info = store.info()?;
     let path = store.path().display().to_string();
     if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
-        let item = object([
-            ("path", path.into()),
-            ("store_id", info.store_id.to_string().into()),
-            ("format", u64::from(info.format).into()),
-            ("traces", info.traces.into()),
-            ("spans", info.spans.into()),
-            ("bytes", info.bytes.into()),
-            ("segments", info.segments.into()),
-            ("live_writers", info.live_writers.into()),
-            ("dead_journals", info.dead_journals.into()),
-            ("quarantined", info.quarantined.into()),
-            ("damaged", info.damaged.into()),
-            ("dropped", info.dropped.into()),
-        ]);
         let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        json::write(session.out.data(), &info_item(path, &info), style)?;
         return Ok(Outcome::Done);
     }
     let mut sheet = session.out.sheet();
@@ -47,7 +35,14 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     );
     sheet.line(&line)?;
     fact(&mut sheet, Role::Running, info.live_writers, |count| {
-        format!("{} writing at this moment", units::plural(count, "program"))
+        let mut forms: Vec<&str> = info.live_journals.iter().map(|it| form_name(*it)).collect();
+        forms.sort_unstable();
+        forms.dedup();
+        let programs = units::plural(count, "program");
+        format!(
+            "{programs} writing at this moment, journal {}",
+            forms.join(" and ")
+        )
     })?;
     fact(&mut sheet, Role::Interrupted, info.dead_journals, |count| {
         let journals = units::plural(count, "journal");
@@ -71,6 +66,42 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
         )
     })?;
     Ok(Outcome::Done)
+}
+
+fn info_item(path: String, info: &StoreInfo) -> Node {
+    object([
+        ("path", path.into()),
+        ("store_id", info.store_id.to_string().into()),
+        ("format", u64::from(info.format).into()),
+        ("traces", info.traces.into()),
+        ("spans", info.spans.into()),
+        ("bytes", info.bytes.into()),
+        ("segments", info.segments.into()),
+        ("live_writers", info.live_writers.into()),
+        (
+            "live_journals",
+            Node::List(
+                info.live_journals
+                    .iter()
+                    .map(|form| form_name(*form).into())
+                    .collect(),
+            ),
+        ),
+        ("dead_journals", info.dead_journals.into()),
+        ("quarantined", info.quarantined.into()),
+        ("damaged", info.damaged.into()),
+        ("dropped", info.dropped.into()),
+    ])
+}
+
+/// How a journal is kept. One that is mapped loses nothing in a kill, one that is written the last
+/// 16 spans of each thread, one in memory what was not committed.
+fn form_name(form: JournalForm) -> &'static str {
+    match form {
+        JournalForm::Mapped => "mapped",
+        JournalForm::Written => "written",
+        _ => "in memory",
+    }
 }
 
 /// A line that is left out when its count is 0.

@@ -2,37 +2,41 @@ use crate::args::ListArgs;
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::render::{trace_list, units};
-use crate::session::{Session, id_digits};
+use crate::session::{Ids, Session};
 
 /// Lists traces, newest first.
 pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let range = session.range(&args.select);
     let limit = session.limit(&args.select);
     let query = args
         .query
         .as_deref()
         .map(|text| ask::read(text, &store))
         .transpose()?;
-    let now = session.settings.now_unix_nano;
+    let mut asked = session.ask(&store, &args.select)?;
+    asked.pages = session.pages(&args.select);
+    let ids = Ids::read(&snapshot)?;
+    let mut found = ask::matches(&snapshot, query.as_ref(), asked)?;
     let mut traces = Vec::new();
-    let mut more = false;
-    for found in ask::matches(&snapshot, query.as_ref(), range, now)? {
-        let trace = found?.trace;
+    let (mut more, mut next) = (false, None);
+    while let Some(trace) = found.next().transpose()? {
+        let trace = trace.trace;
         if traces.len() == limit {
             more = true;
             break;
         }
-        let digits = id_digits(&snapshot, trace.trace_id)?;
+        next = found.cursor();
+        let digits = ids.digits(trace.trace_id);
         traces.push((trace, digits));
     }
     let mut listing = trace_list(&traces, session.out.look(), session.settings.now_unix_nano);
     listing.complete = session.warn_of_damage(&snapshot);
+    listing.next = next.filter(|_| more);
     session.out.list(&listing)?;
 
     let shown = units::count(listing.len() as u64);
-    let total = units::plural(snapshot.count_traces()? as u64, "trace");
+    let total = units::plural(ids.len() as u64, "trace");
     let mut hint = match (listing.len(), &query) {
         (0, Some(_)) => format!("no match in {total}"),
         _ => format!("{shown} of {total}"),

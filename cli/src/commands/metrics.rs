@@ -1,5 +1,5 @@
-use spanlite_query::{MetricOptions, MetricTable, Query, RunOptions, Series};
-use spanlite_store::{Snapshot, TimeRange};
+use spanlite_query::{MetricOptions, MetricTable, Query, Series};
+use spanlite_store::Snapshot;
 
 use crate::error::CliError;
 use crate::render::{Column, Listing, Node, Role, json, object, sparkline, units};
@@ -8,19 +8,11 @@ use crate::session::Session;
 /// Shows the numbers that a query for metrics yields: a row for each combination of labels.
 pub(super) fn run(
     query: &Query,
-    step_nanos: Option<u64>,
-    (snapshot, range): (&Snapshot, TimeRange),
+    options: &MetricOptions,
+    snapshot: &Snapshot,
     session: &mut Session<'_>,
 ) -> Result<(), CliError> {
-    let options = MetricOptions {
-        run: RunOptions {
-            now_unix_nano: session.settings.now_unix_nano,
-            ..RunOptions::default()
-        },
-        step_nanos,
-        range,
-    };
-    let table = query.measure(snapshot, &options)?;
+    let table = query.measure(snapshot, options)?;
     let mut names: Vec<String> = Vec::new();
     for (name, _) in table.series.iter().flat_map(|series| &series.labels) {
         if !names.contains(name) {

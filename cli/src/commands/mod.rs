@@ -4,21 +4,29 @@ mod care;
 mod config;
 mod demo;
 mod diff;
+mod doctor;
 mod export;
 mod generate;
 mod help;
 mod import;
 mod info;
+mod init;
 mod judge;
 mod list;
 mod metrics;
+mod open;
+mod prices;
 mod query;
+mod redact;
 mod saved;
 mod show;
 mod span;
 mod stats;
 mod tail;
 mod verify;
+
+#[cfg(feature = "mcp")]
+pub(crate) use span::find_span;
 
 use crate::args::Command;
 use crate::error::{CliError, Outcome};
@@ -34,8 +42,7 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Queries(command) => saved::queries(command, session),
         Command::Check(args) => saved::check(args, session),
         Command::Tui(args) => {
-            let filter = args.query.as_deref().unwrap_or_default();
-            crate::tui::run(session, filter).map(|()| Outcome::Done)
+            crate::tui::run(session, args.query.as_deref()).map(|()| Outcome::Done)
         }
         Command::Demo => demo::run(session),
         Command::Diff(args) => diff::run(args, session),
@@ -53,11 +60,19 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Export(args) => export::run(args, session),
         Command::Bundle(args) => export::bundle(args, session),
         Command::Gc(args) => care::gc(args, session),
+        Command::Doctor => doctor::run(session),
+        Command::Redact(args) => redact::run(args, session),
+        Command::Compact => care::compact(session),
+        Command::Init(args) => init::run(args, session),
+        Command::Open(args) => open::run(args, session),
         Command::Backup(args) => care::backup(args, session),
         Command::Recover(args) => care::recover(args, session),
         Command::Info => info::run(session),
         Command::Config => config::run(session),
         Command::Verify => verify::run(session),
+        Command::Prices(command) => prices::run(command, session),
+        #[cfg(feature = "mcp")]
+        Command::Mcp => crate::mcp::run(session),
         Command::Help(args) => help::help(args, session),
         Command::Version => help::version(session),
         Command::Completions(args) => help::completions(args, session),

@@ -1,7 +1,7 @@
 use std::io::BufRead as _;
 
 use spanlite_model::{Span, Trace};
-use spanlite_query::{Cell, Query, RunOptions, SpanSet, TraceMatch, Verdict};
+use spanlite_query::{Cell, MetricOptions, Query, RunOptions, SpanSet, TraceMatch, Verdict};
 use spanlite_store::Snapshot;
 
 use crate::args::{Format, QueryArgs};
@@ -11,7 +11,7 @@ use crate::error::{CliError, Outcome};
 use crate::render::{
     Column, Line, Listing, Look, Node, Role, error_text, json, object, state_sign, units,
 };
-use crate::session::{Session, id_digits};
+use crate::session::{Ids, Session};
 
 /// Asks for traces and spans.
 pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
@@ -25,23 +25,34 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
         session.out.warn(warning.render(query.source()).trim_end());
     }
     let snapshot = store.snapshot()?;
-    let range = session.range(&args.select);
-    let now = session.settings.now_unix_nano;
+    let mut asked = session.ask(&store, &args.select)?;
+    asked.pages = session.pages(&args.select);
     if query.is_metrics() {
-        metrics::run(&query, args.step, (&snapshot, range), session)?;
+        let options = MetricOptions {
+            run: asked.options(),
+            step_nanos: args.step,
+            range: asked.range,
+        };
+        metrics::run(&query, &options, &snapshot, session)?;
         return Ok(Outcome::Done);
     }
     if args.explain {
-        return explain(&query, &snapshot, session);
+        return explain(&query, &snapshot, asked.options(), session);
     }
     let began = std::time::Instant::now();
     let limit = session.limit(&args.select);
-    let found = ask::matches(&snapshot, Some(&query), range, now)?.take(limit);
+    let mut matches = ask::matches(&snapshot, Some(&query), asked)?;
     let (mut traces, mut spans) = (0_u64, 0_u64);
+    let (mut more, mut next) = (false, None);
     let style = session.out.json_style();
+    let mut ids = None;
     let mut listing = Listing::new(columns());
-    for found in found {
-        let found = found?;
+    while let Some(found) = matches.next().transpose()? {
+        if traces == limit as u64 {
+            more = true;
+            break;
+        }
+        next = matches.cursor();
         traces += 1;
         spans += found.matched_spans().count() as u64;
         match session.settings.format {
@@ -54,13 +65,18 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
                 listing.push(cells(&found, session.out.look()), item(&found, args.spans));
             }
             None | Some(Format::Table | Format::Tree) => {
-                let digits = id_digits(&snapshot, found.trace.trace_id)?;
+                let ids = match &ids {
+                    Some(ids) => ids,
+                    None => ids.insert(Ids::read(&snapshot)?),
+                };
+                let digits = ids.digits(found.trace.trace_id);
                 page(session, &found, digits, args.spans)?;
             }
         }
     }
     let elapsed = began.elapsed();
     listing.complete = session.warn_of_damage(&snapshot);
+    listing.next = next.filter(|_| more);
     if matches!(
         session.settings.format,
         Some(Format::Json | Format::Csv | Format::Md)
@@ -73,8 +89,8 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
         units::plural(spans, "span"),
         units::duration(elapsed.as_nanos() as u64),
     ));
-    if traces == limit as u64 {
-        session.out.hint("there may be more: -n 0 for all");
+    if more {
+        session.out.hint("there are more: -n 0 for all");
     }
     Ok(Outcome::Done)
 }
@@ -83,12 +99,9 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
 fn explain(
     query: &Query,
     snapshot: &Snapshot,
+    options: RunOptions,
     session: &mut Session<'_>,
 ) -> Result<Outcome, CliError> {
-    let options = RunOptions {
-        now_unix_nano: session.settings.now_unix_nano,
-        ..RunOptions::default()
-    };
     let mut rows = query.run(snapshot, options)?;
     for row in rows.by_ref() {
         row?;

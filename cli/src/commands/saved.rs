@@ -68,11 +68,10 @@ pub(super) fn check(args: &CheckArgs, session: &mut Session<'_>) -> Result<Outco
     let store = session.store()?;
     let query = ask::read(&args.query, &store)?;
     let snapshot = store.snapshot()?;
-    let range = session.range(&args.select);
-    let now = session.settings.now_unix_nano;
+    let asked = session.ask(&store, &args.select)?;
     let mut found = 0_u64;
     let mut first = Vec::new();
-    for one in ask::matches(&snapshot, Some(&query), range, now)? {
+    for one in ask::matches(&snapshot, Some(&query), asked)? {
         let one = one?;
         found += if args.spans {
             one.matched_spans().count() as u64

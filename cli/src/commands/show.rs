@@ -3,17 +3,20 @@ use std::sync::Arc;
 use crate::args::{Format, ShowArgs};
 use crate::error::{CliError, Outcome};
 use crate::render::{Fold, ShowOptions, conversation, error_origins, json, show};
-use crate::session::{Session, find_trace, id_digits};
+use crate::session::{Session, id_digits};
 
 /// Shows one trace.
 pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let trace = Arc::new(find_trace(&snapshot, &args.trace)?);
+    let trace = Arc::new(session.trace(&store, &snapshot, &args.trace)?);
     session.warn_of_damage(&snapshot);
     match session.settings.format.unwrap_or(Format::Tree) {
         Format::Tree | Format::Table => {}
         Format::Json | Format::Ndjson => {
+            // What was recorded, without what was computed for people.
+            let mut trace = Arc::unwrap_or_clone(trace);
+            crate::prices::forget(&mut trace);
             let document = spanlite_formats::mlflow_json(&trace)?;
             let style = session.out.json_style();
             json::write(session.out.data(), &document, style)?;

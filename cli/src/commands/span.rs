@@ -3,7 +3,7 @@ use spanlite_model::{Span, Trace};
 use crate::args::{Format, SpanArgs};
 use crate::error::{CliError, Outcome};
 use crate::render::{JsonFold, json, span_item, span_page};
-use crate::session::{Session, find_trace};
+use crate::session::Session;
 
 /// Shows everything of one span.
 pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
@@ -13,7 +13,7 @@ pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome,
         .span
         .split_once('/')
         .unwrap_or((args.span.as_str(), ""));
-    let trace = find_trace(&snapshot, trace_reference)?;
+    let trace = session.trace(&store, &snapshot, trace_reference)?;
     session.warn_of_damage(&snapshot);
     let span = find_span(&trace, span_reference)?;
     match session.settings.format.unwrap_or(Format::Tree) {
@@ -42,7 +42,7 @@ pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome,
 
 /// The span that a reference names: an id, the beginning of one, a name that comes once, or
 /// nothing for the root.
-pub(super) fn find_span<'t>(trace: &'t Trace, reference: &str) -> Result<&'t Span, CliError> {
+pub(crate) fn find_span<'t>(trace: &'t Trace, reference: &str) -> Result<&'t Span, CliError> {
     let missing = || CliError::NoSpan {
         reference: reference.chars().take(80).collect(),
     };

@@ -1,7 +1,9 @@
-use spanlite_model::{Cost, Trace};
+use spanlite_model::{Cost, PriceTable, Trace};
+use spanlite_store::Snapshot;
 
 use crate::args::{SessionsArgs, StatsArgs, ValuesArgs};
-use crate::ask;
+use crate::ask::{self, Ask};
+use crate::columns;
 use crate::error::{CliError, Outcome};
 use crate::group::{Field, Group, Groups};
 use crate::progress::Progress;
@@ -61,7 +63,7 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
     );
     if without_cost > 0 {
         let calls = units::plural(without_cost, "model call");
-        hint = format!("{hint} · {calls} without a known cost");
+        hint = format!("{hint} · {calls} without a known cost: spanlite prices missing");
     }
     session.out.hint(&hint);
     Ok(Outcome::Done)
@@ -80,7 +82,6 @@ fn collect(
 ) -> Result<Collected, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let range = session.range(&scope.select);
     let mut groups = Groups::new(fields);
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
@@ -89,12 +90,22 @@ fn collect(
         .as_deref()
         .map(|text| ask::read(text, &store))
         .transpose()?;
-    let now = settings.now_unix_nano;
-    for (count, found) in ask::matches(&snapshot, query.as_ref(), range, now)?.enumerate() {
+    let asked = session.ask(&store, &scope.select)?;
+    if query.is_none() && columns::tell(groups.fields()) {
+        by_columns(&snapshot, &asked, &mut groups)?;
+        return Ok(Collected {
+            range: groups.range,
+            groups: groups.finish(),
+            complete: session.warn_of_damage(&snapshot),
+        });
+    }
+    for (count, found) in ask::matches(&snapshot, query.as_ref(), asked)?.enumerate() {
         let found = found?;
-        for span in found.matched_spans() {
-            groups.add(&found.trace, span);
+        let mut wanted = vec![false; found.trace.spans.len()];
+        for span in found.span_sets.iter().flat_map(|set| &set.spans) {
+            wanted[span.index] = true;
         }
+        groups.add(&found.trace, |index| wanted[index]);
         progress.tell(|| units::plural(count as u64 + 1, "trace"));
     }
     drop(progress);
@@ -103,6 +114,44 @@ fn collect(
         groups: groups.finish(),
         complete: session.warn_of_damage(&snapshot),
     })
+}
+
+/// Counts every span: from the columns of blocks where they tell all, else trace by trace.
+fn by_columns(snapshot: &Snapshot, asked: &Ask, groups: &mut Groups) -> Result<(), CliError> {
+    let none = PriceTable::default();
+    let prices = asked.prices.as_deref().unwrap_or(&none);
+    let add = |groups: &mut Groups, trace: Option<Trace>| {
+        if let Some(mut trace) = trace {
+            prices.apply(&mut trace);
+            groups.add(&trace, |_| true);
+        }
+    };
+    for block in snapshot.blocks()? {
+        asked.check()?;
+        let traces = block.traces()?;
+        let mut wanted = Vec::with_capacity(traces.len());
+        for (trace_id, start) in &traces {
+            wanted.push(asked.range.contains(*start) && !snapshot.is_loose(*trace_id)?);
+        }
+        let told = block
+            .reader()
+            .and_then(|reader| columns::add_block(groups, &reader, &wanted, prices));
+        if told.as_ref().is_ok_and(|told| *told) {
+            continue;
+        }
+        // What cannot be read is reported by whoever puts the traces together.
+        for (place, (trace_id, _)) in traces.iter().enumerate() {
+            if wanted[place] {
+                add(groups, snapshot.trace(*trace_id)?);
+            }
+        }
+    }
+    for (trace_id, start) in snapshot.loose()? {
+        if asked.range.contains(start) {
+            add(groups, snapshot.trace(trace_id)?);
+        }
+    }
+    Ok(())
 }
 
 fn shown(value: Option<&String>) -> (Role, String) {
@@ -271,8 +320,9 @@ pub(super) fn sessions(
     let snapshot = store.snapshot()?;
     let mut rows: std::collections::BTreeMap<String, SessionRow> =
         std::collections::BTreeMap::new();
-    for trace in snapshot.traces(session.range(&args.select)) {
-        let trace = trace?;
+    let asked = session.ask(&store, &args.select)?;
+    for found in ask::matches(&snapshot, None, asked)? {
+        let trace = found?.trace;
         if let Some(name) = &trace.info.session {
             rows.entry(name.clone()).or_default().add(&trace);
         }

@@ -132,7 +132,7 @@ const search = () => {
     span.text ??= JSON.stringify([span.name, span.type, span.error, span.inputs, span.outputs, span.attributes, span.events]).toLowerCase();
     if (span.text.includes(text)) hits.add(at);
   });
-  byId("hits").textContent = text ? hits.size + " spans" : "";
+  byId("hits").textContent = text ? hits.size + (hits.size === 1 ? " span" : " spans") : "";
   draw();
 };
 

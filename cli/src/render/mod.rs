@@ -37,5 +37,7 @@ pub(crate) use outline::{Fold, Outline, RowKind};
 pub(crate) use show::{ShowOptions, error_origins, error_text, show, tokens};
 pub(crate) use span::{assessment_line, attributes_item, pairs, span_item, span_page};
 pub(crate) use text::to_ascii;
+#[cfg(feature = "mcp")]
+pub(crate) use trace_row::trace_item_of;
 pub(crate) use trace_row::trace_list;
 pub(crate) use tree::Layout;

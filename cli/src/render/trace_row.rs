@@ -143,6 +143,12 @@ fn state_text(trace: &Trace, summary: &TraceSummary) -> String {
     text
 }
 
+/// A trace as machines get it, without its spans.
+#[cfg(feature = "mcp")]
+pub(crate) fn trace_item_of(trace: &Trace) -> Node {
+    trace_item(trace, &TraceSummary::of(trace))
+}
+
 /// A trace as machines get it in a list.
 pub(crate) fn trace_item(trace: &Trace, summary: &TraceSummary) -> Node {
     let info = &trace.info;

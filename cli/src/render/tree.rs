@@ -33,7 +33,7 @@ impl Layout {
         let has_tokens = any(|span| !TokenUsage::of(span).is_empty());
         let has_cost = any(|span| !Cost::of(span).is_empty());
         let tokens = if has_tokens && width >= 72 { 12 } else { 0 };
-        let cost = if has_cost && width >= 96 { 9 } else { 0 };
+        let cost = if has_cost && width >= 96 { 10 } else { 0 };
         let most = (width * 9 / 20).min(76);
         let needed = outline
             .rows

@@ -69,7 +69,8 @@ pub(crate) fn short_count(number: u64) -> String {
     }
 }
 
-/// US dollars with three digits that count: `$73.2`, `$3.90`, `$0.512`, `$0.0041`.
+/// US dollars with three digits that count, at most ten columns: `$73.2`, `$3.90`, `$0.512`,
+/// `$0.0041`, `$0.0003`.
 pub(crate) fn dollars(amount: f64) -> String {
     let size = amount.abs();
     if size == 0.0 || !size.is_finite() {
@@ -79,9 +80,12 @@ pub(crate) fn dollars(amount: f64) -> String {
         s if s >= 100.0 => 0,
         s if s >= 10.0 => 1,
         s if s >= 1.0 => 2,
-        s => 2_usize
-            .saturating_add_signed(-s.log10().floor() as isize)
-            .min(12),
+        s if s < 1e-6 => return "<$0.000001".to_owned(),
+        s => {
+            // Fractions of a tenth of a cent get two digits.
+            let digits = if s < 0.001 { 1_usize } else { 2 };
+            digits.saturating_add_signed(-s.log10().floor() as isize)
+        }
     };
     let text = format!("{amount:.decimals$}");
     let text = if size < 1.0 {
@@ -185,7 +189,9 @@ mod tests {
             assert_eq!(dollars(amount), text);
         }
         assert_eq!(dollars(0.0), "$0");
-        assert_eq!(dollars(0.000_001_234_5), "$0.00000123");
+        assert_eq!(dollars(0.000_001_234_5), "$0.0000012");
+        assert_eq!(dollars(0.000_297), "$0.0003");
+        assert_eq!(dollars(1e-9), "<$0.000001");
     }
 
     #[test]

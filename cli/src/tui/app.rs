@@ -1,9 +1,13 @@
+use std::sync::Arc;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use spanlite_model::TraceId;
+use spanlite_model::{SpanId, TraceId};
 use spanlite_query::Query;
 
 use super::opened::Opened;
-use super::payload::{self, Tab};
+use super::overlay::Overlay;
+use super::payload::{self, How, Tab};
+use super::search::Search;
 use super::source::{Found, Source};
 use crate::error::CliError;
 use crate::render::{Line, Look, Sheet, TraceDiff};
@@ -44,11 +48,15 @@ impl Filter {
     }
 }
 
-/// A page that lies over the others: help, a comparison.
-pub(super) struct Overlay {
-    pub(super) title: &'static str,
-    pub(super) lines: Vec<Line>,
-    pub(super) scroll: usize,
+/// What the lines of the lower pane were made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shown {
+    /// The address of the trace, which is replaced when it changes.
+    trace: usize,
+    span_id: SpanId,
+    tab: Tab,
+    how: How,
+    width: usize,
 }
 
 /// Everything on the screen.
@@ -64,10 +72,10 @@ pub(super) struct App {
     pub(super) pane: Pane,
     pub(super) tab: Tab,
     pub(super) scroll: usize,
-    /// Payloads are shown whatever their size.
-    pub(super) whole: bool,
-    /// Messages are shown as JSON.
-    pub(super) raw: bool,
+    pub(super) how: How,
+    pub(super) search: Search,
+    /// The lines of the lower pane, which are made once.
+    payload: Option<(Shown, Arc<[Line]>)>,
     pub(super) follow: bool,
     /// The trace that the next `d` compares with.
     pub(super) marked: Option<TraceId>,
@@ -76,19 +84,6 @@ pub(super) struct App {
     /// Rows of the panes on the last screen, for keys that move by a page.
     pub(super) page_rows: usize,
 }
-
-const HELP: &str = "\
-j k ↓ ↑     move         g G    first, last   PgDn PgUp  by a page
-Tab         next pane    Enter  open          Esc        back
-h l ← →     fold, unfold    a     fold chains and repeats, or nothing
-n N         next failed span, the one before
-1 … 5       input, output, attributes, events, feedback
-m           messages or JSON       L   load a large payload whole
-/           filter in the query language; Enter keeps it, Esc does not
-d           compare: first on one trace, then on the other
-y           copy the id of the span, or the payload
-f           follow: new traces and spans come by themselves
-q           leave";
 
 impl App {
     pub(super) fn new(source: Source, look: Look, filter: &str) -> Result<Self, CliError> {
@@ -104,8 +99,9 @@ impl App {
             pane: Pane::List,
             tab: Tab::Input,
             scroll: 0,
-            whole: false,
-            raw: false,
+            how: How::default(),
+            search: Search::default(),
+            payload: None,
             follow: false,
             marked: None,
             overlay: None,
@@ -161,10 +157,19 @@ impl App {
             (opened, trace) => {
                 *opened = trace.map(Opened::new);
                 self.scroll = 0;
-                self.whole = false;
+                self.how.whole = false;
             }
         }
         Ok(())
+    }
+
+    /// The filter that was kept, for the next time.
+    pub(super) fn kept_filter(&self) -> &str {
+        self.filter
+            .before
+            .as_deref()
+            .unwrap_or(&self.filter.text)
+            .trim()
     }
 
     fn apply_filter(&mut self) -> Result<(), CliError> {
@@ -201,13 +206,24 @@ impl App {
             self.edit_key(key.code)?;
             return Ok(Effect::None);
         }
-        if self.overlay.is_some() {
-            self.overlay_key(key.code);
+        if self.search.is_edited() {
+            self.search_key(key.code);
+            return Ok(Effect::None);
+        }
+        if let Some(overlay) = &mut self.overlay {
+            if !overlay.key(key.code, self.page_rows) {
+                self.overlay = None;
+            }
             return Ok(Effect::None);
         }
         match key.code {
             KeyCode::Char('q') => return Ok(Effect::Quit),
-            KeyCode::Char('?') => self.open_help(),
+            KeyCode::Char('?') => self.overlay = Some(Overlay::help()),
+            KeyCode::Char('/') if self.pane == Pane::Payload => {
+                // What is looked for may stand in the part that is not shown.
+                self.how.whole = true;
+                self.search.begin();
+            }
             KeyCode::Char('/') => self.filter.before = Some(self.filter.text.clone()),
             KeyCode::Tab => self.next_pane(),
             KeyCode::Enter if self.pane == Pane::List => self.pane = Pane::Tree,
@@ -219,11 +235,16 @@ impl App {
             }
             KeyCode::Char('d') => self.compare()?,
             KeyCode::Char('y') => return Ok(self.copied()),
-            KeyCode::Char('m') => self.raw = !self.raw,
-            KeyCode::Char('L') => self.whole = true,
+            KeyCode::Char('m') => self.how.raw = !self.how.raw,
+            KeyCode::Char('L') => self.how.whole = true,
             KeyCode::Char(digit @ '1'..='5') => {
                 self.tab = Tab::ALL[digit as usize - '1' as usize];
                 self.scroll = 0;
+            }
+            KeyCode::Char('n' | 'N')
+                if self.pane == Pane::Payload && !self.search.text().is_empty() =>
+            {
+                self.next_hit(self.scroll, key.code == KeyCode::Char('N'));
             }
             KeyCode::Char('n' | 'N') => self.next_error(key.code == KeyCode::Char('N')),
             KeyCode::Char('a') => {
@@ -248,7 +269,8 @@ impl App {
             KeyCode::Char('h') | KeyCode::Left => {
                 match (&mut self.opened, self.pane) {
                     (Some(opened), Pane::Tree) => opened.close(),
-                    (_, Pane::Payload) => self.pane = Pane::Tree,
+                    (_, Pane::Payload) if code == KeyCode::Left => self.pane = Pane::Tree,
+                    (_, Pane::Payload) => self.how.fold(),
                     _ => {}
                 }
                 Ok(())
@@ -257,6 +279,7 @@ impl App {
                 match (&mut self.opened, self.pane) {
                     (Some(opened), Pane::Tree) => opened.open(),
                     (Some(_), Pane::List) => self.pane = Pane::Tree,
+                    (_, Pane::Payload) => self.how.unfold(),
                     _ => {}
                 }
                 Ok(())
@@ -280,7 +303,7 @@ impl App {
             (Pane::Tree, Some(opened)) => {
                 opened.move_by(rows);
                 self.scroll = 0;
-                self.whole = false;
+                self.how.whole = false;
             }
             // The view knows how long the text is and holds the end.
             (Pane::Payload, _) => self.scroll = self.scroll.saturating_add_signed(rows),
@@ -305,33 +328,31 @@ impl App {
         self.apply_filter()
     }
 
-    fn overlay_key(&mut self, code: KeyCode) {
-        let page = self.page_rows.max(1);
-        let Some(overlay) = &mut self.overlay else {
-            return;
-        };
-        let last = overlay.lines.len().saturating_sub(1);
-        overlay.scroll = match code {
-            KeyCode::Char('j') | KeyCode::Down => (overlay.scroll + 1).min(last),
-            KeyCode::Char('k') | KeyCode::Up => overlay.scroll.saturating_sub(1),
-            KeyCode::PageDown => (overlay.scroll + page).min(last),
-            KeyCode::PageUp => overlay.scroll.saturating_sub(page),
-            _ => {
-                self.overlay = None;
-                return;
-            }
-        };
+    fn search_key(&mut self, code: KeyCode) {
+        match code {
+            KeyCode::Enter => self.search.end(),
+            KeyCode::Esc => self.search.cancel(),
+            KeyCode::Backspace => self.search.pop(),
+            KeyCode::Char(letter) => self.search.push(letter),
+            _ => return,
+        }
+        if code != KeyCode::Enter {
+            let before = self.scroll.checked_sub(1);
+            let lines = self.payload.as_ref().map_or(0, |(_, lines)| lines.len());
+            self.next_hit(before.unwrap_or_else(|| lines.saturating_sub(1)), false);
+        }
     }
 
-    fn open_help(&mut self) {
-        let lines = HELP
-            .lines()
-            .map(|line| Line::of(crate::render::Role::Plain, line));
-        self.overlay = Some(Overlay {
-            title: "keys",
-            lines: lines.collect(),
-            scroll: 0,
-        });
+    /// Scrolls to the next line of the payload that has what is looked for.
+    fn next_hit(&mut self, from: usize, backwards: bool) {
+        let Some((_, lines)) = &self.payload else {
+            return;
+        };
+        match self.search.next(lines, from, backwards) {
+            Some(line) => self.scroll = line,
+            None if self.search.text().is_empty() => {}
+            None => self.message = Some("the payload does not have it".to_owned()),
+        }
     }
 
     fn next_pane(&mut self) {
@@ -411,16 +432,26 @@ impl App {
     }
 
     /// The lines of the lower pane at a width.
-    pub(super) fn payload_lines(&self, look: &Look) -> Vec<Line> {
-        let Some(opened) = &self.opened else {
-            return Vec::new();
+    pub(super) fn payload_lines(&mut self, look: &Look) -> Arc<[Line]> {
+        let opened = self.opened.as_ref();
+        let Some((opened, span)) = opened.and_then(|it| Some((it, it.span()?))) else {
+            return Arc::default();
         };
-        match opened.span() {
-            Some(span) => {
-                let how = (self.whole, self.raw);
-                payload::lines(self.tab, opened.trace(), span, look, how)
-            }
-            None => Vec::new(),
+        let shown = Shown {
+            trace: Arc::as_ptr(opened.trace()) as usize,
+            span_id: span.span_id,
+            tab: self.tab,
+            how: self.how,
+            width: look.width,
+        };
+        if let Some((before, lines)) = &self.payload
+            && *before == shown
+        {
+            return Arc::clone(lines);
         }
+        let lines = payload::lines(self.tab, opened.trace(), span, look, self.how);
+        let lines: Arc<[Line]> = lines.into();
+        self.payload = Some((shown, Arc::clone(&lines)));
+        lines
     }
 }

@@ -4,8 +4,11 @@
 //! here draws text of others but by [`Line`](crate::render::Line), which escapes it.
 
 mod app;
+mod memory;
 mod opened;
+mod overlay;
 mod payload;
+mod search;
 mod source;
 mod view;
 
@@ -18,18 +21,29 @@ use crate::base64::base64;
 use crate::error::CliError;
 use crate::session::Session;
 use app::{App, Effect};
+use memory::Memory;
 use source::Source;
 
 /// How long a key is waited for before the store is looked at again.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Shows the store on the whole screen until the user leaves.
-pub(crate) fn run(session: &Session<'_>, filter: &str) -> Result<(), CliError> {
-    let source = Source::new(session.store_to_look()?, session.settings.now_unix_nano);
+/// Shows the store on the whole screen until the user leaves. Without a filter, the one holds that
+/// was asked for last.
+pub(crate) fn run(session: &Session<'_>, filter: Option<&str>) -> Result<(), CliError> {
+    let store = session.store()?;
+    let prices = session.prices(&store)?;
+    let state_home = session.settings.state_home.as_deref();
+    let memory = state_home.map(|home| Memory::read(home, store.path()));
+    let remembered = memory.as_ref().map_or("", Memory::filter).to_owned();
+    let filter = filter.unwrap_or(&remembered);
+    let source = Source::new(store, prices, session.settings.now_unix_nano);
     let mut app = App::new(source, session.settings.look.clone(), filter)?;
     let mut terminal = ratatui::try_init()?;
     let outcome = events(&mut app, &mut terminal);
     ratatui::try_restore()?;
+    if let Some(memory) = memory {
+        memory.remember(app.kept_filter());
+    }
     outcome
 }
 

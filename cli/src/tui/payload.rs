@@ -43,18 +43,52 @@ impl Tab {
     }
 }
 
-/// The lines of the pane. `whole` shows payloads whatever their size, `raw` model calls as JSON.
-pub(super) fn lines(
-    tab: Tab,
-    trace: &Trace,
-    span: &Span,
-    look: &Look,
-    (whole, raw): (bool, bool),
-) -> Vec<Line> {
+/// How the pane shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct How {
+    /// Payloads are shown whatever their size.
+    pub(super) whole: bool,
+    /// Messages are shown as JSON.
+    pub(super) raw: bool,
+    /// Lists and objects below this many levels are one line.
+    pub(super) depth: usize,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            whole: false,
+            raw: false,
+            depth: usize::MAX,
+        }
+    }
+}
+
+impl How {
+    /// Folds one level more; the first time all but the outermost.
+    pub(super) fn fold(&mut self) {
+        self.raw = true;
+        self.depth = match self.depth {
+            usize::MAX => 2,
+            depth => depth.saturating_sub(1).max(1),
+        };
+    }
+
+    /// Unfolds one level more, at last all.
+    pub(super) fn unfold(&mut self) {
+        self.depth = match self.depth {
+            depth @ 0..8 => depth + 1,
+            _ => usize::MAX,
+        };
+    }
+}
+
+/// The lines of the pane.
+pub(super) fn lines(tab: Tab, trace: &Trace, span: &Span, look: &Look, how: How) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut sheet = Sheet::of_lines(&mut lines, look);
     // A sheet of lines has nothing that could fail.
-    drop(fill(&mut sheet, tab, trace, span, (whole, raw)));
+    drop(fill(&mut sheet, tab, trace, span, how));
     lines
 }
 
@@ -63,8 +97,12 @@ fn fill(
     tab: Tab,
     trace: &Trace,
     span: &Span,
-    (whole, raw): (bool, bool),
+    how: How,
 ) -> std::io::Result<()> {
+    let short = JsonFold {
+        depth: how.depth.min(JsonFold::SHORT.depth),
+        ..JsonFold::SHORT
+    };
     match tab {
         Tab::Input | Tab::Output => {
             let payload = if tab == Tab::Input {
@@ -73,23 +111,23 @@ fn fill(
                 &span.outputs
             };
             let large = payload.as_ref().map_or(0, |json| json.as_text().len());
-            if !raw
-                && (whole || large <= SHOWN_BYTES)
+            if !how.raw
+                && (how.whole || large <= SHOWN_BYTES)
                 && write_messages(sheet, span, tab == Tab::Input)?
             {
                 return Ok(());
             }
             match payload {
-                Some(json) => show_json(sheet, json, whole),
+                Some(json) => show_json(sheet, json, how),
                 None => sheet.text(Role::Dim, "nothing was recorded"),
             }
         }
         Tab::Attributes => {
-            pairs(sheet, &span.attributes, 0, JsonFold::SHORT)?;
+            pairs(sheet, &span.attributes, 0, short)?;
             if !span.resource.attributes.is_empty() {
                 sheet.blank()?;
                 sheet.text(Role::Heading, "RESOURCE")?;
-                pairs(sheet, &span.resource.attributes, 0, JsonFold::SHORT)?;
+                pairs(sheet, &span.resource.attributes, 0, short)?;
             }
             Ok(())
         }
@@ -101,7 +139,7 @@ fn fill(
                 let mut line = Line::of(Role::Dim, &format!("+{} ", units::duration(offset)));
                 line.text(Role::Strong, &event.name);
                 sheet.line(&line)?;
-                pairs(sheet, &event.attributes, 2, JsonFold::SHORT)?;
+                pairs(sheet, &event.attributes, 2, short)?;
             }
             Ok(())
         }
@@ -115,11 +153,11 @@ fn fill(
     }
 }
 
-fn show_json(sheet: &mut Sheet<'_>, json: &Json, whole: bool) -> std::io::Result<()> {
+fn show_json(sheet: &mut Sheet<'_>, json: &Json, how: How) -> std::io::Result<()> {
     let text = json.as_text();
-    if whole || text.len() <= SHOWN_BYTES {
+    if how.whole || text.len() <= SHOWN_BYTES {
         let fold = JsonFold {
-            text_bytes: usize::MAX,
+            depth: how.depth,
             ..JsonFold::FULL
         };
         return write_json(sheet, json, 0, fold);

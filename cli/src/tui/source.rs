@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use spanlite_model::{Trace, TraceId, TraceState};
+use spanlite_model::{PriceTable, Trace, TraceId, TraceState};
 use spanlite_query::{Query, RunError, RunOptions};
 use spanlite_store::{Snapshot, Store, TimeRange};
 
@@ -33,14 +33,16 @@ pub(super) struct Found {
 /// Reads the store for the screen.
 pub(super) struct Source {
     store: Store,
+    prices: Arc<PriceTable>,
     /// When the program began; the present is counted on from there.
     began_unix_nano: u64,
 }
 
 impl Source {
-    pub(super) fn new(store: Store, began_unix_nano: u64) -> Self {
+    pub(super) fn new(store: Store, prices: Arc<PriceTable>, began_unix_nano: u64) -> Self {
         Self {
             store,
+            prices,
             began_unix_nano,
         }
     }
@@ -93,6 +95,7 @@ impl Source {
             now_unix_nano: self.now_unix_nano(),
             limit: Some(limit as u64 + 1),
             deadline: Some(Instant::now() + PATIENCE),
+            prices: Some(Arc::clone(&self.prices)),
             ..RunOptions::default()
         };
         let rows = match query.run(snapshot, options) {
@@ -114,7 +117,11 @@ impl Source {
 
     /// A trace as it is at this moment.
     pub(super) fn trace(&self, trace_id: TraceId) -> Result<Option<Arc<Trace>>, CliError> {
-        Ok(self.store.snapshot()?.trace(trace_id)?.map(Arc::new))
+        let trace = self.store.snapshot()?.trace(trace_id)?;
+        Ok(trace.map(|mut trace| {
+            self.prices.apply(&mut trace);
+            Arc::new(trace)
+        }))
     }
 }
 

@@ -252,13 +252,26 @@ fn draw_payload(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
     let rows = usize::from(inner.height);
     app.scroll = app.scroll.min(lines.len().saturating_sub(rows));
     let shown = lines.iter().skip(app.scroll).take(rows);
-    put(frame, inner, shown.map(|line| text(line, &look)).collect());
+    let shown = shown.map(|line| {
+        let drawn = text(line, &look);
+        if app.search.fits(line) {
+            drawn.patch_style(Style::new().add_modifier(Modifier::UNDERLINED | Modifier::BOLD))
+        } else {
+            drawn
+        }
+    });
+    put(frame, inner, shown.collect());
 }
 
 fn draw_foot(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let keys = "j/k move  h/l fold  Enter open  Tab pane  / filter  n/N error  d diff  y copy  \
                 f follow  q";
     let line = match &app.message {
+        _ if app.search.is_edited() => {
+            let mut line = Line::of(Role::Key, "/ ");
+            line.text(Role::Plain, &format!("{}_", app.search.text()));
+            line
+        }
         Some(message) => Line::of(Role::Warning, message),
         None => Line::of(Role::Dim, keys),
     };
@@ -296,6 +309,8 @@ fn draw_overlay(frame: &mut Frame<'_>, app: &App) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
     use ratatui::crossterm::event::{KeyCode, KeyEvent};
@@ -333,7 +348,7 @@ mod tests {
                 ascii: false,
                 zone: Zone::Utc,
             };
-            let app = App::new(Source::new(store, 0), look, "").unwrap();
+            let app = App::new(Source::new(store, Arc::default(), 0), look, "").unwrap();
             let terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             Self {
                 _folder: folder,
@@ -407,6 +422,30 @@ mod tests {
         screen.press("/{ status = error }\n");
         assert!(!screen.app.filter.is_edited());
         assert_eq!(screen.app.found.entries.len(), 2);
+    }
+
+    #[test]
+    fn a_payload_is_searched_and_folded() {
+        let mut screen = Screen::new(80, 24);
+        screen.press("\n\n/ORDER");
+        assert!(screen.draw().contains("/ ORDER_"));
+        screen.press("\nn");
+        assert_eq!(screen.app.message, None, "it is there");
+        screen.press("/nowhere");
+        assert!(screen.app.message.is_some());
+        screen.press("\x1b");
+        assert_eq!(screen.app.search.text(), "");
+        screen.press("3");
+        let lines = |screen: &mut Screen| {
+            let look = screen.app.look.clone();
+            screen.app.payload_lines(&look).len()
+        };
+        let all = lines(&mut screen);
+        screen.press("hh");
+        let folded = lines(&mut screen);
+        assert!(folded <= all, "{folded} {all}");
+        screen.press("llllllll");
+        assert_eq!(lines(&mut screen), all);
     }
 
     #[test]

@@ -15,8 +15,9 @@ pub use explain::{Explain, PlanStep};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
-use spanlite_model::{Trace, TraceId};
+use spanlite_model::{PriceTable, Trace, TraceId};
 use spanlite_store::{ReadError, SealedBlock, Snapshot, TimeRange};
 
 use crate::eval::View;
@@ -57,6 +58,8 @@ pub(crate) struct Candidates<'s> {
     blocks: Vec<SealedBlock<'s>>,
     /// Places in `blocks` of those not searched yet, the newest last.
     closed: Vec<usize>,
+    /// What puts costs into the traces.
+    pub(crate) prices: Option<Arc<PriceTable>>,
     pub(crate) counts: Explain,
 }
 
@@ -77,6 +80,7 @@ impl<'s> Candidates<'s> {
             ready: BinaryHeap::new(),
             blocks: snapshot.blocks()?,
             closed: Vec::new(),
+            prices: None,
             counts: Explain::default(),
         };
         this.counts.uses_indexes = uses_indexes;
@@ -131,10 +135,14 @@ impl<'s> Candidates<'s> {
     /// Puts a candidate together.
     pub(crate) fn trace(&mut self, candidate: Candidate) -> Result<Option<Trace>, ReadError> {
         self.counts.traces_read += 1;
-        match candidate.source {
+        let mut trace = match candidate.source {
             Source::Loose => self.snapshot.trace(candidate.trace_id()),
             Source::Block { block, place } => self.blocks[block].trace(place),
+        }?;
+        if let (Some(trace), Some(prices)) = (&mut trace, &self.prices) {
+            prices.apply(trace);
         }
+        Ok(trace)
     }
 
     fn search(&mut self, number: usize) -> Result<(), ReadError> {

@@ -19,6 +19,9 @@ pub const MLFLOW_TOKEN_USAGE: &str = "mlflow.chat.tokenUsage";
 pub const MLFLOW_CHAT_TOOLS: &str = "mlflow.chat.tools";
 /// MLflow: cost in US dollars, a map.
 pub const MLFLOW_LLM_COST: &str = "mlflow.llm.cost";
+/// Ours: cost in US dollars by a table of prices, a map as [`MLFLOW_LLM_COST`]. In memory only:
+/// it is computed when a trace is read.
+pub const SPANLITE_COST: &str = "spanlite.cost";
 /// MLflow: name of the model.
 pub const MLFLOW_LLM_MODEL: &str = "mlflow.llm.model";
 /// MLflow: name of the provider.
@@ -75,3 +78,36 @@ pub const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
 pub const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
 /// GenAI: provider, until 2025.
 pub const GEN_AI_SYSTEM: &str = "gen_ai.system";
+
+/// The attributes of a span that tell its model, its tokens and its cost: all that
+/// [`TokenUsage::of`](crate::TokenUsage::of), [`Cost::of`](crate::Cost::of),
+/// [`Span::model`](crate::Span::model) and [`Span::provider`](crate::Span::provider) read.
+pub const COST_KEYS: &[&str] = &[
+    MLFLOW_TOKEN_USAGE,
+    MLFLOW_LLM_COST,
+    MLFLOW_LLM_MODEL,
+    MLFLOW_LLM_PROVIDER,
+    GEN_AI_RESPONSE_MODEL,
+    GEN_AI_REQUEST_MODEL,
+    GEN_AI_PROVIDER_NAME,
+    GEN_AI_SYSTEM,
+    "llm.provider",
+    "llm.response.model_name",
+    "llm.model_name",
+    "llm.request.model_name",
+    "embedding.model_name",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.prompt_tokens",
+    "llm.token_count.prompt",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+    "gen_ai.usage.total_tokens",
+    "llm.token_count.total",
+    "llm.usage.total_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "llm.token_count.prompt_details.cache_read",
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.cache_creation.input_tokens",
+    "llm.token_count.prompt_details.cache_write",
+];

@@ -155,13 +155,15 @@ impl Cost {
         *self == Self::default()
     }
 
-    /// What a span says of its cost: MLflow's map. A cost on an `AGENT` span is the sum of what
-    /// it called, and is left out as MLflow does.
+    /// What a span says of its cost: what a [table of prices](crate::PriceTable::apply) found,
+    /// else MLflow's map. A cost on an `AGENT` span is the sum of
+    /// what it called, and is left out as MLflow does.
     pub fn of(span: &Span) -> Self {
         if span.span_type == SpanType::Agent {
             return Self::default();
         }
-        let Some(map) = span.attributes.get(keys::MLFLOW_LLM_COST) else {
+        let computed = span.attributes.get(keys::SPANLITE_COST);
+        let Some(map) = computed.or_else(|| span.attributes.get(keys::MLFLOW_LLM_COST)) else {
             return Self::default();
         };
         let field = |name| map.get(name).and_then(Value::to_f64);

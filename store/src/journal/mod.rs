@@ -43,7 +43,7 @@ pub(crate) use batch::{Batch, Positions};
 pub use file::JournalForm;
 pub use lane::{Appended, Lane};
 pub(crate) use recover::{Replay, recover};
-pub(crate) use scan::{JournalView, is_alive, peek};
+pub(crate) use scan::{JournalView, any_dead, is_alive, peek};
 pub use slots::{OPEN_RECORD_BYTES, OpenSpan};
 
 use crate::commit::Signal;

@@ -119,6 +119,12 @@ pub(crate) fn is_alive(directory: &Path, id: Uuid) -> bool {
     }
 }
 
+/// Returns whether a journal's writer is gone.
+pub(crate) fn any_dead(directory: &Path) -> Result<bool, StorageError> {
+    let journals = list(directory)?;
+    Ok(journals.iter().any(|(id, _)| !is_alive(directory, *id)))
+}
+
 /// Shows every journal of a directory but `own`, for a snapshot. What cannot be read is left out;
 /// one whose header is damaged counts as damaged in an empty view.
 pub(crate) fn peek(directory: &Path, own: Option<Uuid>) -> Result<Vec<JournalView>, StorageError> {

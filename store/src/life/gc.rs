@@ -8,6 +8,7 @@ use spanlite_model::TraceId;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::directory::Directory;
 use crate::error::{ReadError, WriteError};
 use crate::files;
 use crate::journal::Positions;
@@ -70,12 +71,13 @@ pub enum Held {
     Damaged,
 }
 
-struct Candidate {
-    name: SegmentName,
-    segment: GcSegment,
-    members: Vec<Member>,
+/// A segment with what it holds.
+pub(super) struct Candidate {
+    pub(super) name: SegmentName,
+    pub(super) segment: GcSegment,
+    pub(super) members: Vec<Member>,
     positions: HashMap<Uuid, Positions>,
-    is_damaged: bool,
+    pub(super) is_damaged: bool,
 }
 
 impl Store {
@@ -102,7 +104,7 @@ impl Store {
                 Some(Held::Damaged)
             } else {
                 held_by_traces(candidate, &mut may_remove)
-                    .or_else(|| self.held_by_journal(candidate, &all))
+                    .or_else(|| held_by_journal(self.directory(), candidate, &all))
             };
             if let Some(held) = held {
                 report.held.push((candidate.segment.clone(), held));
@@ -129,29 +131,6 @@ impl Store {
         Ok(report)
     }
 
-    /// A journal that still has a file, and that no other segment has stored as far.
-    fn held_by_journal(&self, candidate: &Candidate, all: &[Candidate]) -> Option<Held> {
-        let journals = self.directory().journals();
-        let mut held = None;
-        for (id, positions) in &candidate.positions {
-            let is_gone = matches!(
-                fs::metadata(journals.join(id.to_string())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound
-            );
-            let others = all.iter().filter(|other| other.name != candidate.name);
-            let mut elsewhere = Positions::default();
-            for stored in others.filter_map(|other| other.positions.get(id)) {
-                elsewhere.merge(stored);
-            }
-            let mut both = elsewhere.clone();
-            both.merge(positions);
-            if !is_gone && both != elsewhere {
-                held = Some(Held::Journal { id: *id });
-            }
-        }
-        held
-    }
-
     fn remove_notes(&self, gone: &HashSet<TraceId>) -> Result<u64, WriteError> {
         let snapshot = self.snapshot()?;
         let mut orphans = Vec::new();
@@ -168,8 +147,35 @@ impl Store {
     }
 }
 
+/// A journal that still has a file, and that no other segment has stored as far.
+pub(super) fn held_by_journal(
+    directory: &Directory,
+    candidate: &Candidate,
+    all: &[Candidate],
+) -> Option<Held> {
+    let journals = directory.journals();
+    let mut held = None;
+    for (id, positions) in &candidate.positions {
+        let is_gone = matches!(
+            fs::metadata(journals.join(id.to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound
+        );
+        let others = all.iter().filter(|other| other.name != candidate.name);
+        let mut elsewhere = Positions::default();
+        for stored in others.filter_map(|other| other.positions.get(id)) {
+            elsewhere.merge(stored);
+        }
+        let mut both = elsewhere.clone();
+        both.merge(positions);
+        if !is_gone && both != elsewhere {
+            held = Some(Held::Journal { id: *id });
+        }
+    }
+    held
+}
+
 /// The segments, oldest first.
-fn candidates(snapshot: &Snapshot) -> Result<Vec<Candidate>, ReadError> {
+pub(super) fn candidates(snapshot: &Snapshot) -> Result<Vec<Candidate>, ReadError> {
     let mut found = Vec::new();
     for (path, members, positions, is_damaged) in snapshot.segments_with_members()? {
         let name = path.file_name().and_then(|name| name.to_str());

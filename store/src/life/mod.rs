@@ -7,9 +7,11 @@ mod copy;
 mod gc;
 mod merge;
 mod recover;
+mod rewrite;
 
 pub use backup::BackupReport;
 pub use bundle::{BundleReport, CarriedValue};
 pub use gc::{GcReport, GcSegment, Held, Retention};
 pub(crate) use merge::merge_small;
 pub use recover::{RecoverError, RecoverReport, recover};
+pub use rewrite::RewriteReport;

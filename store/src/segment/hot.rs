@@ -312,11 +312,21 @@ pub(crate) fn remove(txn: &WriteTransaction, path: &Path, batch: u64) -> Result<
 pub(crate) fn directories(
     table: &ReadOnlyTable<u64, &'static [u8]>,
     path: &Path,
+    damaged: impl FnMut(u64, ValueError),
+) -> Result<Vec<(u64, HotDirectory)>, StorageError> {
+    directories_from(table, path, 0, damaged)
+}
+
+/// The same for batches from a number on.
+pub(crate) fn directories_from(
+    table: &ReadOnlyTable<u64, &'static [u8]>,
+    path: &Path,
+    first: u64,
     mut damaged: impl FnMut(u64, ValueError),
 ) -> Result<Vec<(u64, HotDirectory)>, StorageError> {
     let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
     let mut found = Vec::new();
-    let mut next = 0;
+    let mut next = first << 16;
     loop {
         let mut rest = table.range(next..).map_err(failed)?;
         let Some(row) = rest.next() else {

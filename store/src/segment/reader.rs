@@ -64,6 +64,11 @@ impl SegmentReader {
         })
     }
 
+    /// Whether a file has to be repaired before it can be read as it is.
+    pub(crate) fn needs_repair(path: &Path) -> bool {
+        matches!(open_read_only(path), Err(StorageError::NeedsRepair { .. }))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -3,6 +3,7 @@
 mod assembly;
 mod blocks;
 mod damage;
+mod follow;
 mod index;
 mod life;
 mod order;
@@ -26,6 +27,7 @@ use crate::segment::{SegmentReader, hot, protected};
 use crate::state::{noted_traces, notes_of};
 pub(crate) use assembly::Assembly;
 pub use damage::Damage;
+pub use follow::Follow;
 use index::Index;
 pub(crate) use life::Member;
 use order::{NewestFirst, newest_ids};

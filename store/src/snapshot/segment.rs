@@ -73,6 +73,18 @@ impl SegmentView {
         })
     }
 
+    /// What the segment holds.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The hot batches, as they are stored.
+    pub(super) fn hot_table(
+        &self,
+    ) -> Result<Option<ReadOnlyTable<u64, &'static [u8]>>, StorageError> {
+        table(&self.txn, self.path(), HOT)
+    }
+
     /// How far each journal is stored here.
     pub(super) fn positions(&self) -> &HashMap<Uuid, Positions> {
         &self.positions

@@ -43,6 +43,48 @@ impl StateWriter {
         self.transaction(|txn, path| notes::remove(txn, path, traces))
     }
 
+    /// Writes over what removed values left in the file: pages that nothing uses keep their bytes
+    /// until they are used again, so all of them are used once and given back.
+    pub(crate) fn overwrite_free_pages(&mut self) -> Result<(), StorageError> {
+        /// No page holds two of these.
+        const FILLER_BYTES: usize = 3_000;
+        const PAGE_BYTES: u64 = 4_096;
+        // What a transaction frees may be used by the second one after it.
+        for _ in 0..2 {
+            self.transaction::<_, StorageError>(|_, _| Ok(()))?;
+        }
+        let bytes = std::fs::metadata(&self.path)
+            .map_err(|error| StorageError::io("look at", &self.path, error))?
+            .len();
+        let n_fillers = bytes / PAGE_BYTES + 1;
+        let filler = [0; FILLER_BYTES];
+        let key = |number: u64| [COUNTER, b"filler", &number.to_be_bytes()].concat();
+        self.transaction::<_, StorageError>(|txn, path| {
+            let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+            let mut values = txn
+                .open_table(VALUES)
+                .map_err(|error| failed(error.into()))?;
+            for number in 0..n_fillers {
+                values
+                    .insert(key(number).as_slice(), filler.as_slice())
+                    .map_err(|error| failed(error.into()))?;
+            }
+            Ok(())
+        })?;
+        self.transaction(|txn, path| {
+            let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+            let mut values = txn
+                .open_table(VALUES)
+                .map_err(|error| failed(error.into()))?;
+            for number in 0..n_fillers {
+                values
+                    .remove(key(number).as_slice())
+                    .map_err(|error| failed(error.into()))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Carries out operations on values, all or none; durable on return.
     pub(crate) fn change_values(&mut self, operations: &[Operation]) -> Result<(), StateError> {
         self.transaction(|txn, path| change_values(txn, path, operations))

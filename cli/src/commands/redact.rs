@@ -1,0 +1,152 @@
+use std::collections::HashSet;
+
+use spanlite_export::Redaction;
+use spanlite_model::TraceId;
+use spanlite_store::Held;
+
+use crate::args::{Format, RedactArgs};
+use crate::ask;
+use crate::error::{CliError, Outcome};
+use crate::jobs::redaction_of;
+use crate::progress::Progress;
+use crate::render::{Line, Role, json, object, units};
+use crate::session::{Session, id_digits, limit_or_all};
+
+/// Traces that are named before it is asked.
+const SHOWN: usize = 10;
+
+/// What the rules found.
+#[derive(Default)]
+struct Found {
+    trace_ids: HashSet<TraceId>,
+    values: u64,
+    looked_at: u64,
+    /// The first few, with how many values each.
+    first: Vec<(String, String, u64)>,
+}
+
+/// Takes secrets out of stored traces for good: says first what would go, and asks.
+pub(super) fn run(args: &RedactArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let rules = if args.rules.is_empty() {
+        vec!["default".to_owned()]
+    } else {
+        args.rules.clone()
+    };
+    let redaction = redaction_of(&rules)?
+        .compile()
+        .map_err(CliError::RedactionPattern)?;
+    let found = find(args, &redaction, session)?;
+    let only_looks = args.dry_run || found.trace_ids.is_empty();
+    if only_looks || !args.yes {
+        said(&found, false, session)?;
+    }
+    if only_looks {
+        return Ok(Outcome::Done);
+    }
+    if !args.yes && !session.confirm("take them out for good? [y/N] ")? {
+        return Ok(Outcome::Done);
+    }
+    let store = session.store_to_write(false)?;
+    let report = store.rewrite(&found.trace_ids, |trace| {
+        redaction.apply(trace);
+    })?;
+    store.close()?;
+    if args.yes {
+        said(&found, true, session)?;
+    }
+    for (segment, held) in &report.held {
+        let why = match held {
+            Held::Damaged => "something in it is damaged",
+            _ => "a running program has not stored everything elsewhere",
+        };
+        session.out.warn(&format!(
+            "{} still holds the old values: {why}",
+            segment.path.display()
+        ));
+    }
+    if report.live_writers > 0 {
+        session
+            .out
+            .warn("programs that write now may hold old values in their journals until they end");
+    }
+    Ok(if report.held.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::PartlyDone
+    })
+}
+
+fn find(
+    args: &RedactArgs,
+    redaction: &Redaction,
+    session: &mut Session<'_>,
+) -> Result<Found, CliError> {
+    let store = session.store()?;
+    let snapshot = store.snapshot()?;
+    let query = args
+        .filter
+        .as_deref()
+        .map(|text| ask::read(text, &store))
+        .transpose()?;
+    let asked = session.ask(&store, &args.select)?;
+    let settings = session.settings;
+    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut found = Found::default();
+    let traces = ask::matches(&snapshot, query.as_ref(), asked)?;
+    for one in traces.take(limit_or_all(&args.select)) {
+        let mut trace = one?.trace;
+        found.looked_at += 1;
+        let name = trace.name().unwrap_or_default().to_owned();
+        let values = redaction.apply(&mut trace);
+        if values > 0 {
+            found.values += values;
+            found.trace_ids.insert(trace.trace_id);
+            if found.first.len() < SHOWN {
+                let digits = id_digits(&snapshot, trace.trace_id)?;
+                let id = trace.trace_id.to_hex().chars().take(digits).collect();
+                found.first.push((id, name, values));
+            }
+        }
+        progress.tell(|| units::plural(found.looked_at, "trace"));
+    }
+    drop(progress);
+    session.warn_of_damage(&snapshot);
+    Ok(found)
+}
+
+fn said(found: &Found, done: bool, session: &mut Session<'_>) -> Result<(), CliError> {
+    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let item = object([
+            ("done", done.into()),
+            ("traces", found.trace_ids.len().into()),
+            ("values", found.values.into()),
+            ("looked_at", found.looked_at.into()),
+        ]);
+        let style = session.out.json_style();
+        return Ok(json::write(session.out.data(), &item, style)?);
+    }
+    let mut sheet = session.out.plain_sheet();
+    for (id, name, values) in &found.first {
+        let mut line = Line::of(Role::Id, id);
+        line.pad(2)
+            .text(Role::Plain, &units::plural(*values, "value"))
+            .pad(2)
+            .fitted(Role::Dim, name, 60);
+        sheet.line(&line)?;
+    }
+    let more = found.trace_ids.len().saturating_sub(found.first.len());
+    if more > 0 {
+        sheet.text(
+            Role::Dim,
+            &format!("and {} more", units::plural(more as u64, "trace")),
+        )?;
+    }
+    let verb = if done { "took" } else { "would take" };
+    let text = format!(
+        "{verb} {} out of {}; {} looked at",
+        units::plural(found.values, "value"),
+        units::plural(found.trace_ids.len() as u64, "trace"),
+        units::count(found.looked_at)
+    );
+    Ok(sheet.text(Role::Plain, &text)?)
+}

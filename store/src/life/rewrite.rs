@@ -1,0 +1,149 @@
+use std::collections::HashSet;
+
+use spanlite_model::{Trace, TraceChange, TraceId, TraceState, TraceUpdate};
+
+use super::gc::{Candidate, candidates, held_by_journal};
+use crate::error::WriteError;
+use crate::files;
+use crate::segment::seal_file;
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::{GcSegment, Held};
+
+/// What [`Store::rewrite`] did.
+#[derive(Debug, Clone, Default)]
+pub struct RewriteReport {
+    /// Traces that were written anew.
+    pub traces: u64,
+    /// Segments that went, with everything they held.
+    pub removed: Vec<GcSegment>,
+    /// Segments that still hold what was to go.
+    pub held: Vec<(GcSegment, Held)>,
+    /// Other writers that run. What the traces had in their journals stays in those files until
+    /// they use the place again or end.
+    pub live_writers: u64,
+}
+
+impl Store {
+    /// Changes stored traces for good: `change` gets each of them whole, and what it leaves takes
+    /// the place of what was there. The segments that held something of them are written anew and
+    /// unlinked, so that no file of the store has the old bytes any more.
+    ///
+    /// The time this takes is that of copying those segments. When the process is killed on the
+    /// way, the old version of a trace may still be there, beside the new one or alone; nothing is
+    /// lost, and calling again ends it. A running trace is changed as far as it is committed.
+    pub fn rewrite(
+        &self,
+        trace_ids: &HashSet<TraceId>,
+        mut change: impl FnMut(&mut Trace),
+    ) -> Result<RewriteReport, WriteError> {
+        self.check_writable()?;
+        let holds = |candidate: &Candidate| {
+            let mut members = candidate.members.iter();
+            members.any(|member| trace_ids.contains(&member.trace_id))
+        };
+        // Sealed first: what is committed from here on goes into another segment.
+        let snapshot = self.snapshot()?;
+        let before = candidates(&snapshot)?;
+        for candidate in before.iter().filter(|candidate| holds(candidate)) {
+            seal_file(self.directory(), candidate.name)?;
+        }
+        drop(snapshot);
+        let snapshot = self.snapshot()?;
+        let mut report = RewriteReport::default();
+        let mut done = HashSet::new();
+        for candidate in candidates(&snapshot)? {
+            let was_sealed = before.iter().any(|other| other.name == candidate.name);
+            if !was_sealed || !holds(&candidate) {
+                continue;
+            }
+            if candidate.is_damaged {
+                report.held.push((candidate.segment, Held::Damaged));
+                continue;
+            }
+            for member in &candidate.members {
+                if !done.insert(member.trace_id) {
+                    continue;
+                }
+                if trace_ids.contains(&member.trace_id) {
+                    self.store_changed(&snapshot, member.trace_id, &mut change)?;
+                    report.traces += 1;
+                } else {
+                    self.store_again(&snapshot, member.trace_id)?;
+                    self.keep_interrupted(&snapshot, member.trace_id)?;
+                }
+            }
+            let all = candidates(&self.snapshot()?)?;
+            if let Some(held) = held_by_journal(self.directory(), &candidate, &all) {
+                report.held.push((candidate.segment, held));
+                continue;
+            }
+            files::remove(&candidate.segment.path)?;
+            files::sync_folder(self.directory().path())?;
+            report.removed.push(candidate.segment);
+        }
+        let noted = snapshot.noted()?.into_iter();
+        let noted = noted
+            .filter(|trace_id| trace_ids.contains(trace_id))
+            .collect();
+        // What it reads could not be overwritten.
+        drop(snapshot);
+        self.forget_notes(noted)?;
+        let writers = self.snapshot()?;
+        // This process's own journal took nothing of what was written here.
+        report.live_writers =
+            (writers.writers().filter(|alive| *alive).count() as u64).saturating_sub(1);
+        Ok(report)
+    }
+
+    /// Stores a trace as it is after a change, with what belongs to the whole as it stands.
+    fn store_changed(
+        &self,
+        snapshot: &Snapshot,
+        trace_id: TraceId,
+        change: &mut impl FnMut(&mut Trace),
+    ) -> Result<(), WriteError> {
+        let Some(mut trace) = snapshot.trace(trace_id)? else {
+            return Ok(());
+        };
+        let (_, updates) = snapshot.stored(trace_id)?;
+        let last = updates.iter().map(|update| update.time_unix_nano).max();
+        let time_unix_nano = last.or_else(|| trace.start_time_unix_nano()).unwrap_or(0);
+        change(&mut trace);
+        let changes = trace.info.to_changes().into_iter();
+        let updates = changes.map(|change| TraceUpdate {
+            trace_id,
+            time_unix_nano,
+            change,
+        });
+        self.store_trace(trace.spans, updates.collect())
+    }
+
+    /// Who wrote an open span is not stored again with it, so that its end is said instead.
+    fn keep_interrupted(&self, snapshot: &Snapshot, trace_id: TraceId) -> Result<(), WriteError> {
+        let Some(trace) = snapshot.trace(trace_id)? else {
+            return Ok(());
+        };
+        if trace.info.state != Some(TraceState::Interrupted) {
+            return Ok(());
+        }
+        let update = TraceUpdate {
+            trace_id,
+            time_unix_nano: trace.start_time_unix_nano().unwrap_or(0),
+            change: TraceChange::State(TraceState::Interrupted),
+        };
+        self.store_trace(Vec::new(), vec![update])
+    }
+
+    /// Removes the later changes of traces, which were stored with them, and the bytes they had.
+    fn forget_notes(&self, noted: Vec<TraceId>) -> Result<(), WriteError> {
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let removed = self.on_commit_thread(move |state| {
+            state.remove_notes(&noted)?;
+            state.overwrite_free_pages()
+        });
+        Ok(removed.map_err(WriteError::from)??)
+    }
+}
