@@ -226,7 +226,7 @@ fn the_doctor_says_what_to_do() {
         .find(|path| path.to_str().unwrap().contains("seg-"))
         .unwrap();
     fs::write(&segment, b"this was a segment").unwrap();
-    let ill = place.run(&["doctor"]);
+    let ill = place.run(&["doctor", "--width", "200"]);
     assert_eq!(ill.status.code(), Some(1));
     assert!(
         String::from_utf8(ill.stdout)

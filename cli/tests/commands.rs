@@ -473,7 +473,7 @@ fn importing_twice_changes_nothing() {
     --- exit 0
     "#);
     insta::assert_snapshot!(place.transcript(&["import", AGENTS, "--json"]), @r#"
-    {"traces":3,"spans":17,"new_traces":0,"new_spans":0,"files":1,"skipped":[]}
+    {"traces":3,"spans":17,"new_traces":0,"new_spans":0,"files":1,"deliveries":0,"skipped":[]}
     --- exit 0
     "#);
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
-use spanlite_model::{Json, Span, Trace};
+use spanlite_model::{Cost, Json, Span, TokenUsage, Trace};
 
 use crate::base64::base64;
 use crate::render::{
-    Fold, Look, Node, Sheet, ShowOptions, Zone, attributes_item, json, object, show,
+    Fold, Look, Node, Sheet, ShowOptions, Zone, attributes_item, json, object, show, tokens, units,
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -79,8 +79,9 @@ impl Banner {
             Some(count) => format!("{count} values redacted"),
             None => "not redacted".to_owned(),
         };
-        let time = json::time(self.time_unix_nano);
-        let mut text = format!("{} · {time} · {redacted}", self.source);
+        let time: String = json::time(self.time_unix_nano).chars().take(19).collect();
+        let time = time.replace('T', " ");
+        let mut text = format!("{} · {time} UTC · {redacted}", self.source);
         if self.incomplete {
             text.push_str(" · incomplete: damaged data was skipped");
         }
@@ -131,7 +132,9 @@ fn trace_item(trace: &Trace) -> Node {
     let start = trace.start_time_unix_nano().unwrap_or(0);
     let spans = forest.nodes().iter().map(|node| {
         let span = &trace.spans[node.span];
-        span_item(span, u64::from(node.depth), u64::from(node.end), start)
+        let is_orphan = node.depth == 0 && span.parent_span_id.is_some();
+        let place = (u64::from(node.depth), u64::from(node.end), is_orphan);
+        span_item(span, place, start)
     });
     object([
         ("trace_id", trace.trace_id.to_string().into()),
@@ -143,7 +146,7 @@ fn trace_item(trace: &Trace) -> Node {
     ])
 }
 
-fn span_item(span: &Span, depth: u64, end: u64, trace_start: u64) -> Node {
+fn span_item(span: &Span, (depth, end, is_orphan): (u64, u64, bool), trace_start: u64) -> Node {
     let payload = |json: &Option<Json>| json.clone().map_or(Node::Null, Node::Raw);
     let events = span.events.iter().map(|event| {
         object([
@@ -162,6 +165,15 @@ fn span_item(span: &Span, depth: u64, end: u64, trace_start: u64) -> Node {
         ("error", span.error_message().into()),
         ("offset_ns", offset.into()),
         ("duration_ns", span.duration_nanos().into()),
+        ("orphan", is_orphan.into()),
+        ("model", span.model().into()),
+        (
+            "tokens",
+            tokens(TokenUsage::of(span), units::count)
+                .map(|tokens| format!("{tokens} tokens"))
+                .into(),
+        ),
+        ("cost", Cost::of(span).total_cost.map(units::dollars).into()),
         ("inputs", payload(&span.inputs)),
         ("outputs", payload(&span.outputs)),
         ("attributes", attributes_item(&span.attributes)),

@@ -54,7 +54,8 @@ const rowOf = (place) => {
   const name = make("span", "name");
   name.style.paddingLeft = Math.min(span.depth, 24) * 14 + "px";
   const fold = span.end > at + 1 ? (closed.has(at) ? "▸" : "▾") : "";
-  name.append(make("span", "fold", fold), make("span", "type", span.type), span.name);
+  name.append(make("span", "fold", fold), make("span", "type", span.type), (span.status === "error" ? "✗ " : "") + span.name);
+  if (span.orphan) name.append(make("span", "type after", "parent not received"));
   name.title = span.name;
   row.append(name, make("span", "num", duration(span.duration_ns)), bar(span));
   row.onclick = (event) => {
@@ -94,7 +95,7 @@ const select = (place) => {
   pane.replaceChildren();
   if (span) {
     pane.append(make("h2", "", span.type + " " + span.name));
-    pane.append(make("div", "num", [span.span_id, duration(span.duration_ns), span.status].join("  ")));
+    pane.append(make("div", "facts", [span.span_id, duration(span.duration_ns), span.status, span.model, span.tokens, span.cost].filter(Boolean).join(" · ")));
     section("error", span.error, "error");
     section("inputs", readable(span.inputs));
     section("outputs", readable(span.outputs));
@@ -174,7 +175,7 @@ const start = async () => {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   traces = await new Response(stream).json();
   traces.forEach((one, index) => {
-    const option = make("option", "", [one.state, one.name, one.start, duration(one.duration_ns)].join("  "));
+    const option = make("option", "", [one.state, one.name, one.start.slice(0, 19).replace("T", " "), duration(one.duration_ns)].join(" · "));
     option.value = index;
     pick.append(option);
   });
