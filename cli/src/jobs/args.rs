@@ -77,6 +77,9 @@ pub(crate) struct RunArgs {
     /// Only say what would be sent
     #[arg(long, conflicts_with = "follow")]
     pub(crate) dry_run: bool,
+    /// Send traces whose program died, as errors, also when the job does not say so
+    #[arg(long)]
+    pub(crate) include_interrupted: bool,
     /// Batches that are sent at once
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) connections: usize,

@@ -30,6 +30,7 @@ pub(super) fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<Outcome, 
     } else {
         Schedule::Once
     };
+    job.include_interrupted |= args.include_interrupted;
     if args.dry_run {
         let report = dry_run(&store, &job, &RunOptions::default()).map_err(Box::new)?;
         view::dry(&report, session)?;
@@ -74,18 +75,35 @@ pub(super) fn send(
         tokio::pin!(run);
         tokio::select! {
             result = &mut run => result,
-            signal = tokio::signal::ctrl_c() => {
-                if signal.is_ok() {
-                    stop.stop();
-                }
+            () = interrupted() => {
+                stop.stop();
                 run.await
             }
         }
     });
     let refusals = watch.finish();
     let report = result.map_err(Box::new)?;
-    view::summary(job, &report, &refusals, session)?;
+    view::summary(job, &report, &refusals, store, session)?;
     Ok(report)
+}
+
+/// Waits until somebody asks the command to end: Ctrl-C, or a service that is stopped.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                Ok(()) = tokio::signal::ctrl_c() => return,
+                Some(()) = terminated.recv() => return,
+                else => {}
+            }
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Nobody can ask; the run ends by itself.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Shows how far a run is.

@@ -5,14 +5,12 @@ use spanlite_export::{
     DeliveryProblem, ExportJob, ExportReport, JobStatus, RedactionRules, RunEnd, Schedule, Target,
 };
 use spanlite_model::TraceId;
+use spanlite_store::Store;
 
 use crate::args::Format;
 use crate::error::{CliError, Outcome};
 use crate::render::{Column, Line, Listing, Node, Role, json, object, units};
-use crate::session::Session;
-
-/// Digits of a trace id that people see of a refusal.
-const ID_DIGITS: usize = 8;
+use crate::session::{Session, id_digits};
 
 /// `prod → mlflow http://10.0.0.5:5000`.
 pub(super) fn heading(job: &ExportJob) -> String {
@@ -27,8 +25,15 @@ pub(super) fn safe(text: &str) -> String {
         .collect()
 }
 
-fn short(trace_id: TraceId) -> String {
-    trace_id.to_hex().chars().take(ID_DIGITS).collect()
+/// As many digits of an id as tell it from all others of the store.
+fn short(store: &Store, trace_ids: &[TraceId]) -> Result<Vec<String>, CliError> {
+    let snapshot = store.snapshot()?;
+    let mut digits = 0;
+    for trace_id in trace_ids {
+        digits = digits.max(id_digits(&snapshot, *trace_id)?);
+    }
+    let short = |id: &TraceId| id.to_hex().chars().take(digits).collect();
+    Ok(trace_ids.iter().map(short).collect())
 }
 
 fn wants_json(session: &Session<'_>) -> bool {
@@ -52,20 +57,22 @@ pub(super) fn summary(
     job: &ExportJob,
     report: &ExportReport,
     refusals: &[(TraceId, String)],
+    store: &Store,
     session: &mut Session<'_>,
 ) -> Result<(), CliError> {
     if wants_json(session) {
         return write_json(report, session);
     }
     let mut lines = vec![counts(report)];
-    for (trace_id, reason) in refusals {
+    let ids: Vec<TraceId> = refusals.iter().map(|(trace_id, _)| *trace_id).collect();
+    for ((_, reason), id) in refusals.iter().zip(short(store, &ids)?) {
         let mut line = Line::new();
         line.sign(Role::Error, "✗ ")
-            .text(Role::Id, &short(*trace_id))
+            .text(Role::Id, &id)
             .text(Role::Plain, &format!(" refused: {reason}"));
         lines.push(line);
     }
-    if report.n_refused > 0 {
+    if report.n_refused > 0 && job.is_kept(store)? {
         let text = format!(
             "  kept, see `spanlite jobs show {} --failed`; \
              `spanlite jobs retry {}` tries again",
@@ -83,10 +90,14 @@ pub(super) fn summary(
             RunEnd::Unreachable => "the target did not answer",
             _ => "stopped",
         };
-        let text = format!(
-            "{why}; what was sent is noted, `spanlite jobs run {}` goes on",
-            job.name
-        );
+        let text = if job.is_kept(store)? {
+            format!(
+                "{why}; what was sent is noted, `spanlite jobs run {}` goes on",
+                job.name
+            )
+        } else {
+            format!("{why}; what was sent is noted, the same command goes on")
+        };
         lines.push(Line::of(Role::Dim, &text));
     }
     let mut sheet = session.out.plain_sheet();
@@ -261,7 +272,7 @@ pub(super) fn show(
     let job = ExportJob::find(&store, name)?;
     let problems = job.problems(&store)?;
     if failed {
-        session.out.list(&problem_list(&problems))?;
+        session.out.list(&problem_list(&store, &problems)?)?;
         return Ok(Outcome::Done);
     }
     if wants_json(session) {
@@ -286,7 +297,7 @@ pub(super) fn show(
         sheet.line(line)?;
     }
     if !problems.is_empty() {
-        session.out.list(&problem_list(&problems))?;
+        session.out.list(&problem_list(&store, &problems)?)?;
     }
     Ok(Outcome::Done)
 }
@@ -336,14 +347,15 @@ fn facts(job: &ExportJob) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn problem_list(problems: &[DeliveryProblem]) -> Listing {
+fn problem_list(store: &Store, problems: &[DeliveryProblem]) -> Result<Listing, CliError> {
     let mut listing = Listing::new(vec![
         Column::left("TRACE"),
         Column::left("STATE"),
         Column::right("TRIES"),
         Column::left("WHY").shrinks_to(30),
     ]);
-    for problem in problems {
+    let ids: Vec<TraceId> = problems.iter().map(|problem| problem.trace_id).collect();
+    for (problem, id) in problems.iter().zip(short(store, &ids)?) {
         let (role, state) = if problem.is_refused {
             (Role::Error, "refused")
         } else {
@@ -351,7 +363,7 @@ fn problem_list(problems: &[DeliveryProblem]) -> Listing {
         };
         listing.push(
             vec![
-                (Role::Id, short(problem.trace_id)),
+                (Role::Id, id),
                 (role, state.to_owned()),
                 (Role::Number, problem.attempts.to_string()),
                 (Role::Plain, problem.reason.clone()),
@@ -359,5 +371,5 @@ fn problem_list(problems: &[DeliveryProblem]) -> Listing {
             node(problem),
         );
     }
-    listing
+    Ok(listing)
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use spanlite_model::TraceId;
@@ -76,7 +74,9 @@ pub(crate) enum Mark {
 pub(crate) struct Deliveries {
     state: State,
     job_id: Uuid,
-    place_id: Uuid,
+    /// Under which else something may be known that was sent to the same target: the id that
+    /// follows from it, and other jobs.
+    others: Vec<Uuid>,
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
@@ -96,12 +96,26 @@ pub(super) fn key(id: Uuid, trace_id: TraceId) -> Vec<u8> {
     [&id.as_bytes()[..], trace_id.as_bytes()].concat()
 }
 
+fn others(store: &Store, job: &ExportJob) -> Vec<Uuid> {
+    let place_id = job.target.place_id();
+    let mut others = vec![place_id];
+    // Jobs that cannot be read know nothing: what they sent is sent again, which changes nothing.
+    if let Ok(jobs) = ExportJob::list(store) {
+        let same_place = jobs
+            .iter()
+            .filter(|other| other.target.place_id() == place_id);
+        others.extend(same_place.map(|other| other.id));
+    }
+    others.retain(|id| *id != job.id);
+    others
+}
+
 impl Deliveries {
     pub(crate) fn of(store: &Store, job: &ExportJob) -> Self {
         Self {
             state: store.state(),
             job_id: job.id,
-            place_id: job.target.place_id(),
+            others: others(store, job),
         }
     }
 
@@ -127,12 +141,16 @@ impl Deliveries {
         if let Some(sent) = self.get(SENT, trace_id)? {
             return Ok(Some(Known { sent, is_own: true }));
         }
-        if self.place_id == self.job_id {
-            return Ok(None);
+        let mut newest: Option<Sent> = None;
+        for id in &self.others {
+            let value = self.state.get(SENT, &key(*id, trace_id))?;
+            let sent: Option<Sent> = value.and_then(|value| decode(&value.bytes));
+            newest = sent
+                .into_iter()
+                .chain(newest)
+                .max_by_key(|sent| sent.time_unix_nano);
         }
-        let value = self.state.get(SENT, &key(self.place_id, trace_id))?;
-        let sent: Option<Sent> = value.and_then(|value| decode(&value.bytes));
-        Ok(sent.map(|sent| Known {
+        Ok(newest.map(|sent| Known {
             // A stamp is about the way one job prepares a trace.
             sent: Sent { stamp: 0, ..sent },
             is_own: false,
@@ -242,7 +260,7 @@ impl Deliveries {
     /// Forgets what the target has, whoever sent it.
     pub(crate) fn forget_sent(&self) -> Result<u64, ForgetError> {
         let mut n_forgotten = 0;
-        for id in BTreeSet::from([self.job_id, self.place_id]) {
+        for id in self.others.iter().chain([&self.job_id]) {
             let kept = self.state.list(SENT, id.as_bytes())?;
             let keys: Vec<Vec<u8>> = kept.into_iter().map(|(key, _)| key).collect();
             self.forget(SENT, &keys)?;

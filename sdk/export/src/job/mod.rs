@@ -256,6 +256,12 @@ impl ExportJob {
         }
     }
 
+    /// Returns whether the store keeps this job.
+    pub fn is_kept(&self, store: &Store) -> Result<bool, JobError> {
+        Ok(store.state().get(JOBS, self.name.as_bytes())?.is_some()
+            && Self::find(store, &self.name)?.id == self.id)
+    }
+
     /// All jobs, by name.
     pub fn list(store: &Store) -> Result<Vec<Self>, JobError> {
         let kept = store.state().list(JOBS, b"")?;

@@ -1,4 +1,4 @@
-use spanlite_export::{adopt_deliveries, bundle, run};
+use spanlite_export::{ExportJob, adopt_deliveries, bundle, run};
 use spanlite_model::{TraceChange, TraceUpdate};
 use spanlite_store::{OpenOptions, Store, TimeRange};
 
@@ -71,6 +71,19 @@ async fn a_bundle_knows_what_was_sent() {
         .await
         .unwrap();
     assert_eq!((report.n_sent, report.n_unchanged), (4, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn jobs_to_one_place_know_of_each_other() {
+    let server = FakeServer::start();
+    let (_folder, store) = store_of(3);
+    let kept = mlflow_job(server.url());
+    kept.add(&store).unwrap();
+    assert_eq!(run(&store, &kept, options()).await.unwrap().n_sent, 3);
+    let once = ExportJob::once(kept.target.clone());
+    let report = run(&store, &once, options()).await.unwrap();
+    assert_eq!((report.n_sent, report.n_unchanged), (0, 3), "{report:?}");
+    assert!(kept.is_kept(&store).unwrap() && !once.is_kept(&store).unwrap());
 }
 
 #[tokio::test]
