@@ -221,10 +221,14 @@ impl Journal {
     /// file has refused something.
     pub(crate) fn sync(&self) -> bool {
         let shared = &self.shared;
-        if shared.ring.checked_form() == JournalForm::Written {
-            shared.slots.write_through();
-            for lane in shared.live_lanes() {
-                lane.write_through();
+        match shared.ring.checked_form() {
+            JournalForm::Memory => return false,
+            JournalForm::Mapped => {}
+            JournalForm::Written => {
+                shared.slots.write_through();
+                for lane in shared.live_lanes() {
+                    lane.write_through();
+                }
             }
         }
         let is_named = *shared.is_named.get_or_init(|| {
