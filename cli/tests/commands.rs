@@ -681,6 +681,45 @@ fn the_store_is_kept_small_and_safe() {
 }
 
 #[test]
+fn chosen_traces_are_deleted_for_good() {
+    let place = Place::with_agents();
+    let count = |query: &str| {
+        let found = place.run(&["query", query, "--format", "ndjson"]).stdout;
+        found.lines().count()
+    };
+    assert_eq!((count("{ }"), count("{ status = error }")), (3, 2));
+    let planned = place.run(&["delete", "@", "@", "--dry-run"]).stdout;
+    assert!(
+        planned.starts_with("would delete 1 trace with "),
+        "{planned}"
+    );
+    let refused = place.run(&["delete", "--where", "{ status = error }"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(
+        refused
+            .stdout
+            .starts_with("would delete 2 traces with 13 spans\n")
+    );
+    assert_eq!(count("{ }"), 3, "nothing was confirmed");
+    let args = ["delete", "--where", "{ status = error }", "--yes", "--json"];
+    let done: serde_json::Value = serde_json::from_str(&place.run(&args).stdout).unwrap();
+    assert_eq!(done["done"], true);
+    assert_eq!(
+        (done["traces"].as_u64(), done["spans"].as_u64()),
+        (Some(2), Some(13))
+    );
+    assert!(done["segments"].as_u64() >= Some(1), "{done}");
+    assert_eq!((count("{ }"), count("{ status = error }")), (1, 0));
+    assert_eq!(place.run(&["verify"]).code, 0);
+    assert_eq!(
+        place.run(&["delete", "0123456789"]).code,
+        3,
+        "there is none"
+    );
+    assert_eq!(place.run(&["delete"]).code, 2, "none is named");
+}
+
+#[test]
 fn traces_leave_as_one_page_or_one_file() {
     let place = Place::with_agents();
     assert_eq!(place.run(&["export", "--to", "html", "page.html"]).code, 0);

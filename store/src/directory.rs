@@ -178,6 +178,11 @@ impl Directory {
         self.path.join("journal")
     }
 
+    /// Locked while segments are written anew or removed.
+    pub(crate) fn merge_lock(&self) -> PathBuf {
+        self.path.join("merge.lock")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.path.join("quarantine")
     }

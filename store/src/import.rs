@@ -24,6 +24,8 @@ pub struct WriteReport {
     pub spans: u64,
     /// Traces of which something was stored.
     pub traces_written: u64,
+    /// Traces that were not stored, because they were deleted.
+    pub traces_deleted: u64,
     /// Spans that were stored: new ones, and ones that differ from what was there.
     pub spans_written: u64,
 }
@@ -51,6 +53,10 @@ impl Store {
             if new.is_empty() {
                 rest = behind;
                 report.add_given(trace);
+                if snapshot.is_deleted(trace.trace_id)? {
+                    report.traces_deleted += 1;
+                    continue;
+                }
                 let (spans, updates) = news(&snapshot, &under_way, trace)?;
                 report.traces_written += u64::from(!spans.is_empty() || !updates.is_empty());
                 report.spans_written += spans.len() as u64;
@@ -139,6 +145,7 @@ impl<'s> BlockWriter<'s> {
             let is_new = seen.insert(trace.trace_id)
                 && !under_way.contains_key(&trace.trace_id)
                 && is_plain(trace)
+                && !snapshot.is_deleted(trace.trace_id)?
                 && snapshot.stored(trace.trace_id)? == (Vec::new(), Vec::new());
             if !is_new || (is_full && count > 0) {
                 break;

@@ -51,8 +51,8 @@ pub use import::WriteReport;
 pub use info::StoreInfo;
 pub use journal::{Appended, JournalForm, Lane, OPEN_RECORD_BYTES, OpenSpan};
 pub use life::{
-    BackupReport, BundleReport, CarriedValue, GcReport, GcSegment, Held, RecoverError,
-    RecoverReport, Retention, RewriteReport, recover,
+    BackupReport, BundleReport, CarriedValue, GcReport, GcSegment, Held, ReclaimReport,
+    RecoverError, RecoverReport, Retention, RewriteReport, recover,
 };
 pub use options::{Access, Durability, OpenOptions, Overload};
 pub use segment::Sections;

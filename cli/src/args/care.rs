@@ -43,6 +43,22 @@ pub(crate) struct RedactArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Traces: ids, or the beginnings of ids
+    #[arg(value_name = "TRACE", required_unless_present = "query")]
+    pub(crate) traces: Vec<String>,
+    /// Traces that a query finds
+    #[arg(long = "where", value_name = "QUERY", conflicts_with = "traces")]
+    pub(crate) query: Option<String>,
+    /// Only say what would go
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// Also write `.spanlite.toml` here, so that commands below this folder find the store
     #[arg(long)]

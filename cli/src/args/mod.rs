@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use care::{BackupArgs, GcArgs, InitArgs, OpenArgs, RecoverArgs, RedactArgs};
+pub(crate) use care::{
+    BackupArgs, DeleteArgs, GcArgs, InitArgs, OpenArgs, RecoverArgs, RedactArgs,
+};
 pub(crate) use judge::{
     ExpectArgs, FeedbackAddArgs, FeedbackCommand, FeedbackListArgs, FeedbackRmArgs, JudgeArgs,
     PinArgs, TagArgs,
@@ -169,6 +171,8 @@ pub(crate) enum Command {
     Doctor,
     /// Remove old traces
     Gc(GcArgs),
+    /// Delete chosen traces for good
+    Delete(DeleteArgs),
     /// Take secrets out of stored traces for good
     Redact(RedactArgs),
     /// Make what is stored small: complete traces into blocks, small segments into one

@@ -2,6 +2,7 @@
 
 mod care;
 mod config;
+mod delete;
 mod demo;
 mod diff;
 mod doctor;
@@ -60,6 +61,7 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Export(args) => export::run(args, session),
         Command::Bundle(args) => export::bundle(args, session),
         Command::Gc(args) => care::gc(args, session),
+        Command::Delete(args) => delete::run(args, session),
         Command::Doctor => doctor::run(session),
         Command::Redact(args) => redact::run(args, session),
         Command::Compact => care::compact(session),

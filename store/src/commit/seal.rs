@@ -19,6 +19,7 @@ use crate::segment::hot::{self, EncodedBatch, HotBatch, HotDirectory, HotTrace};
 use crate::segment::sealed::{NewBlock, store_blocks};
 use crate::segment::{Counts, HOT, OpenSegment, table};
 use crate::snapshot::Assembly;
+use crate::state::read_deleted;
 
 /// A writer that closes makes blocks of this part of what it waits for otherwise.
 pub(super) const PART_AT_CLOSE: u64 = 5;
@@ -83,8 +84,14 @@ pub(super) fn prepare(
     earlier.refresh(&txn, segment, directory)?;
     let mut draft = BlocksDraft::new(earlier, directory);
     let mut carried = Carried::default();
+    let deleted = read_deleted(directory)?;
+    let mut any_gone = false;
     let journals = directory.journals();
     for trace_id in &source.order {
+        if deleted.contains(trace_id) {
+            any_gone = true;
+            continue;
+        }
         if source.goes_on.contains(trace_id) {
             source.carry(*trace_id, &mut carried);
             continue;
@@ -98,7 +105,7 @@ pub(super) fn prepare(
         }
     }
     let blocks = draft.finish()?;
-    if blocks.is_empty() {
+    if blocks.is_empty() && !any_gone {
         return Ok(None);
     }
     Ok(Some(Swap {

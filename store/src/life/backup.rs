@@ -8,7 +8,7 @@ use crate::error::{StorageError, WriteError};
 use crate::files;
 use crate::segment::hot::EncodedBatch;
 use crate::segment::{BLOCKS, Counts, FACTS, HEADERS, HOT, META, SegmentDraft, SegmentName};
-use crate::state::{NOTES, VALUES};
+use crate::state::{DELETED, NOTES, VALUES};
 use crate::store::Store;
 
 /// What [`Store::backup`] made.
@@ -54,6 +54,7 @@ impl Store {
             let target = to.join(path.file_name().unwrap_or_default());
             let copy = Copy::begin(path, &target)?;
             copy.table(txn, NOTES)?;
+            copy.table(txn, DELETED)?;
             copy.table(txn, VALUES)?;
             report.bytes += copy.finish()?;
         }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use spanlite_model::TraceId;
 use uuid::Uuid;
 
+use super::merge::lock_merging;
 use crate::clock;
 use crate::directory::Directory;
-use crate::error::{ReadError, WriteError};
+use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
 use crate::journal::Positions;
 use crate::segment::{SegmentName, disk_bytes, seal_file};
@@ -87,6 +88,8 @@ impl Store {
     /// Pinned traces are moved into the active segment first. A segment stays while `may_remove`
     /// returns false for one of its traces, for example because an export has not sent it yet. A
     /// trace that goes on in a later segment loses the part that is removed.
+    ///
+    /// [`StorageError::Busy`]: another process removes or merges segments.
     pub fn gc(
         &self,
         retention: &Retention,
@@ -94,6 +97,14 @@ impl Store {
         mut may_remove: impl FnMut(TraceId) -> bool,
     ) -> Result<GcReport, WriteError> {
         self.check_writable()?;
+        // A merge that has read a segment would bring back what is removed of it.
+        let lock = (!dry_run)
+            .then(|| lock_merging(self.directory()))
+            .transpose()?;
+        if matches!(lock, Some(None)) {
+            let path = self.directory().merge_lock();
+            return Err(StorageError::Busy { path }.into());
+        }
         let snapshot = self.snapshot()?;
         let all = candidates(&snapshot)?;
         let mut report = GcReport::default();
@@ -215,11 +226,15 @@ fn due(all: &[Candidate], retention: &Retention) -> Vec<usize> {
     order.sort_by_key(|place| all[*place].segment.last_start_unix_nano);
     for place in order {
         let segment = &all[place].segment;
-        if segment.traces == 0 {
-            continue;
-        }
         // The newest segment is where everything is written; only its age can make it go.
         let is_newest = place + 1 == all.len();
+        if segment.traces == 0 {
+            // What a killed writer, or a deletion, left of it.
+            if !is_newest {
+                found.push(place);
+            }
+            continue;
+        }
         let too_old = cutoff.is_some_and(|cutoff| segment.last_start_unix_nano < cutoff);
         let too_much = retention.max_bytes.is_some_and(|max| bytes > max)
             || retention.max_traces.is_some_and(|max| traces > max);

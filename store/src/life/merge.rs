@@ -1,18 +1,23 @@
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
+use std::time::Duration;
 
 use redb::{ReadTransaction, WriteTransaction};
+use spanlite_model::TraceId;
 
 use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::files;
-use crate::journal::Positions;
 use crate::options::Access;
 use crate::segment::{
     Counts, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
     open_for_reading, positions, put_positions, replaces, sealed,
 };
+use crate::state::read_deleted;
 use crate::store::Store;
 
+/// A draft that was not changed for so long has nobody who makes it.
+const DRAFT_AGE: Duration = Duration::from_secs(3600);
 /// A segment below this part of a full one is small.
 const SMALL_PART: u64 = 4;
 
@@ -39,27 +44,37 @@ pub(crate) fn merge_small(
     small_bytes: u64,
     together_bytes: u64,
 ) -> Result<u64, StorageError> {
-    let lock_path = directory.path().join("merge.lock");
-    let failed = |error| StorageError::io("lock", &lock_path, error);
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&lock_path)
-        .map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(0),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
-    }
-    remove_replaced(directory)?;
+    let Some(_lock) = lock_merging(directory)? else {
+        return Ok(0);
+    };
     let sources = small_segments(directory, small_bytes, together_bytes)?;
     if sources.len() < 2 {
         return Ok(0);
     }
     let saved = sources.len() as u64 - 1;
-    merge_into_one(directory, sources)?;
+    rewrite(directory, sources, &read_deleted(directory)?)?;
     Ok(saved)
+}
+
+/// The lock of whoever writes segments anew or removes them; nothing if another process has it.
+/// What a killed one left behind is removed first.
+pub(super) fn lock_merging(directory: &Directory) -> Result<Option<File>, StorageError> {
+    let path = directory.merge_lock();
+    let failed = |error| StorageError::io("lock", &path, error);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    remove_replaced(directory)?;
+    remove_drafts(directory)?;
+    Ok(Some(lock))
 }
 
 /// Removes what a merge left behind that was killed: else the next merge, which replaces the
@@ -77,6 +92,26 @@ fn remove_replaced(directory: &Directory) -> Result<(), StorageError> {
         }
     }
     files::sync_folder(directory.path())
+}
+
+/// Removes drafts that killed processes left behind. One that is being made changes all the time.
+fn remove_drafts(directory: &Directory) -> Result<(), StorageError> {
+    let failed = |error| StorageError::io("list", directory.path(), error);
+    for entry in fs::read_dir(directory.path()).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_draft = (name.starts_with("seg-") && name.ends_with(".redb.new"))
+            || name.starts_with("state.redb.")
+            || name.starts_with("STORE.");
+        let changed = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old =
+            changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|since| since > DRAFT_AGE));
+        if is_draft && is_old {
+            files::remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Sealed segments that together do not fill one, but for the newest segment.
@@ -107,28 +142,32 @@ fn small_segments(
     Ok(found)
 }
 
-fn merge_into_one(
+/// Writes sealed segments anew as one, without the traces that were deleted. Returns how much of
+/// the disk it takes.
+pub(super) fn rewrite(
     directory: &Directory,
     sources: Vec<(SegmentName, SegmentReader)>,
-) -> Result<(), StorageError> {
+    deleted: &BTreeSet<TraceId>,
+) -> Result<u64, StorageError> {
     let start = sources.iter().map(|(name, _)| name.start_millis()).min();
     let draft = SegmentDraft::create(directory, start.unwrap_or(0))?;
     let txn = draft.begin()?;
     let mut merged = Counts::default();
     for (_, reader) in &sources {
-        copy_segment(&reader.begin()?, reader, &txn, &draft, &mut merged)?;
+        copy_segment(&reader.begin()?, reader, &txn, &draft, deleted, &mut merged)?;
     }
     let replaced: Vec<String> = sources.iter().map(|(name, _)| name.file_name()).collect();
     draft.seal_as_merged(&txn, &merged, &replaced)?;
     txn.commit()
         .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
     // From here on readers leave the sources out, whether they are removed or not.
-    draft.publish(directory)?;
+    let merged = draft.publish(directory)?;
     for (name, reader) in sources {
         drop(reader);
         files::remove(&directory.segment(&name))?;
     }
-    files::sync_folder(directory.path())
+    files::sync_folder(directory.path())?;
+    Ok(merged.disk_bytes())
 }
 
 fn copy_segment(
@@ -136,19 +175,14 @@ fn copy_segment(
     reader: &SegmentReader,
     to: &WriteTransaction,
     draft: &SegmentDraft,
+    deleted: &BTreeSet<TraceId>,
     merged: &mut Counts,
 ) -> Result<(), StorageError> {
-    let source = counts(from, reader.path())?;
-    merged.next_batch = hot::copy(from, reader.path(), to, draft.path(), merged.next_batch)?;
-    merged.next_block = sealed::copy(from, reader.path(), to, draft.path(), merged.next_block)?;
-    merged.hot_batches += source.hot_batches;
-    merged.hot_spans += source.hot_spans;
-    merged.hot_bytes += source.hot_bytes;
-    merged.blocks += source.blocks;
-    merged.block_spans += source.block_spans;
+    merged.block_spans += counts(from, reader.path())?.block_spans;
+    hot::copy(from, reader.path(), to, draft.path(), deleted, merged)?;
+    sealed::copy(from, reader, to, draft.path(), deleted, merged)?;
     for (journal, stored) in positions(from, reader.path())? {
-        let stored: &Positions = &stored;
-        put_positions(to, draft.path(), journal, stored)?;
+        put_positions(to, draft.path(), journal, &stored)?;
     }
     Ok(())
 }

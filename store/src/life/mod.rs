@@ -4,6 +4,7 @@
 mod backup;
 mod bundle;
 mod copy;
+mod delete;
 mod gc;
 mod merge;
 mod recover;
@@ -11,6 +12,7 @@ mod rewrite;
 
 pub use backup::BackupReport;
 pub use bundle::{BundleReport, CarriedValue};
+pub use delete::ReclaimReport;
 pub use gc::{GcReport, GcSegment, Held, Retention};
 pub(crate) use merge::merge_small;
 pub use recover::{RecoverError, RecoverReport, recover};

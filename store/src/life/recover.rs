@@ -91,6 +91,10 @@ pub fn recover(
         }
     }
     store.write(&chunk)?;
+    let deleted = snapshot.deleted()?;
+    if !deleted.is_empty() {
+        store.delete(&deleted)?;
+    }
     let mut change = store.state().change();
     for (key, bytes) in snapshot.readable_values()? {
         change.put_key(&key, &bytes);

@@ -1,6 +1,6 @@
 //! Hot batches: the records of one commit, as one value with a directory beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction}
 use spanlite_model::{Span, SpanId, StatusCode, TraceId};
 use uuid::Uuid;
 
-use super::{HOT, blob, table};
+use super::{Counts, HOT, blob, table, without};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
 use crate::record::{Origin, Record, RecordRef, decode_record, encode_record};
@@ -239,31 +239,42 @@ impl EncodedBatch {
     }
 }
 
-/// Copies all batches into another segment, under numbers from `next` on. Returns the number after
-/// the last.
+/// Copies all batches into another segment, without what was deleted, under the numbers that come
+/// next there.
 pub(crate) fn copy(
     from: &ReadTransaction,
     from_path: &Path,
     to: &WriteTransaction,
     to_path: &Path,
-    mut next: u64,
-) -> Result<u64, StorageError> {
+    deleted: &BTreeSet<TraceId>,
+    counts: &mut Counts,
+) -> Result<(), StorageError> {
     let read = |error| StorageError::redb("read", from_path, redb::Error::from(error));
     let write = |error: redb::Error| StorageError::redb("write to", to_path, error);
     let Some(source) = table(from, from_path, HOT)? else {
-        return Ok(next);
+        return Ok(());
     };
-    let mut target = to.open_table(HOT).map_err(|error| write(error.into()))?;
+    let damaged = |source| StorageError::DamagedValue {
+        path: from_path.to_owned(),
+        table: "hot",
+        source,
+    };
     let mut damage = None;
     let found = directories(&source, from_path, |_, error| damage = Some(error))?;
     if let Some(source) = damage {
-        return Err(StorageError::DamagedValue {
-            path: from_path.to_owned(),
-            table: "hot",
-            source,
-        });
+        return Err(damaged(source));
     }
     for (batch, directory) in found {
+        if without::names_any(&directory, deleted) {
+            let read = HotBatch::read(&source, from_path, batch, &directory)?.map_err(damaged)?;
+            for batch in without::batch_without(&directory, &read, deleted) {
+                batch.store(to, to_path, counts.next_batch)?;
+                counts.add_batch(batch.n_spans(), batch.bytes());
+            }
+            continue;
+        }
+        let next = counts.next_batch;
+        let mut target = to.open_table(HOT).map_err(|error| write(error.into()))?;
         // Only the directory is tied to the number of the batch.
         let body = codec::to_bincode(&directory);
         let value = codec::seal_compressed(VERSION, &body, directory_place(next));
@@ -271,15 +282,21 @@ pub(crate) fn copy(
             .insert(next << 16, value.as_slice())
             .map_err(|error| write(error.into()))?;
         let pieces = (batch << 16 | 1)..((batch + 1) << 16);
+        let mut stored = 0;
         for row in source.range(pieces).map_err(read)? {
             let (key, value) = row.map_err(read)?;
+            stored += value.value().len() as u64;
             target
                 .insert(next << 16 | (key.value() & 0xffff), value.value())
                 .map_err(|error| write(error.into()))?;
         }
-        next += 1;
+        let traces = directory.traces.iter();
+        let spans = traces.map(|trace| u64::from(trace.n_spans)).sum();
+        // Compressed, so near enough: it only tells when there is enough for blocks, and nobody
+        // makes blocks in a segment that is sealed.
+        counts.add_batch(spans, stored);
     }
-    Ok(next)
+    Ok(())
 }
 
 /// Returns whether a batch is still the one whose directory was read.

@@ -12,6 +12,7 @@ mod meta;
 mod overlay;
 mod reader;
 pub(crate) mod sealed;
+mod without;
 
 use redb::TableDefinition;
 use uuid::Uuid;
@@ -27,6 +28,7 @@ use meta::{meta, put_meta};
 pub(crate) use overlay::ChangedUnderneath;
 pub(crate) use reader::{SegmentReader, open_for_reading, table};
 pub use sealed::Sections;
+pub(crate) use without::holds_any;
 
 /// Facts about the segment, by name; values are framed.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");

@@ -1,6 +1,6 @@
 //! Blocks in a segment: the rows they are cut into, and what is kept beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -8,8 +8,9 @@ use bincode::{Decode, Encode};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction};
 use spanlite_model::{Trace, TraceId};
 
-use super::{BLOCKS, Counts, FACTS, HEADERS};
-use super::{blob, table};
+use super::without::Left;
+use super::{BLOCKS, Counts, FACTS, HEADERS, SegmentReader};
+use super::{blob, table, without};
 use crate::block::{BlockError, BlockHeader, EncodedBlock, LoadSection, Section, encode_block};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
@@ -286,15 +287,17 @@ fn read_facts(
     Ok(body.and_then(|body| codec::from_bincode(&body)))
 }
 
-/// Copies all blocks into another segment, under numbers from `next` on. Returns the number after
-/// the last.
+/// Copies all blocks into another segment, without what was deleted, under the numbers that come
+/// next there. `counts` tells of their spans already.
 pub(crate) fn copy(
     from: &ReadTransaction,
-    from_path: &Path,
+    reader: &SegmentReader,
     to: &WriteTransaction,
     to_path: &Path,
-    mut next: u32,
-) -> Result<u32, StorageError> {
+    deleted: &BTreeSet<TraceId>,
+    counts: &mut Counts,
+) -> Result<(), StorageError> {
+    let from_path = reader.path();
     let read = |error| StorageError::redb("read", from_path, redb::Error::from(error));
     let write = |error: redb::Error| StorageError::redb("write to", to_path, error);
     let damaged = |table, source| StorageError::DamagedValue {
@@ -307,11 +310,27 @@ pub(crate) fn copy(
         table(from, from_path, FACTS)?,
         table(from, from_path, BLOCKS)?,
     ) else {
-        return Ok(next);
+        return Ok(());
     };
     for row in headers.range::<u32>(..).map_err(read)? {
         let (key, value) = row.map_err(read)?;
         let block = key.value();
+        let entry =
+            decode_header(block, value.value()).map_err(|source| damaged("headers", source))?;
+        if without::may_hold_any(&entry, deleted) {
+            let mut left = match without::block_without(from, reader, &entry, deleted)? {
+                Left::All => None,
+                Left::Nothing => Some(Vec::new()),
+                Left::Some(block) => Some(vec![*block]),
+            };
+            if let Some(left) = &mut left {
+                let before = u64::from(entry.header.summary().n_spans);
+                counts.block_spans = counts.block_spans.saturating_sub(before);
+                store_blocks(left, to, to_path, counts.next_block, counts)?;
+                continue;
+            }
+        }
+        let next = counts.next_block;
         let header = codec::unseal(value.value(), header_place(block), VERSION)
             .map_err(|source| damaged("headers", source))?;
         let stored = facts.get(block).map_err(read)?;
@@ -339,9 +358,10 @@ pub(crate) fn copy(
                 )
                 .map_err(|error| write(error.into()))?;
         }
-        next += 1;
+        counts.next_block += 1;
+        counts.blocks += 1;
     }
-    Ok(next)
+    Ok(())
 }
 
 /// A table that is not dropped in a forked child.

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use spanlite_model::{Span, SpanId, Trace, TraceId, TraceState, TraceUpdate};
 use uuid::Uuid;
 
-use crate::record::Record;
+use crate::record::{Origin, Record, encode_record};
 
 /// A trace in the making: what was found of it, in the order it was stored.
 #[derive(Debug)]
@@ -103,9 +103,16 @@ impl Assembly {
             .max()
     }
 
-    /// The spans and changes as they were stored.
-    pub(super) fn into_stored(self) -> (Vec<Span>, Vec<TraceUpdate>) {
+    /// The spans and changes as they were stored; a change that several segments hold comes once.
+    pub(super) fn into_stored(mut self) -> (Vec<Span>, Vec<TraceUpdate>) {
         let spans = self.spans.into_iter().map(|(span, _)| span).collect();
+        let mut known = HashSet::new();
+        self.updates.retain(|update| {
+            let mut bytes = Vec::new();
+            let record = Record::Update(update.clone());
+            encode_record(&record, &Origin::default(), &mut bytes);
+            known.insert(bytes)
+        });
         (spans, self.updates)
     }
 

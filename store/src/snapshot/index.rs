@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spanlite_model::TraceId;
 
@@ -8,8 +8,10 @@ use crate::record::RecordRef;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     starts: BTreeMap<TraceId, Start>,
-    /// How many places in blocks belong to traces of the index.
+    /// How many places in blocks belong to traces of the index, or to deleted ones.
     in_blocks: u64,
+    /// Traces that were deleted, of which something may still be stored.
+    deleted: BTreeSet<TraceId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +22,19 @@ struct Start {
 }
 
 impl Index {
+    /// An index that leaves out the traces that were deleted.
+    pub(super) fn without(deleted: BTreeSet<TraceId>) -> Self {
+        Self {
+            deleted,
+            ..Self::default()
+        }
+    }
+
     /// Adds a part of a trace. The start of a part without spans counts only if no part has any.
     pub(super) fn add(&mut self, trace_id: TraceId, unix_nano: u64, has_spans: bool) {
+        if self.deleted.contains(&trace_id) {
+            return;
+        }
         let new = Start {
             unix_nano,
             has_spans,
@@ -50,6 +63,9 @@ impl Index {
 
     /// Adds a trace of which so far only a later change is known.
     pub(super) fn add_note(&mut self, trace_id: TraceId) {
+        if self.deleted.contains(&trace_id) {
+            return;
+        }
         self.starts.entry(trace_id).or_insert(Start {
             unix_nano: u64::MAX,
             has_spans: false,
@@ -71,17 +87,27 @@ impl Index {
         self.starts.len()
     }
 
-    /// How many places in blocks belong to traces of the index.
+    /// How many places in blocks belong to traces of the index, or to deleted ones.
     pub(super) fn in_blocks(&self) -> u64 {
         self.in_blocks
     }
 
+    /// Whether what blocks hold of a trace is not the whole of it, or is not to be seen.
     pub(super) fn contains(&self, trace_id: TraceId) -> bool {
-        self.starts.contains_key(&trace_id)
+        self.starts.contains_key(&trace_id) || self.deleted.contains(&trace_id)
     }
 
+    pub(super) fn deleted(&self) -> impl Iterator<Item = TraceId> + '_ {
+        self.deleted.iter().copied()
+    }
+
+    pub(super) fn is_deleted(&self, trace_id: TraceId) -> bool {
+        self.deleted.contains(&trace_id)
+    }
+
+    /// The traces to be looked for in blocks.
     pub(super) fn ids(&self) -> Vec<TraceId> {
-        self.starts.keys().copied().collect()
+        self.starts.keys().chain(&self.deleted).copied().collect()
     }
 
     /// The traces with when they began.

@@ -10,7 +10,7 @@ mod order;
 mod sealed;
 mod segment;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -24,7 +24,7 @@ use crate::journal::{JournalForm, JournalView};
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
 use crate::segment::{SegmentReader, hot, protected};
-use crate::state::{noted_traces, notes_of};
+use crate::state::{deleted_traces, is_deleted, noted_traces, notes_of};
 pub(crate) use assembly::Assembly;
 pub use damage::Damage;
 pub use follow::Follow;
@@ -239,7 +239,31 @@ impl Snapshot {
         Ok(assembly.map(Assembly::into_stored).unwrap_or_default())
     }
 
+    /// Whether a trace was deleted.
+    pub(crate) fn is_deleted(&self, trace_id: TraceId) -> Result<bool, ReadError> {
+        let Some(state) = &self.parts.state else {
+            return Ok(false);
+        };
+        let deleted = protected(&state.path, || {
+            is_deleted(&state.txn, &state.path, trace_id)
+        });
+        self.or_damage(&state.path, deleted)
+    }
+
+    /// The traces that were deleted.
+    pub(crate) fn deleted(&self) -> Result<Vec<TraceId>, ReadError> {
+        Ok(self.index()?.deleted().collect())
+    }
+
+    /// Whether anything of a trace shows.
+    pub(crate) fn holds(&self, trace_id: TraceId) -> Result<bool, ReadError> {
+        Ok(self.assemble(trace_id)?.is_some())
+    }
+
     fn assemble(&self, trace_id: TraceId) -> Result<Option<Assembly>, ReadError> {
+        if self.is_deleted(trace_id)? {
+            return Ok(None);
+        }
         let mut assembly = Assembly::new(trace_id);
         self.each_segment(|segment, report| segment.collect(trace_id, &mut assembly, report))?;
         self.collect_from_journals(trace_id, &mut assembly);
@@ -319,8 +343,8 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// Returns whether a trace has to be put together by [`Snapshot::trace`]. One that is not
-    /// loose is whole in one block, or is not there.
+    /// Returns whether a trace has to be put together by [`Snapshot::trace`], or was deleted. One
+    /// that is not loose is whole in one block, or is not there.
     pub fn is_loose(&self, trace_id: TraceId) -> Result<bool, ReadError> {
         Ok(self.index()?.contains(trace_id))
     }
@@ -346,6 +370,8 @@ impl Snapshot {
         let digits = digits.to_ascii_lowercase();
         let mut found = self.index()?.with_prefix(&digits);
         self.each_segment(|segment, report| segment.find_prefix(&digits, &mut found, report))?;
+        let index = self.index()?;
+        found.retain(|trace_id| !index.is_deleted(*trace_id));
         found.sort_unstable();
         found.dedup();
         Ok(found)
@@ -400,7 +426,14 @@ impl Snapshot {
         if let Some(index) = self.parts.index.get() {
             return Ok(index);
         }
-        let mut index = Index::default();
+        let deleted = match &self.parts.state {
+            Some(state) => {
+                let deleted = protected(&state.path, || deleted_traces(&state.txn, &state.path));
+                self.or_damage(&state.path, deleted)?
+            }
+            None => BTreeSet::new(),
+        };
+        let mut index = Index::without(deleted);
         self.each_segment(|segment, report| segment.enumerate_loose(&mut index, report))?;
         for journal in &self.parts.journals {
             for bytes in journal.all_records() {

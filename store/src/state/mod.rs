@@ -2,11 +2,13 @@
 //! queries and the like.
 
 mod change;
+mod deleted;
 mod notes;
 mod writer;
 
 pub(crate) use change::{KeyAndBytes, encode_value, readable_values, value_key};
 pub use change::{State, StateChange, StateError, Versioned};
+pub(crate) use deleted::{deleted_traces, is_deleted, read_deleted};
 pub(crate) use notes::{noted_traces, notes_of};
 pub(crate) use writer::StateWriter;
 
@@ -14,7 +16,9 @@ use redb::TableDefinition;
 
 /// Changes of traces: trace id (16 bytes), time (8, big-endian), checksum of the change (8).
 pub(crate) const NOTES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("notes");
+/// Traces that were deleted, by their ids (16 bytes): when, in Unix milliseconds.
+pub(crate) const DELETED: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("deleted");
 /// Values of others: name of the space, a zero byte, key.
 pub(crate) const VALUES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("values");
-/// The version of the values in both tables.
+/// The version of the values in all tables.
 const VERSION: u8 = 1;

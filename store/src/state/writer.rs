@@ -6,7 +6,7 @@ use spanlite_model::{TraceId, TraceUpdate};
 use uuid::Uuid;
 
 use super::change::{Operation, StateError, decode_value, encode_value, value_key};
-use super::{VALUES, notes};
+use super::{VALUES, deleted, notes};
 use crate::error::StorageError;
 use crate::files;
 use crate::segment::{database, guard};
@@ -81,6 +81,15 @@ impl StateWriter {
                     .remove(key(number).as_slice())
                     .map_err(|error| failed(error.into()))?;
             }
+            Ok(())
+        })
+    }
+
+    /// Says that traces are deleted, and removes their changes; durable on return.
+    pub(crate) fn delete_traces(&mut self, traces: &[TraceId]) -> Result<(), StorageError> {
+        self.transaction(|txn, path| {
+            deleted::put(txn, path, traces)?;
+            notes::remove(txn, path, traces)?;
             Ok(())
         })
     }

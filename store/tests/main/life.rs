@@ -412,3 +412,59 @@ fn a_large_import_is_in_blocks_at_once_and_parts_of_it_again_are_put_together() 
     assert_eq!(store.write(&whole).unwrap().spans_written, 0);
     assert!(store.verify().unwrap().is_sound());
 }
+
+#[test]
+fn a_pinned_trace_that_is_moved_again_and_again_does_not_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        segment_bytes: 1,
+        ..patient()
+    };
+    let store = Store::open(folder.path().join("s"), options).unwrap();
+    let mut pinned = trace(1, 3);
+    pinned.info.pinned = true;
+    pinned.info.tags.insert("k".to_owned(), "v".to_owned());
+    store.write(std::slice::from_ref(&pinned)).unwrap();
+    let retention = Retention {
+        max_traces: Some(2),
+        ..Retention::default()
+    };
+    for number in 2..=20 {
+        store.write(&[trace(number, 1)]).unwrap();
+        store.gc(&retention, false, |_| true).unwrap();
+    }
+    assert_eq!(all(&store).last(), Some(&pinned));
+    let file = folder.path().join("all.spans");
+    store.bundle(&file, [pinned.trace_id]).unwrap();
+    assert!(store.info().unwrap().bytes < 12 << 20, "{:?}", store.info());
+}
+
+#[test]
+fn empty_segments_and_what_killed_makers_left_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = three_segments(&path);
+    let drafts = [
+        "seg-0000000000001-00000000000000aa.redb.new",
+        "state.redb.0123",
+        "STORE.0123",
+    ];
+    for name in drafts {
+        let file = fs::File::create(path.join(name)).unwrap();
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(7_200);
+        file.set_modified(long_ago).unwrap();
+    }
+    let young = path.join("seg-0000000000001-00000000000000bb.redb.new");
+    fs::write(&young, "somebody is at it").unwrap();
+    let first: Vec<_> = (1..=10).map(trace_id).collect();
+    store.delete(&first).unwrap();
+    store.reclaim().unwrap();
+    assert_eq!(store.info().unwrap().segments, 3);
+    store.gc(&Retention::default(), false, |_| true).unwrap();
+    assert_eq!(store.info().unwrap().segments, 2, "the empty one is gone");
+    assert_eq!(numbers(&store), (11..=30).collect::<Vec<u64>>());
+    for name in drafts {
+        assert!(!path.join(name).try_exists().unwrap(), "{name}");
+    }
+    assert!(young.try_exists().unwrap());
+}

@@ -3,6 +3,7 @@
 
 mod child;
 mod damage;
+mod delete;
 mod first_light;
 #[cfg(unix)]
 mod fork;
