@@ -1,149 +1,254 @@
-//! Queries over a store of many small traces, warm, beside SQLite with an index on every field
-//! that is asked for, a table of its own for attributes, and FTS5 over the inputs.
+//! Queries over a store of many small traces, and over one with longer texts, warm, beside `SQLite`
+//! with an index on every field that is asked for, a table of its own for attributes, and FTS5
+//! over the inputs; and beside `DuckDB` over Parquet.
 //!
-//! `cargo bench -p spanlite-benches --bench query [-- TRACES]`, 100,000 traces of 10 spans unless
-//! told otherwise. Prints medians; every query must find as many traces on both sides.
+//! `cargo bench -p spanlite-benches --bench query -- [TRACES] [--only TEXT] [--ours] [--explain]`:
+//! 100,000 traces of 10 spans unless told otherwise; `--only` takes the rows whose query has a
+//! text, `--ours` leaves the peers out, `--explain` prints what was read. The stores stay under
+//! `target/bench-query` until the workload or the format of stores changes.
+//!
+//! Each row is printed as it is measured: medians, and none waits longer than a few seconds for
+//! one contender. Every contender must find as many traces.
 
+mod cases;
+mod data;
+mod duckdb;
 mod peer;
-mod store;
+mod timing;
+mod traces;
 
-use spanlite_benches::{measure, median, print_table};
-use spanlite_query::{Query, RunOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-const ROUNDS: usize = 5;
+use cases::{Case, Wanted};
+use data::Data;
+use duckdb::DuckDb;
+use rusqlite::Connection;
+use spanlite_query::{MetricOptions, Query, RunError, RunOptions};
+use spanlite_store::Snapshot;
+use timing::{LIMIT, Timing};
+use traces::Kind;
 
-/// A query and what asks SQLite the same: the ids of the traces that fit, newest first.
-const CASES: &[(&str, &str)] = &[
-    (
-        "{ status = error }",
-        "SELECT DISTINCT trace FROM spans WHERE status = 2 ORDER BY trace DESC",
-    ),
-    (
-        "{ trace:duration > 3s }",
-        "SELECT trace FROM traces WHERE duration > 3000000000 ORDER BY trace DESC",
-    ),
-    (
-        "{ name = `llm.generate` && duration > 2s }",
-        "SELECT DISTINCT trace FROM spans WHERE name = 'llm.generate' AND duration > 2000000000 ORDER BY trace DESC",
-    ),
-    (
-        "{ resource.service.name = `svc-7` && status = error }",
-        "SELECT DISTINCT trace FROM spans WHERE service = 'svc-7' AND status = 2 ORDER BY trace DESC",
-    ),
-    (
-        "{ span.user.id = `u-77` }",
-        "SELECT DISTINCT trace FROM attributes WHERE key = 'user.id' AND value = 'u-77' ORDER BY trace DESC",
-    ),
-    (
-        "{ span.user.id = `nobody` }",
-        "SELECT DISTINCT trace FROM attributes WHERE key = 'user.id' AND value = 'nobody' ORDER BY trace DESC",
-    ),
-    (
-        "{ span.gen_ai.usage.input_tokens > 3990 }",
-        "SELECT DISTINCT trace FROM attributes WHERE key = 'gen_ai.usage.input_tokens' AND value > 3990 AND typeof(value) = 'integer' ORDER BY trace DESC",
-    ),
-    (
-        "{ input has `refund policy order` }",
-        "SELECT DISTINCT trace FROM inputs WHERE inputs MATCH '\"refund policy order\"' ORDER BY trace DESC",
-    ),
-    (
-        "{ input contains `efund policy orde` }",
-        "SELECT DISTINCT trace FROM inputs WHERE input LIKE '%efund policy orde%' ORDER BY trace DESC",
-    ),
-    (
-        "{ name = `tool.call` } > { status = error }",
-        "SELECT DISTINCT c.trace FROM spans c JOIN spans p ON p.trace = c.trace AND p.number = c.parent WHERE c.status = 2 AND p.name = 'tool.call' ORDER BY c.trace DESC",
-    ),
-    (
-        "{ name = `agent.run` } >> { status = error }",
-        "WITH RECURSIVE up(trace, parent) AS (SELECT trace, parent FROM spans WHERE status = 2 UNION SELECT s.trace, s.parent FROM up JOIN spans s ON s.trace = up.trace AND s.number = up.parent) SELECT DISTINCT up.trace FROM up JOIN spans p ON p.trace = up.trace AND p.number = up.parent WHERE p.name = 'agent.run' ORDER BY up.trace DESC",
-    ),
-    (
-        "{ name = `tool.call` } | count() > 6",
-        "SELECT trace FROM spans WHERE name = 'tool.call' GROUP BY trace HAVING count(*) > 6 ORDER BY trace DESC",
-    ),
-];
+type Failure = Box<dyn std::error::Error>;
 
-fn micros(mut costs: Vec<f64>) -> String {
-    let median = median(&mut costs) * 1e6;
-    if median < 1_000.0 {
-        format!("{median:.0} µs")
-    } else {
-        format!("{:.1} ms", median / 1_000.0)
-    }
+struct Options {
+    n_traces: u64,
+    only: Option<String>,
+    with_peers: bool,
+    explain: bool,
 }
 
-/// The median time of a few runs, and what the last one found.
-fn timed(mut run: impl FnMut() -> usize) -> (String, usize) {
-    let mut found = run();
-    let mut costs = Vec::new();
-    for _ in 0..ROUNDS {
-        let (n, cost) = measure(&mut run);
-        found = n;
-        costs.push(cost.wall.as_secs_f64());
+fn options() -> Options {
+    let mut arguments = std::env::args().skip(1);
+    let mut options = Options {
+        n_traces: 100_000,
+        only: None,
+        with_peers: true,
+        explain: false,
+    };
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--only" => options.only = arguments.next(),
+            "--ours" => options.with_peers = false,
+            "--explain" => options.explain = true,
+            other => options.n_traces = other.parse().unwrap_or(options.n_traces),
+        }
     }
-    (micros(costs), found)
+    options
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let asked = std::env::args()
-        .skip(1)
-        .find_map(|argument| argument.parse().ok());
-    let n_traces: u64 = asked.unwrap_or(100_000);
-    let folder = tempfile::tempdir()?;
-    let (filled, cost) = measure(|| store::fill(folder.path(), n_traces));
-    let (store, peer) = filled?;
-    let snapshot = store.snapshot()?;
-    print_table(
-        "built",
-        &["traces", "blocks", "seconds"],
-        &[vec![
-            n_traces.to_string(),
-            snapshot.blocks()?.len().to_string(),
-            format!("{:.0}", cost.wall.as_secs_f64()),
-        ]],
-    );
+/// The folder of builds, which holds what is kept between runs.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
 
-    let mut rows = Vec::new();
-    for (text, sql) in CASES {
-        let query = Query::parse(text)?;
-        let run = |limit| {
-            let options = RunOptions {
-                limit,
-                ..RunOptions::default()
+fn say(line: &str) {
+    // A benchmark whose output is closed has nobody left to tell.
+    drop(writeln!(std::io::stdout().lock(), "{line}"));
+}
+
+fn ours(case: &Case, query: &Query, snapshot: &Snapshot) -> Result<Option<usize>, RunError> {
+    let options = RunOptions {
+        limit: (case.wanted == Wanted::Newest).then_some(20),
+        deadline: Some(Instant::now() + LIMIT),
+        ..RunOptions::default()
+    };
+    let found = match case.wanted {
+        Wanted::Metrics => {
+            let options = MetricOptions {
+                run: options,
+                ..MetricOptions::default()
             };
+            query
+                .measure(snapshot, &options)
+                .map(|table| table.series.len())
+        }
+        Wanted::Newest | Wanted::Ids => {
             let mut n = 0;
-            let explain = query.find_ids(&snapshot, &options, |_, _| n += 1);
-            explain.map_or(0, |_| n)
-        };
-        let (newest, _) = timed(|| run(Some(20)));
-        let (all, found) = timed(|| run(None));
-        let (peer_newest, _) =
-            timed(|| peer::count(&peer, &format!("{sql} LIMIT 20")).unwrap_or(0));
-        let (peer_all, peer_found) = timed(|| peer::count(&peer, sql).unwrap_or(0));
-        assert_eq!(found, peer_found, "{text}");
-        rows.push(vec![
-            (*text).to_owned(),
-            newest,
-            peer_newest,
-            all,
-            peer_all,
-            found.to_string(),
-        ]);
+            query.find_ids(snapshot, &options, |_, _| n += 1).map(|_| n)
+        }
+        Wanted::Headers => query.headers(snapshot, options).and_then(|mut headers| {
+            headers.try_fold(0, |n, header| {
+                std::hint::black_box(header?);
+                Ok(n + 1)
+            })
+        }),
+    };
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(RunError::DeadlinePassed) => Ok(None),
+        Err(error) => Err(error),
     }
-    print_table(
-        "queries, ids of traces, warm, medians",
-        &["query", "20 newest", "SQLite", "all", "SQLite", "traces"],
-        &rows,
-    );
+}
 
-    let hundred = "{ span:type = \"llm\" && (status = error || duration > 30s) && resource.service.name = \"chat-api\" } ";
-    let (parsed, _) = timed(|| (0..1_000).filter(|_| Query::parse(hundred).is_ok()).count());
-    print_table(
-        "parse, check and resolve 1,000 queries of 100 bytes",
-        &["time"],
-        &[vec![parsed]],
+fn time_ours(case: &Case, snapshot: &Snapshot) -> Result<Timing, Failure> {
+    let query = Query::parse(case.query)?;
+    let mut failure = None;
+    let timing = Timing::measure(|| {
+        ours(case, &query, snapshot).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    });
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(timing),
+    }
+}
+
+fn time_sqlite(case: &Case, peer: &Connection) -> Result<Timing, Failure> {
+    let mut failure = None;
+    let timing = Timing::measure(|| {
+        peer::count(peer, case.sqlite, LIMIT).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    });
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(timing),
+    }
+}
+
+fn explain(case: &Case, snapshot: &Snapshot) -> Result<(), Failure> {
+    let mut options = RunOptions::default();
+    if case.wanted == Wanted::Newest {
+        options.limit = Some(20);
+    }
+    if case.wanted != Wanted::Metrics {
+        let explain = Query::parse(case.query)?.find_ids(snapshot, &options, |_, _| ())?;
+        say(&explain.to_string());
+    }
+    Ok(())
+}
+
+fn rows(cases: &[Case], data: &Data, options: &Options) -> Result<(), Failure> {
+    let snapshot = data.store.snapshot()?;
+    let built = data.built_seconds.map_or_else(
+        || "kept from an earlier run".to_owned(),
+        |seconds| format!("built in {seconds:.0} s"),
     );
-    store.close()?;
+    say(&format!(
+        "\n{} spans in {} traces, {} blocks, {} MB of inputs, {built}",
+        data.n_spans,
+        snapshot.count_traces()?,
+        snapshot.blocks()?.len(),
+        data.input_bytes / 1_000_000,
+    ));
+    let has_peers = options.with_peers && cases.iter().any(|case| !case.sqlite.is_empty());
+    let sqlite = has_peers.then(|| peer::open(&data.sqlite())).transpose()?;
+    let mut duckdb = None;
+    if has_peers {
+        match DuckDb::start(&target(), &data.folder) {
+            Ok(peer) => duckdb = Some(peer),
+            Err(reason) => say(&format!("DuckDB left out: {reason}")),
+        }
+    }
+    say(&format!(
+        "{:>11} {:>11} {:>11} {:>9} {:>8}  {:8} query",
+        "ours", "SQLite", "DuckDB", "at most", "found", "what"
+    ));
+    for case in cases {
+        if options
+            .only
+            .as_ref()
+            .is_some_and(|only| !case.query.contains(only.as_str()))
+        {
+            continue;
+        }
+        if options.explain {
+            explain(case, &snapshot)?;
+        }
+        let own = time_ours(case, &snapshot)?;
+        let mut others = [String::new(), String::new()];
+        let mut check = |peer: &str, timing: &Timing| {
+            if let (Some(found), Some(own)) = (timing.found, own.found) {
+                assert_eq!(found, own, "{peer}: {}", case.query);
+            }
+        };
+        if let Some(peer) = &sqlite
+            && !case.sqlite.is_empty()
+        {
+            let timing = time_sqlite(case, peer)?;
+            check("SQLite", &timing);
+            others[0] = timing.show();
+        }
+        if let Some(peer) = &mut duckdb
+            && !case.duckdb.is_empty()
+        {
+            let timing = peer.time(case.duckdb)?;
+            check("DuckDB", &timing);
+            others[1] = timing.show();
+        }
+        let wanted = format!("{:?}", case.wanted).to_lowercase();
+        let target = case
+            .target_ms
+            .map(|ms| format!("{ms} ms"))
+            .unwrap_or_default();
+        say(&format!(
+            "{:>11} {:>11} {:>11} {target:>9} {:>8}  {wanted:8} {}",
+            own.show(),
+            others[0],
+            others[1],
+            own.found.unwrap_or(0),
+            case.query
+        ));
+        if let (Wanted::Ids, Some(seconds)) = (case.wanted, own.seconds()) {
+            let of_input = case.query.contains("input");
+            let (amount, unit) = if of_input {
+                (data.input_bytes as f64 / 1e6, "MB of inputs/s")
+            } else {
+                (data.n_spans as f64 / 1e6, "M spans/s")
+            };
+            say(&format!("{:>11.0} {unit}", amount / seconds));
+        }
+    }
+    Ok(())
+}
+
+fn parsing() {
+    let hundred = "{ span:type = \"llm\" && (status = error || duration > 30s) && resource.service.name = \"chat-api\" } ";
+    let timing = Timing::measure(|| {
+        Some(
+            (0..1_000)
+                .filter(|_| Query::parse(std::hint::black_box(hundred)).is_ok())
+                .count(),
+        )
+    });
+    let micros = timing.seconds().unwrap_or(0.0) * 1e3;
+    say(&format!(
+        "\n{micros:.1} µs to parse, check and resolve a query of {} bytes (at most 20 µs)",
+        hundred.len()
+    ));
+}
+
+fn main() -> Result<(), Failure> {
+    let options = options();
+    let small = Data::open(&target(), Kind::Small, options.n_traces)?;
+    rows(cases::SMALL, &small, &options)?;
+    let texts = Data::open(&target(), Kind::Texts, options.n_traces / 5)?;
+    rows(cases::TEXTS, &texts, &options)?;
+    parsing();
     Ok(())
 }

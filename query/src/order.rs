@@ -23,7 +23,7 @@ pub(crate) enum SortKey {
 }
 
 impl SortKey {
-    fn of(value: &Datum<'_>) -> Self {
+    pub(crate) fn of(value: &Datum<'_>) -> Self {
         match value {
             Datum::Int(number) | Datum::Duration(number) | Datum::Time(number) => {
                 Self::Whole(*number)
@@ -101,6 +101,15 @@ impl Cursor {
         }
     }
 
+    /// Where a trace stands whose keys are known.
+    pub(crate) fn at(keys: Vec<SortKey>, start_time_unix_nano: u64, trace_id: TraceId) -> Self {
+        Self {
+            keys,
+            start_time_unix_nano,
+            trace_id,
+        }
+    }
+
     /// The start of the trace it stands behind.
     pub(crate) fn start_time_unix_nano(&self) -> u64 {
         self.start_time_unix_nano
@@ -150,17 +159,19 @@ fn sort_key(key: &Key, view: &View<'_>, sets: &[SpanSet]) -> SortKey {
             let values = numbers
                 .iter()
                 .map(|&number| node.value(At::span_of(view, number as usize)));
-            let keys = whole
-                .into_iter()
-                .chain(values)
-                .map(|value| SortKey::of(&value));
-            let keys = keys.filter(|key| *key != SortKey::Nil);
-            let best = if key.descending {
-                keys.max_by(SortKey::compare)
-            } else {
-                keys.min_by(SortKey::compare)
-            };
-            best.unwrap_or(SortKey::Nil)
+            best(&mut whole.into_iter().chain(values), key.descending)
         }
     }
+}
+
+/// Of the values of a trace's spans the one that decides where the trace stands.
+pub(crate) fn best(values: &mut dyn Iterator<Item = Datum<'_>>, descending: bool) -> SortKey {
+    let keys = values.map(|value| SortKey::of(&value));
+    let keys = keys.filter(|key| *key != SortKey::Nil);
+    let best = if descending {
+        keys.max_by(SortKey::compare)
+    } else {
+        keys.min_by(SortKey::compare)
+    };
+    best.unwrap_or(SortKey::Nil)
 }

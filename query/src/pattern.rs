@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 
 /// A compiled pattern may take this much memory.
 const SIZE_LIMIT_BYTES: usize = 1 << 20;
@@ -32,7 +33,7 @@ pub(crate) fn compile(pattern: &str, anchor: Anchor) -> Result<Regex, PatternErr
         return Err(located(&error, pattern, &origin));
     }
     let whole = match anchor {
-        Anchor::Whole => format!("^(?s:{rewritten})$"),
+        Anchor::Whole => unanchored(&rewritten).unwrap_or_else(|| format!("^(?s:{rewritten})$")),
         Anchor::Part => rewritten,
     };
     RegexBuilder::new(&whole)
@@ -51,6 +52,43 @@ pub(crate) fn compile(pattern: &str, anchor: Anchor) -> Result<Regex, PatternErr
                     .to_owned(),
             },
         })
+}
+
+/// The same pattern for a part of the text, where it begins or ends with `.*`: what is left has a
+/// literal to look for far more often.
+fn unanchored(rewritten: &str) -> Option<String> {
+    let parser = &mut regex_syntax::ParserBuilder::new()
+        .dot_matches_new_line(true)
+        .build();
+    let hir = parser.parse(rewritten).ok()?;
+    let HirKind::Concat(parts) = hir.kind() else {
+        return None;
+    };
+    let (mut parts, mut head, mut tail) = (parts.as_slice(), "^", "$");
+    if let Some((first, rest)) = parts.split_first()
+        && is_anything(first)
+    {
+        (parts, head) = (rest, "");
+    }
+    if let Some((last, rest)) = parts.split_last()
+        && is_anything(last)
+    {
+        (parts, tail) = (rest, "");
+    }
+    if head == "^" && tail == "$" {
+        return None;
+    }
+    let inner = Hir::concat(parts.to_vec());
+    Some(format!("{head}(?:{inner}){tail}"))
+}
+
+/// Whether it is `.*`, which takes any text.
+fn is_anything(hir: &Hir) -> bool {
+    let HirKind::Repetition(repetition) = hir.kind() else {
+        return false;
+    };
+    let any = Hir::dot(regex_syntax::hir::Dot::AnyChar);
+    repetition.min == 0 && repetition.max.is_none() && *repetition.sub == any
 }
 
 fn located(error: &regex_syntax::Error, pattern: &str, origin: &[usize]) -> PatternError {
@@ -261,6 +299,36 @@ mod tests {
                 && fits("[[:alpha:]]", "x")
         );
         assert!(fits("[\\D]", "x") && fits("\\bfoo\\b", "foo"));
+    }
+
+    #[test]
+    fn a_pattern_between_any_texts_is_looked_for_without_them() {
+        let left = |pattern| unanchored(pattern);
+        assert_eq!(left(".*refund.*").as_deref(), Some("(?:(?:refund))"));
+        assert!(left("a.*b").is_none() && left("(.*)").is_none());
+        for pattern in [
+            ".*a",
+            "a.*",
+            ".*?a.*?",
+            ".*^a$.*",
+            "(?i).*ab.*",
+            ".*a|b.*",
+            "(?-s).*a",
+            ".*",
+        ] {
+            let plain = RegexBuilder::new(&format!("^(?s:{pattern})$"))
+                .build()
+                .unwrap();
+            for text in [
+                "", "a", "b", "xa", "ax", "xax", "x\na\ny", "AB", "xAbx", "a\n",
+            ] {
+                assert_eq!(
+                    fits(pattern, text),
+                    plain.is_match(text),
+                    "{pattern} {text:?}"
+                );
+            }
+        }
     }
 
     #[test]

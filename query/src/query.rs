@@ -4,7 +4,7 @@ use crate::bind::{self, Argument};
 use crate::check;
 use crate::error::{Code, QueryError};
 use crate::eval::View;
-use crate::plan::{self, PlanStep};
+use crate::plan::{self, PlanStep, StageCount};
 use crate::resolve::{self, Body, Resolved};
 use crate::row::{self, SpanSet};
 use crate::syntax::{self, ast, print};
@@ -118,6 +118,14 @@ impl Query {
     pub(crate) fn plan_steps(&self) -> Vec<PlanStep> {
         match &self.tree.body {
             ast::Body::Search(pipeline) => plan::steps(pipeline),
+            ast::Body::Metrics(_) => Vec::new(),
+        }
+    }
+
+    /// The stages that blocks are searched by.
+    pub(crate) fn stage_counts(&self) -> Vec<StageCount> {
+        match &self.tree.body {
+            ast::Body::Search(pipeline) => plan::stage_counts(pipeline),
             ast::Body::Metrics(_) => Vec::new(),
         }
     }

@@ -180,10 +180,10 @@ impl Query {
         options: &RunOptions,
     ) -> Result<Candidates<'s>, RunError> {
         let now = options.now_unix_nano;
-        let mut candidates =
-            Candidates::new(snapshot, stages.to_vec(), range, now, options.use_indexes)?;
-        candidates.prices.clone_from(&options.prices);
+        let mut candidates = Candidates::new(snapshot, stages, range, now, options.use_indexes)?;
+        candidates.price_by(options.prices.as_ref());
         candidates.counts.steps = self.plan_steps();
+        candidates.counts.stages = self.stage_counts();
         Ok(candidates)
     }
 
@@ -209,7 +209,7 @@ impl Query {
                 break;
             };
             let fits = candidate.is_certain
-                || candidates.trace(candidate)?.is_some_and(|trace| {
+                || candidates.trace(&candidate)?.is_some_and(|trace| {
                     row::fits(stages, &View::new(&trace, options.now_unix_nano))
                 });
             if fits {
@@ -249,7 +249,7 @@ impl Rows<'_> {
             if self.is_passed(&candidate) {
                 continue;
             }
-            let Some(trace) = self.candidates.trace(candidate)? else {
+            let Some(trace) = self.candidates.trace(&candidate)? else {
                 continue;
             };
             let Body::Search(stages) = &self.resolved.body else {
@@ -361,17 +361,22 @@ fn ordered(
     /// Roughly what one place takes.
     const PLACE_BYTES: usize = 256;
     let mut best: BinaryHeap<Ranked<'_>> = BinaryHeap::new();
-    while let Some(candidate) = candidates.next_candidate()? {
+    candidates.order_by(keys);
+    while let Some(mut candidate) = candidates.next_candidate()? {
         options.check()?;
-        let Some(trace) = candidates.trace(candidate)? else {
-            continue;
+        let place = if let Some(known) = candidate.keys.take() {
+            Cursor::at(known, candidate.start_unix_nano, candidate.trace_id())
+        } else {
+            let Some(trace) = candidates.trace(&candidate)? else {
+                continue;
+            };
+            let view = View::new(&trace, options.now_unix_nano);
+            let span_sets = row::span_sets(stages, &view);
+            if span_sets.is_empty() {
+                continue;
+            }
+            Cursor::of(keys, &view, &span_sets)
         };
-        let view = View::new(&trace, options.now_unix_nano);
-        let span_sets = row::span_sets(stages, &view);
-        if span_sets.is_empty() {
-            continue;
-        }
-        let place = Cursor::of(keys, &view, &span_sets);
         let behind = |after: &Cursor| place.compare(after, keys).is_gt();
         if !options.after.as_ref().is_none_or(behind) {
             continue;

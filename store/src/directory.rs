@@ -11,7 +11,7 @@ use crate::options::Access;
 use crate::segment::{BUNDLE, SegmentName, SegmentReader, protected, read_meta};
 
 /// The newest format of a store that this program reads and writes.
-pub(crate) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// The generation of redb's lock protocol: the minor version that defines it.
 const LOCKS: &str = "redb-4.5";
 const STORE_FILE: &str = "STORE";

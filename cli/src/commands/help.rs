@@ -2,22 +2,19 @@ use clap::CommandFactory as _;
 
 use crate::args::{Cli, CompletionsArgs, HelpArgs, ManArgs};
 use crate::error::{CliError, Outcome};
+use crate::render::Role;
 use crate::session::Session;
-
-/// The language on one screen.
-const QUERY_HELP: &str = include_str!("query_help.txt");
 
 /// Prints help of the program, of a command, or of the query language.
 pub(super) fn help(args: &HelpArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let topic: Vec<&str> = args.topic.iter().map(String::as_str).collect();
     if topic == ["query"] {
         let mut sheet = session.out.sheet();
-        for line in QUERY_HELP.lines() {
-            let heading = !line.is_empty() && !line.starts_with(' ');
-            let role = if heading {
-                crate::render::Role::Heading
+        for line in spanlite_query::LANGUAGE.lines() {
+            let role = if line.starts_with('#') {
+                Role::Heading
             } else {
-                crate::render::Role::Plain
+                Role::Plain
             };
             sheet.text(role, line)?;
         }

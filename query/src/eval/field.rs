@@ -3,13 +3,15 @@ use spanlite_model::{
 };
 
 use super::datum::Datum;
-use super::node::At;
+use super::node::{At, Given};
 use crate::syntax::field::{Builtin, Field, Scope};
 
 /// The value of a field at a place of a trace.
 pub(crate) fn value<'a>(field: &Field, at: At<'_, 'a>) -> Datum<'a> {
-    if let Some(given) = at.given {
-        return given.clone();
+    match at.given {
+        None => {}
+        Some(Given::Value(value)) => return value.clone(),
+        Some(Given::Row(values, row)) => return values.value(field, row),
     }
     match field {
         Field::Builtin(builtin) => builtin_value(*builtin, at),

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::resolve::Node;
 use crate::resolve::compare::bare_id;
 use crate::syntax::ast::{BinaryOp, PathStep};
+use crate::syntax::field::Field;
 
 /// What an expression is evaluated at.
 #[derive(Clone, Copy)]
@@ -18,9 +19,22 @@ pub(crate) struct At<'v, 'a> {
     pub(crate) number: Option<usize>,
     pub(crate) event: Option<&'a Event>,
     pub(crate) link: Option<&'a Link>,
-    /// The value of every field, where an expression over one field is asked about a value that
-    /// was found without its span.
-    pub(crate) given: Option<&'v Datum<'a>>,
+    /// Where the values of fields come from, if they were found without their span.
+    pub(crate) given: Option<Given<'v, 'a>>,
+}
+
+/// Values that were found without their span.
+#[derive(Clone, Copy)]
+pub(crate) enum Given<'v, 'a> {
+    /// Every field has this value.
+    Value(&'v Datum<'a>),
+    /// Fields have the values of a row.
+    Row(&'v dyn RowValues<'a>, usize),
+}
+
+/// Values of fields by row.
+pub(crate) trait RowValues<'a> {
+    fn value(&self, field: &Field, row: usize) -> Datum<'a>;
 }
 
 impl<'v, 'a> At<'v, 'a> {
@@ -47,7 +61,15 @@ impl<'v, 'a> At<'v, 'a> {
     /// Any place of the view, at which every field has this value.
     pub(crate) fn given(view: &'v View<'a>, value: &'v Datum<'a>) -> Self {
         Self {
-            given: Some(value),
+            given: Some(Given::Value(value)),
+            ..Self::whole(view)
+        }
+    }
+
+    /// Any place of the view, at which fields have the values of a row.
+    pub(crate) fn row(view: &'v View<'a>, values: &'v dyn RowValues<'a>, row: usize) -> Self {
+        Self {
+            given: Some(Given::Row(values, row)),
             ..Self::whole(view)
         }
     }

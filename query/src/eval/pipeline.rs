@@ -1,4 +1,6 @@
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::datum::Datum;
 use super::node::At;
@@ -188,25 +190,34 @@ pub(crate) fn aggregate_of(
     let Some(argument) = &aggregate.argument else {
         return Some(Datum::Int(spans.len() as i64));
     };
-    let mut numbers = spans.iter().filter_map(|&number| {
-        let value = argument.value(At::span_of(view, number as usize));
-        value.number().is_some().then(|| value.into_owned())
-    });
+    let mut values = spans
+        .iter()
+        .map(|&number| argument.value(At::span_of(view, number as usize)));
+    fold(aggregate.function, &mut values)
+}
+
+/// The value of an aggregate over some values, of which those that are no numbers do not count;
+/// nothing if no number is left.
+pub(crate) fn fold(
+    function: AggregateFn,
+    values: &mut dyn Iterator<Item = Datum<'_>>,
+) -> Option<Datum<'static>> {
+    let mut numbers = values
+        .filter(|value| value.number().is_some())
+        .map(Datum::into_owned);
     let first = numbers.next()?;
-    let pick = |best: Datum<'static>, one: Datum<'static>, wanted: std::cmp::Ordering| {
+    let pick = |best: Datum<'static>, one: Datum<'static>, wanted: Ordering| {
         if one.order(&best) == Some(wanted) {
             one
         } else {
             best
         }
     };
-    match aggregate.function {
-        AggregateFn::Min => {
-            Some(numbers.fold(first, |best, one| pick(best, one, std::cmp::Ordering::Less)))
+    match function {
+        AggregateFn::Min => Some(numbers.fold(first, |best, one| pick(best, one, Ordering::Less))),
+        AggregateFn::Max => {
+            Some(numbers.fold(first, |best, one| pick(best, one, Ordering::Greater)))
         }
-        AggregateFn::Max => Some(numbers.fold(first, |best, one| {
-            pick(best, one, std::cmp::Ordering::Greater)
-        })),
         AggregateFn::Sum | AggregateFn::Count => {
             Some(numbers.fold(first, |sum, one| add(&sum, &one)))
         }
@@ -257,14 +268,40 @@ fn split(of: &Node, label: &str, view: &View<'_>, state: &State) -> Vec<State> {
     groups
 }
 
+/// Whether `by` puts two values into one group: whether their keys are equal.
+pub(crate) fn is_one_group(left: &Datum<'_>, right: &Datum<'_>) -> bool {
+    match (left, right) {
+        (Datum::Text(left), Datum::Text(right)) => left == right,
+        (Datum::Nil, Datum::Nil) => true,
+        (Datum::Int(left), Datum::Int(right)) => left == right,
+        (left, right) => group_key(left) == group_key(right),
+    }
+}
+
 /// A text that is equal for equal values; 3 and 3.0 are one group.
 pub(crate) fn group_key(value: &Datum<'_>) -> String {
-    match value {
+    let mut key = String::new();
+    push_group_key(&mut key, value);
+    key
+}
+
+/// Appends the key of a value. Keys one after another are equal where their values are.
+pub(crate) fn push_group_key(out: &mut String, value: &Datum<'_>) {
+    let text = |out: &mut String, text: &str| {
+        let written = write!(out, "t{}:", text.len());
+        debug_assert!(written.is_ok(), "a string takes any text");
+        out.push_str(text);
+    };
+    let written = match value {
+        Datum::Text(value) => return text(out, value),
+        Datum::Json(json) => return text(out, &json.to_display_text()),
+        Datum::Nil => write!(out, "n"),
+        Datum::Int(number) => write!(out, "i{number};"),
         Datum::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
-            format!("Int({})", *number as i64)
+            write!(out, "i{};", *number as i64)
         }
-        Datum::Json(json) => format!("Text({:?})", json.to_display_text()),
-        Datum::Array(_) => format!("{:?}", value.clone().into_owned()),
-        value => format!("{value:?}"),
-    }
+        Datum::Array(_) => write!(out, "{:?};", value.clone().into_owned()),
+        value => write!(out, "{value:?};"),
+    };
+    debug_assert!(written.is_ok(), "a string takes any text");
 }

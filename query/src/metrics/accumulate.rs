@@ -6,8 +6,9 @@ use super::combine::Table;
 use super::differences::Differences;
 use super::{Axis, Series};
 use crate::cell::Cell;
-use crate::eval::{self, At, Datum, View, group_key};
+use crate::eval::{self, At, Datum, View, push_group_key};
 use crate::resolve::{Node, SeriesFn, SeriesPlan};
+use crate::run::RunError;
 use crate::syntax::ast::OverTime;
 
 /// What the spans seen so far add up to, for one series plan.
@@ -15,10 +16,20 @@ pub(super) struct Accumulator<'p> {
     plan: &'p SeriesPlan,
     step: Option<u64>,
     range: TimeRange,
+    /// By the keys of their labels.
     groups: HashMap<String, Group>,
     differences: Option<Differences>,
     n_cells: usize,
     seen: Option<(u64, u64)>,
+    /// The key at hand, kept for its memory.
+    key: String,
+}
+
+/// What one span adds.
+pub(super) struct Counted<'a> {
+    start: u64,
+    labels: Vec<Datum<'a>>,
+    value: Option<Measured>,
 }
 
 struct Group {
@@ -28,7 +39,6 @@ struct Group {
 }
 
 /// What the spans of one group and step add up to.
-#[derive(Default)]
 struct Sum {
     count: u64,
     sum: f64,
@@ -36,6 +46,37 @@ struct Sum {
     max: f64,
     /// Counts by the exponent of the power of two that is the upper end.
     buckets: BTreeMap<i32, u64>,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            buckets: BTreeMap::new(),
+        }
+    }
+}
+
+impl Sum {
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        for (exponent, count) in &other.buckets {
+            *self.buckets.entry(*exponent).or_default() += count;
+        }
+    }
+}
+
+impl Group {
+    fn n_cells(&self) -> usize {
+        let buckets = self.sums.values().map(|sum| sum.buckets.len());
+        self.sums.len() + buckets.sum::<usize>()
+    }
 }
 
 /// What one remembered number and its place take.
@@ -62,13 +103,54 @@ impl<'p> Accumulator<'p> {
             differences,
             n_cells: 0,
             seen: None,
+            key: String::new(),
         }
     }
 
-    /// Roughly what is remembered.
-    pub(super) fn bytes(&self) -> usize {
+    /// Another one of the same plan, which nothing was added to.
+    pub(super) fn empty(&self) -> Self {
+        Self::new(self.plan, self.step, self.range)
+    }
+
+    pub(super) fn plan(&self) -> &'p SeriesPlan {
+        self.plan
+    }
+
+    /// Spans that begin outside of it do not count.
+    pub(super) fn range(&self) -> TimeRange {
+        self.range
+    }
+
+    /// Refuses to remember more than so many bytes.
+    pub(super) fn check_memory(&self, limit_bytes: usize) -> Result<(), RunError> {
         let differences = self.differences.as_ref().map_or(0, Differences::n_cells);
-        (self.n_cells + differences) * CELL_BYTES
+        if (self.n_cells + differences) * CELL_BYTES > limit_bytes {
+            return Err(RunError::TooMuchMemory { limit_bytes });
+        }
+        Ok(())
+    }
+
+    /// Adds what another one of the same plan has.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (key, group) in other.groups {
+            let Some(own) = self.groups.get_mut(&key) else {
+                self.n_cells += group.n_cells();
+                self.groups.insert(key, group);
+                continue;
+            };
+            let before = own.n_cells();
+            for (step, sum) in group.sums {
+                own.sums.entry(step).or_default().merge(&sum);
+            }
+            self.n_cells += own.n_cells() - before;
+        }
+        if let (Some(own), Some(other)) = (&mut self.differences, other.differences) {
+            own.merge(other);
+        }
+        if let Some((first, last)) = other.seen {
+            self.see(first);
+            self.see(last);
+        }
     }
 
     /// The first and the last start of a span that counted.
@@ -93,49 +175,59 @@ impl<'p> Accumulator<'p> {
     }
 
     fn add_span(&mut self, at: At<'_, '_>, start: u64) {
-        let step = self.step.map_or(0, |step| (start / step) as i64);
         if let Some(differences) = &mut self.differences {
+            let step = self.step.map_or(0, |step| (start / step) as i64);
             differences.add(at, start, step);
             self.see(start);
             return;
         }
+        if let Some(counted) = self.counted(at, start) {
+            self.count(counted);
+        }
+    }
+
+    /// What a span adds; nothing if it has no number to add.
+    pub(super) fn counted<'a>(&self, at: At<'_, 'a>, start: u64) -> Option<Counted<'a>> {
         let value = match &self.plan.function {
             SeriesFn::Rate | SeriesFn::Count | SeriesFn::Compare { .. } => None,
-            SeriesFn::Over(_, of) => match seconds(of, at) {
-                Some(value) => Some(value),
-                None => return,
-            },
-            SeriesFn::Histogram(of) | SeriesFn::Quantile(of, _) => match bucketed(of, at) {
-                Some(value) => Some(value),
-                None => return,
-            },
+            SeriesFn::Over(_, of) => Some(seconds(of, at)?),
+            SeriesFn::Histogram(of) | SeriesFn::Quantile(of, _) => Some(bucketed(of, at)?),
         };
+        let labels = self.plan.by.iter().map(|(_, node)| node.value(at));
+        Some(Counted {
+            start,
+            labels: labels.collect(),
+            value,
+        })
+    }
+
+    pub(super) fn count(&mut self, counted: Counted<'_>) {
+        let Counted {
+            start,
+            labels,
+            value,
+        } = counted;
         self.see(start);
-        let labels: Vec<Datum<'_>> = self
-            .plan
-            .by
-            .iter()
-            .map(|(_, node)| node.value(at))
-            .collect();
-        let key: Vec<String> = labels.iter().map(group_key).collect();
-        let group = self.groups.entry(key.join("\0")).or_insert_with(|| Group {
-            labels: self
-                .plan
-                .by
-                .iter()
-                .zip(labels)
-                .map(|((label, _), value)| (label.clone(), Cell::from(value)))
-                .collect(),
-            sums: BTreeMap::new(),
-        });
+        let step = self.step.map_or(0, |step| (start / step) as i64);
+        self.key.clear();
+        for label in &labels {
+            push_group_key(&mut self.key, label);
+        }
+        if !self.groups.contains_key(&self.key) {
+            let names = self.plan.by.iter().map(|(name, _)| name.clone());
+            let group = Group {
+                labels: names.zip(labels.into_iter().map(Cell::from)).collect(),
+                sums: BTreeMap::new(),
+            };
+            self.groups.insert(self.key.clone(), group);
+        }
+        let Some(group) = self.groups.get_mut(&self.key) else {
+            return;
+        };
         let n_cells = &mut self.n_cells;
         let sum = group.sums.entry(step).or_insert_with(|| {
             *n_cells += 1;
-            Sum {
-                min: f64::INFINITY,
-                max: f64::NEG_INFINITY,
-                ..Sum::default()
-            }
+            Sum::default()
         });
         sum.count += 1;
         match value {
@@ -173,7 +265,7 @@ impl<'p> Accumulator<'p> {
     }
 }
 
-enum Measured {
+pub(super) enum Measured {
     Number(f64),
     Bucket(i32),
 }

@@ -74,6 +74,22 @@ impl Differences {
         all("resource", &span.resource.attributes);
     }
 
+    /// Adds what another one counted.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (field, values) in other.counts {
+            let own = self.counts.entry(field).or_default();
+            for (value, steps) in values {
+                let own = own.entry(value).or_default();
+                for (step, count) in steps {
+                    *own.entry(step).or_insert_with(|| {
+                        self.n_cells += 1;
+                        0
+                    }) += count;
+                }
+            }
+        }
+    }
+
     /// The most frequent values of each attribute on either side, and the total of each side.
     pub(super) fn finish(self, axis: Axis) -> Vec<Series> {
         let mut all = Vec::new();

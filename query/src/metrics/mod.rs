@@ -1,6 +1,7 @@
 //! Spans of all traces turned into numbers over time.
 
 mod accumulate;
+mod columns;
 mod combine;
 mod differences;
 
@@ -9,6 +10,7 @@ use spanlite_store::{Snapshot, TimeRange};
 
 use crate::cell::Cell;
 use crate::eval::View;
+use crate::plan::{BLOCKS_AT_ONCE, Explain, Search, in_parallel};
 use crate::query::Query;
 use crate::resolve::{Body, Measure, SeriesPlan};
 use crate::run::{RunError, RunOptions, time_range};
@@ -93,35 +95,11 @@ impl Query {
         collect_plans(measure, &mut plans);
         let range = ranges(&plans, options);
         let step = options.step_nanos.filter(|step| *step > 0);
-        let mut accumulators: Vec<Accumulator<'_>> = plans
-            .iter()
-            .map(|plan| Accumulator::new(plan, step, range))
-            .collect();
-        let shared = match plans[..] {
-            [plan] => plan.stages.as_slice(),
-            // Several series look at different traces.
-            _ => &[],
-        };
-        let begins = TimeRange {
-            start_unix_nano: 0,
-            ..range
-        };
-        let mut candidates = self.candidates(shared, snapshot, begins, &options.run)?;
-        while let Some(candidate) = candidates.next_candidate()? {
-            options.run.check()?;
-            let Some(trace) = candidates.trace(candidate)? else {
-                continue;
-            };
-            let view = View::new(&trace, options.run.now_unix_nano);
-            let mut bytes = 0;
-            for accumulator in &mut accumulators {
-                accumulator.add(&view);
-                bytes += accumulator.bytes();
-            }
-            if bytes > options.run.memory_limit_bytes {
-                let limit_bytes = options.run.memory_limit_bytes;
-                return Err(RunError::TooMuchMemory { limit_bytes });
-            }
+        let mut accumulators = Vec::with_capacity(plans.len());
+        for plan in &plans {
+            let limit_bytes = options.run.memory_limit_bytes / plans.len().max(1);
+            let all = Accumulator::new(plan, step, range);
+            accumulators.push(gather(all, snapshot, &options.run, limit_bytes)?);
         }
         let axis = axis(&accumulators, step, range)?;
         let mut tables = accumulators
@@ -135,6 +113,45 @@ impl Query {
             series,
         })
     }
+}
+
+/// Adds the spans of all traces that pass the stages of a plan.
+fn gather<'p>(
+    mut all: Accumulator<'p>,
+    snapshot: &Snapshot,
+    options: &RunOptions,
+    limit_bytes: usize,
+) -> Result<Accumulator<'p>, RunError> {
+    let stages = &all.plan().stages;
+    let own = time_range(stages, options);
+    let begins = TimeRange {
+        end_unix_nano: own.end_unix_nano.min(all.range().end_unix_nano),
+        ..own
+    };
+    let now = options.now_unix_nano;
+    let mut search = Search::new(snapshot, stages, begins, now, options.use_indexes)?;
+    search.prices.clone_from(&options.prices);
+    for (trace_id, start) in snapshot.loose()? {
+        options.check()?;
+        if begins.contains(start)
+            && let Some(trace) = search.loose_trace(trace_id)?
+        {
+            all.add(&View::new(&trace, now));
+            all.check_memory(limit_bytes)?;
+        }
+    }
+    let blocks = search.open_blocks(&mut Explain::default());
+    for blocks in blocks.chunks(BLOCKS_AT_ONCE) {
+        let gathered = in_parallel(blocks, |number| {
+            options.check()?;
+            all.empty().of_block(&search, *number)
+        });
+        for gathered in gathered {
+            all.merge(gathered?);
+            all.check_memory(limit_bytes)?;
+        }
+    }
+    Ok(all)
 }
 
 /// The series of a query in the order they are written.

@@ -6,36 +6,41 @@ use std::sync::Arc;
 use spanlite_store::Sections;
 use spanlite_store::block::{BlockError, BlockReader, Structure};
 
+use super::explain::{Explain, StageCount};
+use super::groups::Groups;
 use super::mask::{Mask, Rows, Truth};
 use super::relate;
 use crate::eval::View;
-use crate::resolve::{Aggregated, Set, Stage};
-use crate::syntax::ast::{AggregateFn, SpansOp};
+use crate::resolve::{Set, Stage};
+use crate::syntax::ast::SpansOp;
 
 type Read<T> = Result<T, BlockError>;
 
 /// A block while it is searched.
-pub(super) struct Block<'v> {
-    pub(super) reader: Arc<BlockReader<Sections>>,
-    pub(super) nowhere: &'v View<'v>,
+pub(crate) struct Block<'v> {
+    pub(crate) reader: Arc<BlockReader<Sections>>,
+    pub(crate) nowhere: &'v View<'v>,
     structure: OnceCell<Structure>,
     starts: OnceCell<Vec<u32>>,
     /// The places whose texts are worth reading.
-    pub(super) wanted: RefCell<Rows>,
+    pub(crate) wanted: RefCell<Rows>,
     text_bytes: Cell<u64>,
+    stages: RefCell<Vec<StageCount>>,
 }
 
 /// What is known of the spans that flow through a pipeline, and of whether a trace passes.
 #[derive(Clone)]
-pub(super) struct Flow {
-    spans: Mask,
+pub(crate) struct Flow {
+    pub(crate) spans: Mask,
     /// By trace.
-    pub(super) holds: Mask,
+    pub(crate) holds: Mask,
+    /// What `by` split the spans into.
+    pub(crate) groups: Option<Groups>,
 }
 
 impl<'v> Block<'v> {
     /// A block of which the traces at `wanted` matter.
-    pub(super) fn new(
+    pub(crate) fn new(
         reader: Arc<BlockReader<Sections>>,
         wanted: Rows,
         nowhere: &'v View<'v>,
@@ -47,10 +52,11 @@ impl<'v> Block<'v> {
             starts: OnceCell::new(),
             wanted: RefCell::new(wanted),
             text_bytes: Cell::new(0),
+            stages: RefCell::default(),
         }
     }
 
-    pub(super) fn structure(&self) -> Read<&Structure> {
+    pub(crate) fn structure(&self) -> Read<&Structure> {
         if let Some(structure) = self.structure.get() {
             return Ok(structure);
         }
@@ -58,7 +64,7 @@ impl<'v> Block<'v> {
         Ok(self.structure.get_or_init(|| structure))
     }
 
-    pub(super) fn span_starts(&self) -> Read<&[u32]> {
+    pub(crate) fn span_starts(&self) -> Read<&[u32]> {
         if let Some(starts) = self.starts.get() {
             return Ok(starts);
         }
@@ -66,21 +72,21 @@ impl<'v> Block<'v> {
         Ok(self.starts.get_or_init(|| starts))
     }
 
-    pub(super) fn is_wanted(&self, place: usize) -> bool {
+    pub(crate) fn is_wanted(&self, place: usize) -> bool {
         self.wanted.borrow().contains(place)
     }
 
-    pub(super) fn count_text(&self, bytes: usize) {
+    pub(crate) fn count_text(&self, bytes: usize) {
         self.text_bytes.set(self.text_bytes.get() + bytes as u64);
     }
 
     /// How many bytes of texts were read.
-    pub(super) fn text_bytes(&self) -> u64 {
+    pub(crate) fn text_bytes(&self) -> u64 {
         self.text_bytes.get()
     }
 
     /// The root of the trace at a place, and whether it names no parent.
-    pub(super) fn root(&self, place: usize) -> Read<(Option<usize>, bool)> {
+    pub(crate) fn root(&self, place: usize) -> Read<(Option<usize>, bool)> {
         let structure = self.structure()?;
         let (Some(&first), Some(&end)) = (
             structure.span_starts.get(place),
@@ -103,71 +109,41 @@ impl<'v> Block<'v> {
         Ok(((first < end).then_some(first as usize), false))
     }
 
-    /// Runs the stages as far as columns tell.
-    pub(super) fn run(&self, stages: &[Stage]) -> Read<Flow> {
-        let n_spans = self.reader.n_spans();
-        let n_traces = self.reader.n_traces();
-        // When a trace begins is known without its columns; the caller looks at it.
-        let timeless: Vec<Stage> = stages
-            .iter()
-            .filter(|stage| !matches!(stage, Stage::Since(_) | Stage::Until(_)))
-            .cloned()
-            .collect();
-        let all = Flow {
-            spans: Mask::constant(n_spans, true),
-            holds: Mask::constant(n_traces, true),
+    /// Adds what the stages left.
+    pub(crate) fn add_stages(&self, counts: &mut Explain) {
+        counts.stages.append(&mut self.stages.borrow_mut());
+    }
+
+    /// Runs the stages as far as columns tell. When a trace begins is known without its columns:
+    /// the caller looks at it.
+    pub(crate) fn run(&self, stages: &[Stage]) -> Read<Flow> {
+        let mut flow = Flow {
+            spans: Mask::constant(self.reader.n_spans(), true),
+            holds: Mask::constant(self.reader.n_traces(), true),
+            groups: None,
         };
-        self.run_on(&timeless, all)
+        let mut counts = Vec::with_capacity(stages.len());
+        for stage in stages {
+            let spans_in = flow.spans.maybe.count();
+            flow = self.step(stage, flow)?;
+            counts.push(StageCount {
+                stage: String::new(),
+                spans_in,
+                spans_kept: flow.spans.maybe.count(),
+                traces_kept: flow.holds.maybe.count(),
+            });
+            if flow.holds.maybe.is_empty() {
+                break;
+            }
+        }
+        self.stages.replace(counts);
+        Ok(flow)
     }
 
     fn run_on(&self, stages: &[Stage], flow: Flow) -> Read<Flow> {
         let mut flow = flow;
         for stage in stages {
-            match stage {
-                Stage::Spans(set) => {
-                    let found = self.set(set, &flow.spans)?;
-                    let found = self.with_roots(found, &flow.spans)?;
-                    flow = Flow {
-                        spans: found.spans,
-                        holds: found.holds.and(&flow.holds),
-                    };
-                }
-                Stage::Filter {
-                    condition,
-                    needs_span,
-                } => {
-                    let spans = self.condition(condition)?.and(&flow.spans);
-                    let mut holds = self.any(&spans)?;
-                    if !needs_span {
-                        holds = holds.or(&self.without_spans()?);
-                    }
-                    flow = Flow {
-                        spans,
-                        holds: holds.and(&flow.holds),
-                    };
-                }
-                Stage::Aggregated {
-                    aggregate,
-                    op,
-                    limit,
-                } => {
-                    let fits =
-                        |count: usize| crate::eval::Datum::Int(count as i64).compare(*op, limit);
-                    let fitting = self.counted(aggregate, &flow.spans, fits)?;
-                    flow.holds = flow.holds.and(&fitting);
-                }
-                // Groups are told apart in the traces themselves; later stages can only narrow.
-                Stage::By { .. } => {
-                    let n_traces = flow.holds.len();
-                    flow.holds = flow.holds.and(&Mask::unknown(n_traces));
-                    return Ok(flow);
-                }
-                Stage::Since(_) | Stage::Until(_) => {
-                    let n_traces = flow.holds.len();
-                    flow.holds = flow.holds.and(&Mask::unknown(n_traces));
-                }
-                Stage::Coalesce | Stage::Select(_) => {}
-            }
+            flow = self.step(stage, flow)?;
             if flow.holds.maybe.is_empty() {
                 break;
             }
@@ -175,29 +151,52 @@ impl<'v> Block<'v> {
         Ok(flow)
     }
 
-    /// The traces whose count of spans fits.
-    fn counted(
-        &self,
-        aggregate: &Aggregated,
-        spans: &Mask,
-        fits: impl Fn(usize) -> bool,
-    ) -> Read<Mask> {
-        let mut holds = Mask::empty(self.reader.n_traces());
-        for (place, bound) in self.span_starts()?.windows(2).enumerate() {
-            let range = bound[0] as usize..bound[1] as usize;
-            let (least, most) = (
-                spans.sure.count_in(range.clone()),
-                spans.maybe.count_in(range),
-            );
-            let truth = match aggregate.function {
-                AggregateFn::Count if least == most && most > 0 => fits(most).into(),
-                _ if most == 0 => Truth::Maybe,
-                AggregateFn::Count if (least..=most).all(|count| !fits(count)) => Truth::No,
-                _ => Truth::Maybe,
-            };
-            holds.set(place, truth);
+    fn step(&self, stage: &Stage, flow: Flow) -> Read<Flow> {
+        let mut flow = flow;
+        match stage {
+            // Each group would have to be looked at by itself.
+            Stage::Spans(set) if flow.groups.is_some() && !matches!(set, Set::Braces(_)) => {
+                flow = flow.unsure();
+            }
+            Stage::Spans(set) => {
+                let groups = flow.groups.take();
+                let found = self.set(set, &flow.spans)?;
+                let found = self.with_roots(found, &flow.spans)?;
+                flow = Flow {
+                    spans: found.spans,
+                    holds: found.holds.and(&flow.holds),
+                    groups,
+                };
+            }
+            Stage::Filter {
+                condition,
+                needs_span,
+            } => {
+                let spans = self.condition(condition)?.and(&flow.spans);
+                let mut holds = self.any(&spans)?;
+                if !needs_span {
+                    holds = holds.or(&self.without_spans()?);
+                }
+                flow = Flow {
+                    spans,
+                    holds: holds.and(&flow.holds),
+                    groups: flow.groups,
+                };
+            }
+            Stage::Aggregated {
+                aggregate,
+                op,
+                limit,
+            } => flow = self.aggregated(aggregate, *op, limit, flow)?,
+            Stage::By { of, .. } => flow = self.split(of, flow)?,
+            Stage::Coalesce => flow.groups = None,
+            Stage::Since(_) | Stage::Until(_) => {
+                let n_traces = flow.holds.len();
+                flow.holds = flow.holds.and(&Mask::unknown(n_traces));
+            }
+            Stage::Select(_) => {}
         }
-        Ok(holds)
+        Ok(flow)
     }
 
     /// Traces that have no spans, of which columns of spans say nothing.
@@ -234,11 +233,12 @@ impl<'v> Block<'v> {
         Ok(Flow {
             spans,
             holds: found.holds,
+            groups: found.groups,
         })
     }
 
     /// By trace, whether it has one of the spans.
-    pub(super) fn any(&self, spans: &Mask) -> Read<Mask> {
+    pub(crate) fn any(&self, spans: &Mask) -> Read<Mask> {
         let starts = self.span_starts()?;
         let fold = |rows: &Rows| {
             let mut traces = Rows::none(starts.len().saturating_sub(1));
@@ -261,7 +261,7 @@ impl<'v> Block<'v> {
     }
 
     /// By span, what is known of its trace.
-    pub(super) fn spread(&self, traces: &Mask) -> Read<Mask> {
+    pub(crate) fn spread(&self, traces: &Mask) -> Read<Mask> {
         let mut spans = Mask::empty(self.reader.n_spans());
         for (place, bound) in self.span_starts()?.windows(2).enumerate() {
             if !traces.maybe.contains(place) {
@@ -286,50 +286,37 @@ impl<'v> Block<'v> {
                 Flow {
                     holds: self.any(&spans)?,
                     spans,
+                    groups: None,
                 }
             }
             Set::Pipeline(stages) => {
-                let holds = Mask::constant(self.reader.n_traces(), true);
-                let flow = self.run_on(
-                    stages,
-                    Flow {
-                        spans: input.clone(),
-                        holds,
-                    },
-                )?;
-                // Spans of traces that do not pass are none.
-                let spans = flow.spans.and(&self.spread(&flow.holds)?);
-                // A stage behind a group may have dropped some of them.
-                let narrowed = stages.iter().any(|stage| matches!(stage, Stage::By { .. }));
-                let sure = if narrowed {
-                    Rows::none(spans.len())
-                } else {
-                    spans.sure.clone()
+                let all = Flow {
+                    spans: input.clone(),
+                    holds: Mask::constant(self.reader.n_traces(), true),
+                    groups: None,
                 };
+                let flow = self.run_on(stages, all)?;
                 Flow {
-                    spans: Mask {
-                        sure,
-                        maybe: spans.maybe,
-                    },
+                    // Spans of traces that do not pass are none.
+                    spans: flow.spans.and(&self.spread(&flow.holds)?),
                     holds: flow.holds,
+                    groups: None,
                 }
             }
             Set::Absent(inner) => Flow {
                 spans: Mask::empty(input.len()),
                 holds: self.set(inner, input)?.holds.not(),
+                groups: None,
             },
             Set::Binary { op, left, right } => {
                 let (left, right) = (self.set(left, input)?, self.set(right, input)?);
-                match op {
+                let (spans, holds) = match op {
                     SpansOp::And => {
                         let holds = left.holds.and(&right.holds);
                         let spans = left.spans.or(&right.spans).and(&self.spread(&holds)?);
-                        Flow { spans, holds }
+                        (spans, holds)
                     }
-                    SpansOp::Or => Flow {
-                        spans: left.spans.or(&right.spans),
-                        holds: left.holds.or(&right.holds),
-                    },
+                    SpansOp::Or => (left.spans.or(&right.spans), left.holds.or(&right.holds)),
                     SpansOp::Related { relation, mode } => {
                         let spans = relate::related(
                             self.structure()?,
@@ -338,11 +325,14 @@ impl<'v> Block<'v> {
                             &left.spans,
                             &right.spans,
                         );
-                        Flow {
-                            holds: self.any(&spans)?,
-                            spans,
-                        }
+                        let holds = self.any(&spans)?;
+                        (spans, holds)
                     }
+                };
+                Flow {
+                    spans,
+                    holds,
+                    groups: None,
                 }
             }
         })

@@ -3,9 +3,10 @@
 use spanlite_store::block::BlockError;
 
 use super::block::Block;
+use super::fields::Fields;
 use super::leaf::{Leaf, Level, level};
 use super::mask::{Mask, Rows, Truth};
-use crate::eval::Datum;
+use crate::eval::{At, Datum};
 use crate::resolve::{Matcher, Node};
 use crate::syntax::field::{Builtin, Field, Scope};
 
@@ -92,8 +93,29 @@ impl<'v> Block<'v> {
             {
                 self.any_text(node)
             }
-            _ => Ok(Mask::unknown(n_spans)),
+            _ => self.by_rows(node),
         }
+    }
+
+    /// A condition on several fields, or on one that columns have no distinct values of: asked of
+    /// every span.
+    fn by_rows(&self, node: &Node) -> Read<Mask> {
+        let n_spans = self.reader.n_spans();
+        let Some(fields) = Fields::of(self, &mut [node].into_iter())? else {
+            return Ok(Mask::unknown(n_spans));
+        };
+        let values = &fields;
+        let mut mask = Mask::empty(n_spans);
+        for row in 0..n_spans {
+            let holds = node.is_true(At::row(self.nowhere, &values, row));
+            let truth = if fields.take_unknown() {
+                Truth::Maybe
+            } else {
+                holds.into()
+            };
+            mask.set(row, truth);
+        }
+        Ok(mask)
     }
 
     fn asked<'n>(&self, node: &'n Node) -> Leaf<'n, 'v> {

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::leaf::level;
+use super::leaf::{level, stands_by_row};
 use crate::resolve::Node;
 use crate::resolve::expr::condition;
 use crate::syntax::ast::{self, Expr, ExprKind, Pipeline, Spans};
@@ -37,8 +37,47 @@ pub struct Explain {
     pub traces_read: usize,
     /// Traces that fit.
     pub traces_matched: usize,
+    /// Bytes of blocks that were read from their files; what earlier queries over the snapshot
+    /// left in memory does not count.
+    pub bytes_loaded: u64,
     /// Bytes of inputs and outputs that were read to decide.
     pub text_bytes_read: u64,
+    /// What each stage of the pipeline left in the blocks that were searched.
+    pub stages: Vec<StageCount>,
+}
+
+/// What a stage left, as far as columns tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct StageCount {
+    /// The stage in its canonical form.
+    pub stage: String,
+    /// Spans that came in.
+    pub spans_in: usize,
+    /// Spans that may go on.
+    pub spans_kept: usize,
+    /// Traces that may go on.
+    pub traces_kept: usize,
+}
+
+impl Explain {
+    /// Adds what one block took.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.blocks_searched += other.blocks_searched;
+        self.spans_searched += other.spans_searched;
+        self.traces_in_blocks += other.traces_in_blocks;
+        self.traces_kept += other.traces_kept;
+        self.bytes_loaded += other.bytes_loaded;
+        self.text_bytes_read += other.text_bytes_read;
+        if self.stages.len() < other.stages.len() {
+            self.stages
+                .resize_with(other.stages.len(), StageCount::default);
+        }
+        for (stage, other) in self.stages.iter_mut().zip(&other.stages) {
+            stage.spans_in += other.spans_in;
+            stage.spans_kept += other.spans_kept;
+            stage.traces_kept += other.traces_kept;
+        }
+    }
 }
 
 /// A condition of a query.
@@ -75,8 +114,40 @@ impl fmt::Display for Explain {
         writeln!(f, "  kept by columns        {}", self.traces_kept)?;
         writeln!(f, "  read                   {}", self.traces_read)?;
         writeln!(f, "  matched                {}", self.traces_matched)?;
+        if !self.stages.is_empty() {
+            writeln!(
+                f,
+                "stages  spans in, spans kept, traces kept in searched blocks"
+            )?;
+        }
+        for stage in &self.stages {
+            writeln!(
+                f,
+                "  {:>12} {:>12} {:>12}  {}",
+                stage.spans_in, stage.spans_kept, stage.traces_kept, stage.stage
+            )?;
+        }
+        writeln!(f, "bytes   {} loaded from blocks", self.bytes_loaded)?;
         writeln!(f, "texts   {} bytes read to decide", self.text_bytes_read)
     }
+}
+
+/// The stages of a pipeline that blocks are searched by, with nothing counted yet.
+pub(crate) fn stage_counts(pipeline: &Pipeline) -> Vec<StageCount> {
+    let searched = pipeline.stages.iter().filter(|stage| {
+        !matches!(
+            stage,
+            ast::Stage::Since(_)
+                | ast::Stage::Until(_)
+                | ast::Stage::OrderBy(_)
+                | ast::Stage::Limit { .. }
+        )
+    });
+    let counts = searched.map(|stage| StageCount {
+        stage: print::stage(stage),
+        ..StageCount::default()
+    });
+    counts.collect()
 }
 
 /// The conditions of a pipeline and what answers each.
@@ -92,15 +163,18 @@ fn of_pipeline(pipeline: &Pipeline, steps: &mut Vec<PlanStep>) {
             ast::Stage::Spans(spans) => of_spans(spans, steps),
             ast::Stage::Filter(expr) => of_expr(expr, Form::Filter, steps),
             ast::Stage::Scalars { left, .. } => {
-                let counts = matches!(left, ast::Scalar::Aggregate(one) if one.argument.is_none());
+                let argument = match left {
+                    ast::Scalar::Aggregate(one) => one.argument.as_deref(),
+                    _ => None,
+                };
                 steps.push(PlanStep {
-                    condition: "an aggregate".to_owned(),
-                    answered_by: if counts { "columns" } else { "traces" },
+                    condition: print::stage(stage),
+                    answered_by: argument.map_or("columns", value_from),
                 });
             }
             ast::Stage::By(expr) => steps.push(PlanStep {
-                condition: format!("by({})", print::expr(expr, Form::Braces)),
-                answered_by: "traces",
+                condition: print::stage(stage),
+                answered_by: value_from(expr),
             }),
             _ => {}
         }
@@ -146,6 +220,16 @@ fn of_expr(expr: &Expr, form: Form, steps: &mut Vec<PlanStep>) {
     }
 }
 
+/// What tells the value of an expression.
+fn value_from(expr: &Expr) -> &'static str {
+    let Ok(node) = condition(expr, Form::Braces) else {
+        return "a value is missing";
+    };
+    let mut in_columns = !node.asks_elsewhere();
+    node.each_field(&mut |field| in_columns &= stands_by_row(field));
+    if in_columns { "columns" } else { "traces" }
+}
+
 fn answered(node: &Node) -> &'static str {
     match node {
         Node::Constant(_) => "nothing to look up",
@@ -155,7 +239,11 @@ fn answered(node: &Node) -> &'static str {
             Some(Field::Builtin(Builtin::SpanInput | Builtin::SpanOutput)) => "texts of candidates",
             Some(field) if level(field).is_some() => "columns",
             Some(Field::Builtin(Builtin::SpanText)) => "columns and texts",
-            _ => "traces",
+            _ => {
+                let mut in_columns = !node.asks_elsewhere();
+                node.each_field(&mut |field| in_columns &= stands_by_row(field));
+                if in_columns { "columns" } else { "traces" }
+            }
         },
     }
 }

@@ -1,6 +1,6 @@
 //! What the header of a block rules out.
 
-use spanlite_model::StatusCode;
+use spanlite_model::{StatusCode, TraceId};
 use spanlite_store::block::{BlockHeader, NumberRange, Term, TermField};
 
 use crate::eval::Datum;
@@ -44,6 +44,9 @@ fn may_hold(node: &Node, header: &BlockHeader) -> bool {
             (Node::Constant(value), Node::Field(field)) => {
                 may_compare(field, mirrored(*op), value, header)
             }
+            (Node::BareId(of), Node::Constant(id)) | (Node::Constant(id), Node::BareId(of)) => {
+                *op != BinaryOp::Equal || may_have_id(of, id, header)
+            }
             _ => true,
         },
         Node::In { of, values } => match &**of {
@@ -58,6 +61,17 @@ fn may_hold(node: &Node, header: &BlockHeader) -> bool {
             }
             _ => true,
         },
+        _ => true,
+    }
+}
+
+/// Whether the trace with an id, which has lost its leading zeros, may be in the block.
+fn may_have_id(of: &Node, id: &Datum<'_>, header: &BlockHeader) -> bool {
+    match (of, id) {
+        (Node::Field(Field::Builtin(Builtin::TraceId)), Datum::Text(id)) => {
+            let trace_id = format!("{id:0>32}").parse::<TraceId>();
+            trace_id.map_or(true, |trace_id| header.may_have_trace(trace_id))
+        }
         _ => true,
     }
 }

@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use spanlite_model::{Json, SpanKind, StatusCode};
+use spanlite_model::Json;
 use spanlite_store::block::{AttributeKind, BlockError, ColumnValues, Ints, Strings, ValueType};
 
 use super::block::Block;
+use super::fields::{kind, state_name, status};
 use super::header::mirrored;
-use super::mask::{Mask, Truth};
+use super::mask::{Mask, Rows, Truth};
 use crate::eval::{At, Datum, View};
 use crate::resolve::Node;
 use crate::syntax::ast::BinaryOp;
@@ -48,6 +49,28 @@ impl Leaf<'_, '_> {
     pub(super) fn truth(&self, value: &Datum<'_>) -> Truth {
         self.holds(value).into()
     }
+
+    /// The same for a value that may not be known.
+    fn truth_of(&self, value: Option<&Datum<'_>>) -> Truth {
+        value.map_or(Truth::Maybe, |value| self.truth(value))
+    }
+
+    /// The text that the field has to be equal to, if that is what the condition says.
+    fn wanted_text(&self) -> Option<&str> {
+        let Node::Compare {
+            op: BinaryOp::Equal,
+            left,
+            right,
+        } = self.node
+        else {
+            return None;
+        };
+        match (&**left, &**right) {
+            (Node::Field(_), Node::Constant(Datum::Text(text)))
+            | (Node::Constant(Datum::Text(text)), Node::Field(_)) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 type Read<T> = Result<T, BlockError>;
@@ -75,11 +98,25 @@ pub(super) fn level(field: &Field) -> Option<Level> {
             | B::SpanStatusMessage
             | B::SpanInput
             | B::SpanOutput
+            | B::SpanEnd
             | B::SpanDepth
+            | B::SpanId
+            | B::SpanParentId
+            | B::SpanChildCount
+            | B::NestedSetLeft
+            | B::NestedSetRight
+            | B::NestedSetParent
             | B::InstrumentationName
             | B::InstrumentationVersion => Some(Level::Span),
             B::EventName | B::EventTimeSinceStart => Some(Level::Event),
-            B::TraceStart
+            B::TraceId
+            | B::TraceStart
+            | B::TraceEnd
+            | B::Timestamp
+            | B::EndTime
+            | B::ExecutionTime
+            | B::TraceSession
+            | B::TraceUser
             | B::TraceDuration
             | B::TraceRootName
             | B::TraceName
@@ -103,6 +140,21 @@ pub(super) fn level(field: &Field) -> Option<Level> {
     }
 }
 
+/// Whether columns give the value of a field span by span.
+pub(super) fn stands_by_row(field: &Field) -> bool {
+    let is_text = matches!(
+        field,
+        Field::Builtin(
+            Builtin::SpanInput
+                | Builtin::SpanOutput
+                | Builtin::SpanStatusMessage
+                | Builtin::InstrumentationName
+                | Builtin::InstrumentationVersion
+        )
+    );
+    !is_text && level(field).is_some_and(|level| level != Level::Event)
+}
+
 impl Block<'_> {
     /// Where the condition holds, row by row of the field's level.
     pub(super) fn leaf(&self, field: &Field, leaf: &Leaf<'_, '_>) -> Read<Option<Mask>> {
@@ -119,35 +171,16 @@ impl Block<'_> {
                 Datum::Status(status(code))
             }),
             Field::Builtin(B::SpanState) => few(&reader.status_codes()?, leaf, |code| {
-                Datum::text(match status(code) {
-                    StatusCode::Ok => "OK",
-                    StatusCode::Error => "ERROR",
-                    StatusCode::Unset => "UNSET",
-                })
+                Datum::text(state_name(code))
             }),
-            Field::Builtin(B::SpanKind) => few(&reader.kinds()?, leaf, |kind| {
-                let kind = u8::try_from(kind).ok().and_then(SpanKind::from_number);
-                Datum::Kind(kind.unwrap_or_default())
-            }),
+            Field::Builtin(B::SpanKind) => {
+                few(&reader.kinds()?, leaf, |number| Datum::Kind(kind(number)))
+            }
             Field::Builtin(B::SpanDuration) => {
                 let mut mask = ints(&reader.durations()?, leaf, |nanos| {
                     Datum::Duration(nanos.max(0))
                 });
                 self.overwrite_open(&mut mask, leaf)?;
-                mask
-            }
-            Field::Builtin(B::SpanStart) => {
-                let mut mask = Mask::empty(n_spans);
-                for (row, start) in reader.start_times()?.into_iter().enumerate() {
-                    mask.set(row, leaf.truth(&Datum::Time(start as i64)));
-                }
-                mask
-            }
-            Field::Builtin(B::SpanDepth) => {
-                let mut mask = Mask::empty(n_spans);
-                for (row, depth) in self.structure()?.depths.iter().enumerate() {
-                    mask.set(row, leaf.truth(&Datum::Int(i64::from(*depth))));
-                }
                 mask
             }
             Field::Builtin(B::SpanStatusMessage) => self.status_messages(leaf)?,
@@ -163,7 +196,20 @@ impl Block<'_> {
             Field::Builtin(B::EventTimeSinceStart) => {
                 ints(&reader.event_offsets()?, leaf, Datum::Duration)
             }
-            Field::Builtin(builtin) => return self.trace_leaf(*builtin, leaf),
+            Field::Builtin(builtin) if level(field) == Some(Level::Span) => {
+                let mut mask = Mask::empty(n_spans);
+                let is_there = self.each_span_value(*builtin, &mut |row, value| {
+                    mask.set(row, leaf.truth_of(value.as_ref()));
+                })?;
+                return Ok(is_there.then_some(mask));
+            }
+            Field::Builtin(builtin) => {
+                let mut mask = Mask::empty(reader.n_traces());
+                let is_there = self.each_trace_value(*builtin, &mut |place, value| {
+                    mask.set(place, leaf.truth_of(value.as_ref()));
+                })?;
+                return Ok(is_there.then_some(mask));
+            }
             Field::Attribute { scope, name } => match scope {
                 Scope::Span => self.attribute(AttributeKind::Span, name, leaf)?.0,
                 Scope::Event => self.attribute(AttributeKind::Event, name, leaf)?.0,
@@ -191,7 +237,7 @@ impl Block<'_> {
             return Ok(());
         }
         let nil = Mask::constant(mask.len(), leaf.holds(&Datum::Nil));
-        let mut rows = super::mask::Rows::none(mask.len());
+        let mut rows = Rows::none(mask.len());
         for row in open {
             rows.insert(row as usize);
         }
@@ -221,6 +267,11 @@ impl Block<'_> {
     fn payloads(&self, numbers: &Ints<'_>, leaf: &Leaf<'_, '_>) -> Read<Mask> {
         let mut mask = Mask::empty(numbers.len());
         let nil = leaf.truth(&Datum::Nil);
+        // A string is asked about as it is read; only a path makes a difference.
+        let is_plain = match leaf.node {
+            Node::Regex { of, .. } | Node::Text { of, .. } => matches!(**of, Node::Field(_)),
+            _ => false,
+        };
         let mut bytes = Vec::new();
         for (place, bound) in self.span_starts()?.windows(2).enumerate() {
             let (first, end) = (bound[0] as usize, bound[1] as usize);
@@ -242,6 +293,9 @@ impl Block<'_> {
                         texts.read(number, &mut bytes)?;
                         self.count_text(bytes.len());
                         let truth = match std::str::from_utf8(&bytes) {
+                            Ok(text) if is_plain && let Some(text) = plain_string(text) => {
+                                leaf.truth(&Datum::text(text))
+                            }
                             Ok(text) => leaf.truth(&Datum::Json(&Json::from_trusted_text(text))),
                             Err(_) => Truth::Maybe,
                         };
@@ -280,19 +334,14 @@ impl Block<'_> {
     }
 
     /// An attribute's rows: where the condition holds, and which rows have the attribute.
-    fn attribute(
-        &self,
-        kind: AttributeKind,
-        key: &str,
-        leaf: &Leaf<'_, '_>,
-    ) -> Read<(Mask, super::mask::Rows)> {
+    fn attribute(&self, kind: AttributeKind, key: &str, leaf: &Leaf<'_, '_>) -> Read<(Mask, Rows)> {
         let n_rows = match kind {
             AttributeKind::Tag | AttributeKind::Metadata => self.reader.n_traces(),
             AttributeKind::Event => self.reader.event_names()?.len(),
             _ => self.reader.n_spans(),
         };
         let attribute = self.reader.attribute(kind, key)?;
-        let mut present = super::mask::Rows::none(n_rows);
+        let mut present = Rows::none(n_rows);
         let mut mask = Mask::empty(n_rows);
         let verdicts: Vec<Verdicts<'_>> = attribute
             .parts()
@@ -312,9 +361,11 @@ impl Block<'_> {
     }
 }
 
-fn status(code: i64) -> StatusCode {
-    let code = u8::try_from(code).ok().and_then(StatusCode::from_number);
-    code.unwrap_or_default()
+/// What stands between the quotes of a JSON string without escapes.
+fn plain_string(json: &str) -> Option<&str> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    // A quote inside would stand behind a backslash.
+    (!inner.as_bytes().contains(&b'\\')).then_some(inner)
 }
 
 /// What a condition says of every entry of a dictionary; code 0 stands for no entry.
@@ -337,6 +388,19 @@ fn by_entry(column: &Strings<'_>, missing: Truth, of: impl Fn(usize) -> Read<Tru
 }
 
 fn texts(column: &Strings<'_>, leaf: &Leaf<'_, '_>, missing: &str) -> Read<Mask> {
+    if let Some(wanted) = leaf.wanted_text()
+        && wanted != missing
+    {
+        let mut rows = Rows::none(column.len());
+        if let Some(wanted) = column.code_of(wanted.as_bytes()) {
+            column.for_each_code(0, column.len(), |row, code| {
+                if code == wanted {
+                    rows.insert(row);
+                }
+            });
+        }
+        return Ok(Mask::exact(rows));
+    }
     by_entry(column, leaf.truth(&Datum::text(missing)), |entry| {
         Ok(leaf.truth(&Datum::text(column.entry(entry)?)))
     })
@@ -395,19 +459,34 @@ fn holds(op: BinaryOp, number: f64, limit: f64) -> bool {
 enum Verdicts<'b> {
     /// Of every value.
     Same(Truth),
+    /// Of one entry of the dictionary alone.
+    Code(&'b Strings<'b>, u32),
     /// Of every entry of the dictionary, code 0 first.
     Entries(&'b Strings<'b>, Vec<Truth>),
-    Ints(&'b Ints<'b>, bool),
-    Doubles(&'b spanlite_store::block::Doubles<'b>),
+    Bools(&'b Ints<'b>, [Truth; 2]),
+    Ints(&'b Ints<'b>, Option<(BinaryOp, f64)>),
+    Doubles(&'b spanlite_store::block::Doubles<'b>, Option<(BinaryOp, f64)>),
 }
 
 impl<'b> Verdicts<'b> {
     fn of(value_type: ValueType, values: &'b ColumnValues<'b>, leaf: &Leaf<'_, '_>) -> Read<Self> {
         Ok(match (value_type, values) {
             (ValueType::Null, _) => Self::Same(leaf.truth(&Datum::Nil)),
-            (ValueType::Bool, ColumnValues::Ints(values)) => Self::Ints(values, true),
-            (ValueType::Int, ColumnValues::Ints(values)) => Self::Ints(values, false),
-            (ValueType::Double, ColumnValues::Doubles(values)) => Self::Doubles(values),
+            (ValueType::Bool, ColumnValues::Ints(values)) => {
+                let truths = [false, true].map(|value| leaf.truth(&Datum::Bool(value)));
+                Self::Bools(values, truths)
+            }
+            (ValueType::Int, ColumnValues::Ints(values)) => Self::Ints(values, leaf.threshold()),
+            (ValueType::Double, ColumnValues::Doubles(values)) => {
+                Self::Doubles(values, leaf.threshold())
+            }
+            (ValueType::String, ColumnValues::Strings(values)) if leaf.wanted_text().is_some() => {
+                let wanted = leaf.wanted_text().unwrap_or_default();
+                match values.code_of(wanted.as_bytes()) {
+                    Some(code) => Self::Code(values, code),
+                    None => Self::Same(Truth::No),
+                }
+            }
             (ValueType::String, ColumnValues::Strings(values)) => {
                 let mut verdicts = vec![Truth::Maybe];
                 for entry in 0..values.n_entries() {
@@ -424,16 +503,17 @@ impl<'b> Verdicts<'b> {
     fn at(&self, index: usize, leaf: &Leaf<'_, '_>) -> Truth {
         match self {
             Self::Same(truth) => *truth,
+            Self::Code(values, code) => (values.code(index) == *code).into(),
             Self::Entries(values, verdicts) => {
                 let code = values.code(index) as usize;
                 verdicts.get(code).copied().unwrap_or(Truth::Maybe)
             }
-            Self::Ints(values, true) => leaf.truth(&Datum::Bool(values.get(index) != 0)),
-            Self::Ints(values, false) => match leaf.threshold() {
+            Self::Bools(values, truths) => truths[usize::from(values.get(index) != 0)],
+            Self::Ints(values, threshold) => match *threshold {
                 Some((op, limit)) => holds(op, values.get(index) as f64, limit).into(),
                 None => leaf.truth(&Datum::Int(values.get(index))),
             },
-            Self::Doubles(values) => match leaf.threshold() {
+            Self::Doubles(values, threshold) => match *threshold {
                 Some((op, limit)) => holds(op, values.get(index), limit).into(),
                 None => leaf.truth(&Datum::Float(values.get(index))),
             },

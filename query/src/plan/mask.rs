@@ -2,20 +2,20 @@ use std::ops::Range;
 
 /// A set of rows of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     words: Vec<u64>,
     len: usize,
 }
 
 impl Rows {
-    pub(super) fn none(len: usize) -> Self {
+    pub(crate) fn none(len: usize) -> Self {
         Self {
             words: vec![0; len.div_ceil(64)],
             len,
         }
     }
 
-    pub(super) fn all(len: usize) -> Self {
+    pub(crate) fn all(len: usize) -> Self {
         let mut rows = Self {
             words: vec![u64::MAX; len.div_ceil(64)],
             len,
@@ -32,23 +32,29 @@ impl Rows {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn insert(&mut self, row: usize) {
+    pub(crate) fn insert(&mut self, row: usize) {
         if let Some(word) = self.words.get_mut(row / 64) {
             *word |= 1 << (row % 64);
         }
     }
 
-    pub(super) fn contains(&self, row: usize) -> bool {
+    pub(crate) fn remove(&mut self, row: usize) {
+        if let Some(word) = self.words.get_mut(row / 64) {
+            *word &= !(1 << (row % 64));
+        }
+    }
+
+    pub(crate) fn contains(&self, row: usize) -> bool {
         self.words
             .get(row / 64)
             .is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
-    pub(super) fn and(mut self, other: &Self) -> Self {
+    pub(crate) fn and(mut self, other: &Self) -> Self {
         self.words
             .iter_mut()
             .zip(&other.words)
@@ -56,7 +62,7 @@ impl Rows {
         self
     }
 
-    pub(super) fn or(mut self, other: &Self) -> Self {
+    pub(crate) fn or(mut self, other: &Self) -> Self {
         self.words
             .iter_mut()
             .zip(&other.words)
@@ -64,37 +70,41 @@ impl Rows {
         self
     }
 
-    pub(super) fn not(mut self) -> Self {
+    pub(crate) fn not(mut self) -> Self {
         self.words.iter_mut().for_each(|word| *word = !*word);
         self.trim();
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.words
             .iter()
             .map(|word| word.count_ones() as usize)
             .sum()
     }
 
-    /// How many rows of a range there are.
-    pub(super) fn count_in(&self, range: Range<usize>) -> usize {
+    /// The rows of a range, ascending.
+    pub(crate) fn iter_in(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
         self.iter_from(range.start)
-            .take_while(|row| *row < range.end)
-            .count()
+            .take_while(move |row| *row < range.end)
     }
 
-    pub(super) fn any_in(&self, range: Range<usize>) -> bool {
+    /// How many rows of a range there are.
+    pub(crate) fn count_in(&self, range: Range<usize>) -> usize {
+        self.iter_in(range).count()
+    }
+
+    pub(crate) fn any_in(&self, range: Range<usize>) -> bool {
         self.iter_from(range.start)
             .next()
             .is_some_and(|row| row < range.end)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.iter_from(0)
     }
 
@@ -116,28 +126,28 @@ impl Rows {
 
 /// What is known of a condition, row by row: where it holds for sure, and where it may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mask {
-    pub(super) sure: Rows,
-    pub(super) maybe: Rows,
+pub(crate) struct Mask {
+    pub(crate) sure: Rows,
+    pub(crate) maybe: Rows,
 }
 
 impl Mask {
     /// Nothing is known.
-    pub(super) fn unknown(len: usize) -> Self {
+    pub(crate) fn unknown(len: usize) -> Self {
         Self {
             sure: Rows::none(len),
             maybe: Rows::all(len),
         }
     }
 
-    pub(super) fn exact(rows: Rows) -> Self {
+    pub(crate) fn exact(rows: Rows) -> Self {
         Self {
             sure: rows.clone(),
             maybe: rows,
         }
     }
 
-    pub(super) fn constant(len: usize, value: bool) -> Self {
+    pub(crate) fn constant(len: usize, value: bool) -> Self {
         Self::exact(if value {
             Rows::all(len)
         } else {
@@ -145,28 +155,28 @@ impl Mask {
         })
     }
 
-    pub(super) fn and(self, other: &Self) -> Self {
+    pub(crate) fn and(self, other: &Self) -> Self {
         Self {
             sure: self.sure.and(&other.sure),
             maybe: self.maybe.and(&other.maybe),
         }
     }
 
-    pub(super) fn or(self, other: &Self) -> Self {
+    pub(crate) fn or(self, other: &Self) -> Self {
         Self {
             sure: self.sure.or(&other.sure),
             maybe: self.maybe.or(&other.maybe),
         }
     }
 
-    pub(super) fn not(self) -> Self {
+    pub(crate) fn not(self) -> Self {
         Self {
             sure: self.maybe.not(),
             maybe: self.sure.not(),
         }
     }
 
-    pub(super) fn set(&mut self, row: usize, truth: Truth) {
+    pub(crate) fn set(&mut self, row: usize, truth: Truth) {
         match truth {
             Truth::No => {}
             Truth::Maybe => self.maybe.insert(row),
@@ -177,19 +187,30 @@ impl Mask {
         }
     }
 
+    /// Nothing is true of the row.
+    pub(crate) fn remove(&mut self, row: usize) {
+        self.sure.remove(row);
+        self.maybe.remove(row);
+    }
+
+    /// Whether everything is known in a range.
+    pub(crate) fn is_exact_in(&self, range: Range<usize>) -> bool {
+        self.maybe.iter_in(range).all(|row| self.sure.contains(row))
+    }
+
     /// No row at all, to be filled.
-    pub(super) fn empty(len: usize) -> Self {
+    pub(crate) fn empty(len: usize) -> Self {
         Self::constant(len, false)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.maybe.len()
     }
 }
 
 /// What is known of a condition at one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Truth {
+pub(crate) enum Truth {
     No,
     Maybe,
     Yes,

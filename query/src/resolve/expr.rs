@@ -432,7 +432,8 @@ impl Node {
         only.filter(|_| here && !others)
     }
 
-    fn asks_elsewhere(&self) -> bool {
+    /// Whether the condition looks at other spans, or at events or links one by one.
+    pub(crate) fn asks_elsewhere(&self) -> bool {
         match self {
             Self::NoSpan(_) | Self::SomeEvent(_) | Self::SomeLink(_) => true,
             Self::Not(inner) => inner.asks_elsewhere(),

@@ -38,7 +38,8 @@ fn pipeline(pipeline: &Pipeline) -> String {
     join(pipeline.stages.iter().map(stage), "|")
 }
 
-fn stage(stage: &Stage) -> String {
+/// One stage of a pipeline.
+pub(crate) fn stage(stage: &Stage) -> String {
     match stage {
         Stage::Spans(set) => spans(set),
         Stage::Filter(condition) => expr(condition, Form::Filter),

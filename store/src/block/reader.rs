@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use spanlite_model::TraceId;
@@ -51,11 +52,30 @@ pub struct BlockReader<L> {
     sections: Vec<OnceLock<Vec<u8>>>,
     chunks: OnceLock<Vec<ChunkPlace>>,
     cached: Mutex<Vec<(usize, Arc<Chunk>)>>,
+    text_tables: OnceLock<TextTables>,
+    loaded_bytes: AtomicU64,
 }
 
 /// A decompressed chunk of texts.
 #[derive(Debug)]
 struct Chunk(Vec<u8>);
+
+/// The tables of the texts of all traces.
+#[derive(Debug)]
+struct TextTables {
+    /// Where those of every trace begin, and at the end where they end.
+    places: Vec<TextPlace>,
+    bytes: Vec<u8>,
+}
+
+/// Where the texts of a trace begin.
+#[derive(Debug, Clone, Copy, Default)]
+struct TextPlace {
+    /// Their table among all tables.
+    table: usize,
+    /// What is new in them, in the stream of texts.
+    stream: u64,
+}
 
 /// Where a chunk begins in the stream of texts, and which section it is.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +89,7 @@ impl<L: LoadSection> BlockReader<L> {
     pub fn open(header: impl Into<Arc<BlockHeader>>, load: L) -> Result<Self, BlockError> {
         let header = header.into();
         let section = load_checked(&header, &load, 0)?;
+        let length = section.len();
         let directory = Directory::read(&section)?;
         let mut sections = Vec::new();
         sections.resize_with(header.sections.len(), OnceLock::new);
@@ -79,6 +100,8 @@ impl<L: LoadSection> BlockReader<L> {
             sections,
             chunks: OnceLock::new(),
             cached: Mutex::default(),
+            text_tables: OnceLock::new(),
+            loaded_bytes: AtomicU64::new(length as u64),
         })
     }
 
@@ -97,6 +120,26 @@ impl<L: LoadSection> BlockReader<L> {
         self.header.summary.n_spans as usize
     }
 
+    /// How many bytes the reader keeps in memory: sections of columns and words, and the last
+    /// chunks of texts.
+    pub fn kept_bytes(&self) -> u64 {
+        let sections = self.sections.iter().filter_map(OnceLock::get);
+        let sections: usize = sections.map(Vec::len).sum();
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunks: usize = cached.iter().map(|(_, chunk)| chunk.0.len()).sum();
+        (sections + chunks) as u64
+    }
+
+    /// How many bytes of sections were loaded so far.
+    pub fn loaded_bytes(&self) -> u64 {
+        self.loaded_bytes.load(Ordering::Relaxed)
+    }
+
+    fn count_loaded(&self, section: &[u8]) {
+        self.loaded_bytes
+            .fetch_add(section.len() as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -110,6 +153,7 @@ impl<L: LoadSection> BlockReader<L> {
             return Ok(section);
         }
         let section = load_checked(&self.header, &self.load, number)?;
+        self.count_loaded(&section);
         Ok(slot.get_or_init(|| section))
     }
 
@@ -223,25 +267,42 @@ impl<L: LoadSection> BlockReader<L> {
     }
 
     pub(super) fn trace_texts(&self, trace: usize) -> Result<TraceTexts, BlockError> {
-        let n_traces = self.n_traces();
-        let n_values = self.ints(Column::TextValues, n_traces)?;
-        let n_bytes = self.ints(Column::TextValueBytes, n_traces)?;
-        let n_new = self.ints(Column::TextNewBytes, n_traces)?;
-        let Some(entry) = self.directory.find(Column::TextTable) else {
+        const WRONG: BlockError = BlockError::malformed("the texts of a trace are missing");
+        if self.directory.find(Column::TextTable).is_none() {
             return Ok(TraceTexts::default());
+        }
+        let tables = self.text_tables()?;
+        let bounds = tables.places.get(trace).zip(tables.places.get(trace + 1));
+        let (place, next) = bounds.ok_or(WRONG)?;
+        let encoded = tables.bytes.get(place.table..next.table).ok_or(WRONG)?;
+        let n_values = self.ints(Column::TextValues, self.n_traces())?.get(trace);
+        let n_new = next.stream - place.stream;
+        TraceTexts::read(encoded, n_values as usize, place.stream, n_new)
+    }
+
+    /// Where the tables of the texts of all traces are, put together once.
+    fn text_tables(&self) -> Result<&TextTables, BlockError> {
+        if let Some(tables) = self.text_tables.get() {
+            return Ok(tables);
+        }
+        let n_traces = self.n_traces();
+        let mut places = Vec::with_capacity(n_traces + 1);
+        let mut place = TextPlace::default();
+        let n_new = self.ints(Column::TextNewBytes, n_traces)?;
+        let n_bytes = self.ints(Column::TextValueBytes, n_traces)?;
+        places.push(place);
+        n_bytes.for_each(0, n_traces, |trace, n_bytes| {
+            place.table = place.table.saturating_add(n_bytes as u64 as usize);
+            place.stream = place.stream.saturating_add(n_new.get(trace) as u64);
+            places.push(place);
+        });
+        let bytes = match self.directory.find(Column::TextTable) {
+            Some(entry) => Cursor::new(self.column_bytes(entry)?).blob()?.into_owned(),
+            None => Vec::new(),
         };
-        let table = Cursor::new(self.column_bytes(entry)?).blob()?;
-        let start = n_bytes.sum(0, trace) as usize;
-        let encoded = table
-            .get(start..)
-            .and_then(|rest| rest.get(..n_bytes.get(trace) as usize))
-            .ok_or(BlockError::malformed("the texts of a trace are missing"))?;
-        TraceTexts::read(
-            encoded,
-            n_values.get(trace) as usize,
-            n_new.sum(0, trace),
-            n_new.get(trace) as u64,
-        )
+        Ok(self
+            .text_tables
+            .get_or_init(|| TextTables { places, bytes }))
     }
 
     fn chunk_places(&self) -> Result<&[ChunkPlace], BlockError> {
@@ -290,6 +351,7 @@ impl<L: LoadSection> BlockReader<L> {
         let raw_length = usize::try_from(next.start - place.start)
             .map_err(|_| BlockError::malformed("a chunk of texts is too long"))?;
         let stored = load_checked(&self.header, &self.load, place.section)?;
+        self.count_loaded(&stored);
         let chunk = Arc::new(Chunk(if stored.len() == raw_length {
             stored
         } else if is_known || wanted >= raw_length {

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,14 +17,36 @@ use crate::record::Record;
 use crate::segment::sealed::{self, BlockEntry, BlockFacts, KnownBlocks, Sections, SharedTable};
 use crate::segment::{BLOCKS, table};
 
-/// How many blocks of a segment stay open.
-const OPEN_BLOCKS: usize = 16;
+/// How many bytes of columns the blocks of a segment keep in memory, roughly.
+const OPEN_BYTES: u64 = 64 << 20;
 
 /// The blocks of one segment.
 pub(super) struct Blocks {
     table: Option<SharedTable>,
     entries: Vec<Arc<BlockEntry>>,
-    open: Mutex<VecDeque<(u32, Arc<BlockReader<Sections>>)>>,
+    open: Mutex<Open>,
+}
+
+/// Blocks that stay open, so that what was read of them need not be read again.
+#[derive(Default)]
+struct Open {
+    readers: HashMap<u32, Arc<BlockReader<Sections>>>,
+    /// Their numbers, the one opened first in front.
+    order: VecDeque<u32>,
+}
+
+impl Open {
+    fn insert(&mut self, number: u32, reader: &Arc<BlockReader<Sections>>) {
+        let kept = |reader: &Arc<BlockReader<Sections>>| reader.kept_bytes();
+        let mut bytes: u64 = self.readers.values().map(kept).sum();
+        while bytes > OPEN_BYTES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            bytes -= self.readers.remove(&oldest).as_ref().map_or(0, kept);
+        }
+        self.order.push_back(number);
+        self.readers.insert(number, Arc::clone(reader));
+    }
 }
 
 impl Blocks {
@@ -89,16 +111,18 @@ impl Blocks {
         entry: &BlockEntry,
         path: &Path,
     ) -> Result<Arc<BlockReader<Sections>>, BlockError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, reader)) = open.iter().find(|(number, _)| *number == entry.number) {
+        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = open().readers.get(&entry.number) {
             return Ok(Arc::clone(reader));
         }
+        // Read without the lock: other threads open other blocks meanwhile.
         let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
         let reader = Arc::new(BlockReader::open(Arc::clone(&entry.header), sections)?);
-        if open.len() >= OPEN_BLOCKS {
-            open.pop_front();
+        let mut open = open();
+        if let Some(known) = open.readers.get(&entry.number) {
+            return Ok(Arc::clone(known));
         }
-        open.push_back((entry.number, Arc::clone(&reader)));
+        open.insert(entry.number, &reader);
         Ok(reader)
     }
 

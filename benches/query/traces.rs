@@ -1,12 +1,9 @@
-use std::path::Path;
+//! The traces that are searched.
+
 use std::sync::Arc;
 
-use rusqlite::Connection;
 use spanlite_benches::workload::{Random, Words};
 use spanlite_model::{Json, Resource, Span, SpanId, SpanType, Status, StatusCode, Trace, TraceId};
-use spanlite_store::{OpenOptions, Store};
-
-use super::peer;
 
 const BEGIN_UNIX_NANO: u64 = 1_760_000_000_000_000_000;
 const NAMES: [&str; 6] = [
@@ -17,30 +14,29 @@ const NAMES: [&str; 6] = [
     "http.get",
     "db.query",
 ];
-const TRACES_PER_BLOCK: u64 = 250;
+/// Which of the two sets of traces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An input of about 220 and an output of about 160 bytes.
+    Small,
+    /// An input of about 1,536 and an output of about 512 bytes.
+    Texts,
+}
 
-/// The store and SQLite with the same traces.
-pub(crate) fn fill(
-    folder: &Path,
-    n_traces: u64,
-) -> Result<(Store, Connection), Box<dyn std::error::Error>> {
-    let store = Store::open(folder.join("traces.spans"), OpenOptions::default())?;
-    let mut peer = peer::create(&folder.join("peer.sqlite"))?;
-    let words = Words::default();
-    let resources: Vec<Arc<Resource>> = (0..20).map(service).collect();
-    let mut first = 0;
-    while first < n_traces {
-        let end = (first + TRACES_PER_BLOCK).min(n_traces);
-        let traces: Vec<Trace> = (first..end)
-            .map(|number| trace(number, &words, &resources))
-            .collect();
-        store.write(&traces)?;
-        store.seal()?;
-        peer::insert(&mut peer, first, &traces)?;
-        first = end;
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Texts => "texts",
+        }
     }
-    peer::index(&peer)?;
-    Ok((store, peer))
+
+    fn lengths(self) -> (usize, usize) {
+        match self {
+            Self::Small => (220, 160),
+            Self::Texts => (1_536, 512),
+        }
+    }
 }
 
 fn service(number: u64) -> Arc<Resource> {
@@ -55,15 +51,16 @@ fn service(number: u64) -> Arc<Resource> {
 }
 
 /// One of 10 spans: an agent, and under it tools, model calls and what they call; 1 span in 100
-/// failed; 6 attributes each, an input of 40 and an output of 30 words.
-fn trace(number: u64, words: &Words, resources: &[Arc<Resource>]) -> Trace {
+/// failed; 6 attributes each.
+pub(crate) fn trace(kind: Kind, number: u64, words: &Words) -> Trace {
+    let (input_length, output_length) = kind.lengths();
     let mut random = Random::new(number + 1);
     let start = BEGIN_UNIX_NANO + number * 50_000_000;
     let mut id = [0; 16];
     id[..6].copy_from_slice(&(start / 1_000_000).to_be_bytes()[2..]);
     id[6..14].copy_from_slice(&number.to_be_bytes());
     let trace_id = TraceId::from_bytes(id);
-    let resource = &resources[random.below(resources.len() as u64) as usize];
+    let resource = service(random.below(20));
     let mut spans: Vec<Span> = Vec::new();
     for index in 0..10_u64 {
         let name = match index {
@@ -78,7 +75,7 @@ fn trace(number: u64, words: &Words, resources: &[Arc<Resource>]) -> Trace {
         span.parent_span_id = (index > 0).then(|| spans[random.below(index) as usize].span_id);
         span.start_time_unix_nano = start + index * 5_000_000;
         span.end_time_unix_nano = Some(span.start_time_unix_nano + random.lognormal(2e8));
-        span.resource = Arc::clone(resource);
+        span.resource = Arc::clone(&resource);
         span.status = match random.below(100) {
             0 => Status::error("deadline exceeded"),
             _ => Status {
@@ -91,6 +88,7 @@ fn trace(number: u64, words: &Words, resources: &[Arc<Resource>]) -> Trace {
             span.span_type = SpanType::Llm;
             attributes.push("gen_ai.request.model", format!("model-{}", random.below(8)));
             attributes.push("gen_ai.usage.input_tokens", random.below(4_000) as i64);
+            attributes.push("gen_ai.usage.output_tokens", random.below(800) as i64);
         } else {
             span.span_type = SpanType::Tool;
             attributes.push("tool.name", format!("tool{}", random.below(20)));
@@ -100,12 +98,12 @@ fn trace(number: u64, words: &Words, resources: &[Arc<Resource>]) -> Trace {
         attributes.push("temperature", random.below(10) as f64 / 10.0);
         attributes.push("stream", random.below(2) == 0);
         attributes.push("shard", random.below(64) as i64);
-        let mut input = words.text(&mut random, 220);
+        let mut input = words.text(&mut random, input_length);
         if random.below(400) == 0 {
             input.push_str(" refund policy order");
         }
         span.inputs = Some(Json::string(&input));
-        span.outputs = Some(Json::string(&words.text(&mut random, 160)));
+        span.outputs = Some(Json::string(&words.text(&mut random, output_length)));
         spans.push(span);
     }
     Trace::new(trace_id, spans)
