@@ -31,11 +31,6 @@ impl Data {
         self.folder.join("peer.sqlite")
     }
 
-    /// The spans for `DuckDB`, one a line.
-    pub(crate) fn table(&self) -> PathBuf {
-        self.folder.join("spans.tsv")
-    }
-
     /// Opens the data, after building it if it is not there whole.
     pub(crate) fn open(target: &Path, kind: Kind, n_traces: u64) -> Result<Self, Box<dyn Error>> {
         let folder = target.join(format!(
@@ -45,7 +40,7 @@ impl Data {
         ));
         let facts = folder.join("whole");
         let mut built_seconds = None;
-        if !facts.exists() {
+        if !facts.try_exists()? {
             drop(fs::remove_dir_all(&folder));
             fs::create_dir_all(&folder)?;
             let (built, cost) = spanlite_benches::measure(|| build(&folder, kind, n_traces));

@@ -19,7 +19,7 @@ impl DuckDb {
     /// none.
     pub(crate) fn start(target: &Path, folder: &Path) -> Result<Self, String> {
         let python = target.join("bench-venv/bin/python");
-        if !python.exists() {
+        if !python.try_exists().unwrap_or(false) {
             let make = |program: &Path, arguments: &[&str]| {
                 let made = Command::new(program).args(arguments).output();
                 made.is_ok_and(|output| output.status.success())

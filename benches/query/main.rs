@@ -143,6 +143,51 @@ fn explain(case: &Case, snapshot: &Snapshot) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Those that answer the same queries; none of them has to be there.
+struct Peers {
+    sqlite: Option<Connection>,
+    duckdb: Option<DuckDb>,
+}
+
+impl Peers {
+    fn start(data: &Data, wanted: bool) -> Result<Self, Failure> {
+        let sqlite = wanted.then(|| peer::open(&data.sqlite())).transpose()?;
+        let mut duckdb = None;
+        if wanted {
+            match DuckDb::start(&target(), &data.folder) {
+                Ok(peer) => duckdb = Some(peer),
+                Err(reason) => say(&format!("DuckDB left out: {reason}")),
+            }
+        }
+        Ok(Self { sqlite, duckdb })
+    }
+
+    /// What each takes; all have to find as much.
+    fn time(&mut self, case: &Case, own: &Timing) -> Result<[String; 2], Failure> {
+        let mut shown = [String::new(), String::new()];
+        let check = |peer: &str, timing: &Timing| {
+            if let (Some(found), Some(own)) = (timing.found, own.found) {
+                assert_eq!(found, own, "{peer}: {}", case.query);
+            }
+        };
+        if let Some(peer) = &self.sqlite
+            && !case.sqlite.is_empty()
+        {
+            let timing = time_sqlite(case, peer)?;
+            check("SQLite", &timing);
+            shown[0] = timing.show();
+        }
+        if let Some(peer) = &mut self.duckdb
+            && !case.duckdb.is_empty()
+        {
+            let timing = peer.time(case.duckdb)?;
+            check("DuckDB", &timing);
+            shown[1] = timing.show();
+        }
+        Ok(shown)
+    }
+}
+
 fn rows(cases: &[Case], data: &Data, options: &Options) -> Result<(), Failure> {
     let snapshot = data.store.snapshot()?;
     let built = data.built_seconds.map_or_else(
@@ -157,14 +202,7 @@ fn rows(cases: &[Case], data: &Data, options: &Options) -> Result<(), Failure> {
         data.input_bytes / 1_000_000,
     ));
     let has_peers = options.with_peers && cases.iter().any(|case| !case.sqlite.is_empty());
-    let sqlite = has_peers.then(|| peer::open(&data.sqlite())).transpose()?;
-    let mut duckdb = None;
-    if has_peers {
-        match DuckDb::start(&target(), &data.folder) {
-            Ok(peer) => duckdb = Some(peer),
-            Err(reason) => say(&format!("DuckDB left out: {reason}")),
-        }
-    }
+    let mut peers = Peers::start(data, has_peers)?;
     say(&format!(
         "{:>11} {:>11} {:>11} {:>9} {:>8}  {:8} query",
         "ours", "SQLite", "DuckDB", "at most", "found", "what"
@@ -181,50 +219,32 @@ fn rows(cases: &[Case], data: &Data, options: &Options) -> Result<(), Failure> {
             explain(case, &snapshot)?;
         }
         let own = time_ours(case, &snapshot)?;
-        let mut others = [String::new(), String::new()];
-        let mut check = |peer: &str, timing: &Timing| {
-            if let (Some(found), Some(own)) = (timing.found, own.found) {
-                assert_eq!(found, own, "{peer}: {}", case.query);
-            }
-        };
-        if let Some(peer) = &sqlite
-            && !case.sqlite.is_empty()
-        {
-            let timing = time_sqlite(case, peer)?;
-            check("SQLite", &timing);
-            others[0] = timing.show();
-        }
-        if let Some(peer) = &mut duckdb
-            && !case.duckdb.is_empty()
-        {
-            let timing = peer.time(case.duckdb)?;
-            check("DuckDB", &timing);
-            others[1] = timing.show();
-        }
-        let wanted = format!("{:?}", case.wanted).to_lowercase();
-        let target = case
-            .target_ms
-            .map(|ms| format!("{ms} ms"))
-            .unwrap_or_default();
-        say(&format!(
-            "{:>11} {:>11} {:>11} {target:>9} {:>8}  {wanted:8} {}",
-            own.show(),
-            others[0],
-            others[1],
-            own.found.unwrap_or(0),
-            case.query
-        ));
-        if let (Wanted::Ids, Some(seconds)) = (case.wanted, own.seconds()) {
-            let of_input = case.query.contains("input");
-            let (amount, unit) = if of_input {
-                (data.input_bytes as f64 / 1e6, "MB of inputs/s")
-            } else {
-                (data.n_spans as f64 / 1e6, "M spans/s")
-            };
-            say(&format!("{:>11.0} {unit}", amount / seconds));
-        }
+        let others = peers.time(case, &own)?;
+        print_row(case, data, &own, &others);
     }
     Ok(())
+}
+
+fn print_row(case: &Case, data: &Data, own: &Timing, [sqlite, duckdb]: &[String; 2]) {
+    let wanted = format!("{:?}", case.wanted).to_lowercase();
+    let target = case
+        .target_ms
+        .map(|ms| format!("{ms} ms"))
+        .unwrap_or_default();
+    say(&format!(
+        "{:>11} {sqlite:>11} {duckdb:>11} {target:>9} {:>8}  {wanted:8} {}",
+        own.show(),
+        own.found.unwrap_or(0),
+        case.query
+    ));
+    if let (Wanted::Ids, Some(seconds)) = (case.wanted, own.seconds()) {
+        let (amount, unit) = if case.query.contains("input") && !case.query.contains("tokens") {
+            (data.input_bytes as f64 / 1e6, "MB of inputs/s")
+        } else {
+            (data.n_spans as f64 / 1e6, "M spans/s")
+        };
+        say(&format!("{:>11.0} {unit}", amount / seconds));
+    }
 }
 
 fn parsing() {

@@ -199,71 +199,69 @@ fn column<'b>(block: &'b Block<'_>, field: &Field) -> Read<Option<Column<'b>>> {
             |nanos| Datum::Duration(nanos.max(0)),
             reader.open_spans()?,
         ),
-        Field::Builtin(
-            builtin @ (B::SpanStart
-            | B::SpanEnd
-            | B::SpanDepth
-            | B::SpanId
-            | B::SpanParentId
-            | B::SpanChildCount
-            | B::NestedSetLeft
-            | B::NestedSetRight
-            | B::NestedSetParent),
-        ) => {
-            let mut values = vec![None; reader.n_spans()];
-            block.each_span_value(*builtin, &mut |row, value| {
-                if let Some(slot) = values.get_mut(row) {
-                    *slot = value;
-                }
-            })?;
-            Column::Values(values)
-        }
-        Field::Builtin(builtin) => {
-            let mut values = vec![None; reader.n_traces()];
-            let is_there = block.each_trace_value(*builtin, &mut |place, value| {
-                if let Some(slot) = values.get_mut(place) {
-                    *slot = value.map(Datum::into_owned);
-                }
-            })?;
-            if !is_there {
-                return Ok(None);
-            }
-            Column::OfTrace(Box::new(Column::Values(values)), traces(block)?)
-        }
-        // MLflow's own keys may stand in fields of their own.
-        Field::Attribute { name, .. } if name.starts_with("mlflow.") => return Ok(None),
-        Field::Attribute { scope, name } => match scope {
-            Scope::Span => Column::Attribute(Attribute::open(
-                block,
-                AttributeKind::Span,
-                name,
-                reader.n_spans(),
-            )?),
-            Scope::Resource => resources(block, name)?,
-            Scope::Either => {
-                let own = Attribute::open(block, AttributeKind::Span, name, reader.n_spans())?;
-                Column::Either(own, Box::new(resources(block, name)?))
-            }
-            Scope::Instrumentation => {
-                let scopes = reader.scopes()?;
-                let mut values = vec![Some(Datum::Nil)];
-                for entry in 0..scopes.n_entries() {
-                    let scope = read_scope(scopes.entry_bytes(entry).unwrap_or_default())?;
-                    values.push(shared(&scope.attributes, name));
-                }
-                Column::Coded(scopes, values)
-            }
-            Scope::Tag | Scope::Metadata => {
-                let kind = match scope {
-                    Scope::Tag => AttributeKind::Tag,
-                    _ => AttributeKind::Metadata,
-                };
-                let own = Attribute::open(block, kind, name, reader.n_traces())?;
-                Column::OfTrace(Box::new(Column::Attribute(own)), traces(block)?)
-            }
-            _ => return Ok(None),
-        },
+        Field::Builtin(builtin) => return worked_out(block, *builtin),
+        Field::Attribute { scope, name } => return attribute(block, *scope, name),
         Field::Parent { .. } => return Ok(None),
+    }))
+}
+
+/// A built-in that stands in no column as it is.
+fn worked_out<'b>(block: &'b Block<'_>, builtin: Builtin) -> Read<Option<Column<'b>>> {
+    let mut values = vec![None; block.reader.n_spans()];
+    let is_of_span = block.each_span_value(builtin, &mut |row, value| {
+        if let Some(slot) = values.get_mut(row) {
+            *slot = value;
+        }
+    })?;
+    if is_of_span {
+        return Ok(Some(Column::Values(values)));
+    }
+    let mut values = vec![None; block.reader.n_traces()];
+    let is_of_trace = block.each_trace_value(builtin, &mut |place, value| {
+        if let Some(slot) = values.get_mut(place) {
+            *slot = value.map(Datum::into_owned);
+        }
+    })?;
+    if !is_of_trace {
+        return Ok(None);
+    }
+    let column = Box::new(Column::Values(values));
+    Ok(Some(Column::OfTrace(column, traces(block)?)))
+}
+
+fn attribute<'b>(block: &'b Block<'_>, scope: Scope, name: &str) -> Read<Option<Column<'b>>> {
+    // MLflow's own keys may stand in fields of their own.
+    if name.starts_with("mlflow.") {
+        return Ok(None);
+    }
+    let (n_spans, n_traces) = (block.reader.n_spans(), block.reader.n_traces());
+    Ok(Some(match scope {
+        Scope::Span => {
+            Column::Attribute(Attribute::open(block, AttributeKind::Span, name, n_spans)?)
+        }
+        Scope::Resource => resources(block, name)?,
+        Scope::Either => {
+            let own = Attribute::open(block, AttributeKind::Span, name, n_spans)?;
+            Column::Either(own, Box::new(resources(block, name)?))
+        }
+        Scope::Instrumentation => {
+            let scopes = block.reader.scopes()?;
+            let mut values = vec![Some(Datum::Nil)];
+            for entry in 0..scopes.n_entries() {
+                let scope = read_scope(scopes.entry_bytes(entry).unwrap_or_default())?;
+                values.push(shared(&scope.attributes, name));
+            }
+            Column::Coded(scopes, values)
+        }
+        Scope::Tag | Scope::Metadata => {
+            let kind = match scope {
+                Scope::Tag => AttributeKind::Tag,
+                _ => AttributeKind::Metadata,
+            };
+            let own = Attribute::open(block, kind, name, n_traces)?;
+            Column::OfTrace(Box::new(Column::Attribute(own)), traces(block)?)
+        }
+        _ => return Ok(None),
     }))
 }
 

@@ -86,7 +86,12 @@ impl Block<'_> {
                 continue;
             }
             if !flow.is_sure_in(place, range.clone()) {
-                self.doubt_count(aggregate, op, limit, &mut flow, place, range);
+                let never = aggregate.function == AggregateFn::Count
+                    && !flow.may_count(op, limit, range.clone());
+                if never {
+                    flow.holds.remove(place);
+                }
+                flow.doubt(place, range);
                 continue;
             }
             members.clear();
@@ -128,28 +133,6 @@ impl Block<'_> {
         }
         Ok(flow)
     }
-
-    /// What can be said of a count where it is not sure which spans there are.
-    fn doubt_count(
-        &self,
-        aggregate: &Aggregated,
-        op: BinaryOp,
-        limit: &Datum<'_>,
-        flow: &mut Flow,
-        place: usize,
-        range: Range<usize>,
-    ) {
-        let least = flow.spans.sure.count_in(range.clone());
-        let most = flow.spans.maybe.count_in(range.clone());
-        let never = aggregate.function == AggregateFn::Count
-            && flow.groups.is_none()
-            && most > 0
-            && (least..=most).all(|count| !Datum::Int(count as i64).compare(op, limit));
-        if never {
-            flow.holds.remove(place);
-        }
-        flow.doubt(place, range);
-    }
 }
 
 impl Flow {
@@ -158,6 +141,15 @@ impl Flow {
         self.holds.sure.contains(place)
             && self.spans.maybe.any_in(range.clone())
             && self.spans.is_exact_in(range)
+    }
+
+    /// Whether the count of spans may fit where it is not sure which spans there are.
+    fn may_count(&self, op: BinaryOp, limit: &Datum<'_>, range: Range<usize>) -> bool {
+        let least = self.spans.sure.count_in(range.clone());
+        let most = self.spans.maybe.count_in(range);
+        self.groups.is_some()
+            || most == 0
+            || (least..=most).any(|count| Datum::Int(count as i64).compare(op, limit))
     }
 
     /// Leaves a trace to be looked at whole.

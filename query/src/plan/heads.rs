@@ -10,7 +10,7 @@ use crate::syntax::field::Builtin;
 
 /// What is shown of every trace of a block; nothing where columns do not tell.
 pub(super) struct Heads {
-    names: Vec<Option<Option<Box<str>>>>,
+    names: Vec<Option<Name>>,
     starts: Vec<Option<u64>>,
     durations: Vec<Option<u64>>,
     states: Vec<Option<TraceState>>,
@@ -18,11 +18,14 @@ pub(super) struct Heads {
     n_errors: Vec<u32>,
 }
 
+/// The name of a trace, if it has one.
+struct Name(Option<Box<str>>);
+
 impl Heads {
     pub(super) fn header(&self, place: usize, trace_id: TraceId) -> Option<TraceHeader> {
         Some(TraceHeader {
             trace_id,
-            name: self.names.get(place)?.clone()?,
+            name: self.names.get(place)?.as_ref()?.0.clone(),
             start_time_unix_nano: (*self.starts.get(place)?)?,
             duration_nanos: (*self.durations.get(place)?)?,
             state: (*self.states.get(place)?)?,
@@ -44,8 +47,8 @@ impl Block<'_> {
         };
         self.each_trace_value(Builtin::TraceName, &mut |_, name| {
             heads.names.push(match name {
-                Some(Datum::Text(name)) => Some(Some(name.into())),
-                Some(Datum::Nil) => Some(None),
+                Some(Datum::Text(name)) => Some(Name(Some(name.into()))),
+                Some(Datum::Nil) => Some(Name(None)),
                 _ => None,
             });
         })?;

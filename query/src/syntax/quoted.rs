@@ -112,7 +112,8 @@ fn escape(input: &str) -> Option<(char, &str)> {
         'x' => return coded(rest, 2, 16),
         'u' => return coded(rest, 4, 16),
         'U' => return coded(rest, 8, 16),
-        '0'..='7' => return coded(input, 3, 8),
+        // Three octal digits are one byte.
+        '0'..='3' => return coded(input, 3, 8),
         _ => return None,
     };
     Some((plain, rest))

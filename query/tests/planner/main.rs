@@ -221,6 +221,10 @@ fn check_while_written(seed: u64, n_snapshots: usize, n_queries: usize) {
 }
 
 /// More rounds: `SPANLITE_QUERY_ROUNDS=100 cargo test --release -p spanlite-query --test planner`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever runs a test sets its environment"
+)]
 fn rounds() -> u64 {
     let asked = std::env::var("SPANLITE_QUERY_ROUNDS").ok();
     asked.and_then(|asked| asked.parse().ok()).unwrap_or(1)
