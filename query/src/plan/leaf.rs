@@ -465,7 +465,10 @@ enum Verdicts<'b> {
     Entries(&'b Strings<'b>, Vec<Truth>),
     Bools(&'b Ints<'b>, [Truth; 2]),
     Ints(&'b Ints<'b>, Option<(BinaryOp, f64)>),
-    Doubles(&'b spanlite_store::block::Doubles<'b>, Option<(BinaryOp, f64)>),
+    Doubles(
+        &'b spanlite_store::block::Doubles<'b>,
+        Option<(BinaryOp, f64)>,
+    ),
 }
 
 impl<'b> Verdicts<'b> {
