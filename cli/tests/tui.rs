@@ -88,10 +88,11 @@ fn a_filter_is_typed_a_trace_opened_and_the_screen_resized() {
         .output();
     assert!(imported.unwrap().status.success());
 
-    let tmux = Tmux::start(
-        folder.path(),
-        &format!("{spanlite} tui --store {store} --utc; sleep 30"),
-    );
+    // What is remembered between runs lies in the folder of the test.
+    let state = folder.path().display();
+    let command =
+        format!("env XDG_STATE_HOME={state} {spanlite} tui --store {store} --utc; sleep 30");
+    let tmux = Tmux::start(folder.path(), &command);
     tmux.until(|screen| screen.contains("3 traces") && screen.contains("AGENT"));
     tmux.keys(&["/"]);
     tmux.keys(&["-l", "span.type = 'RETRIEVER'"]);
@@ -106,6 +107,25 @@ fn a_filter_is_typed_a_trace_opened_and_the_screen_resized() {
     tmux.tmux(&["resize-window", "-x", "120", "-y", "40"]);
     let wide = tmux.until(|screen| screen.lines().any(|line| line.chars().count() >= 118));
     assert!(wide.contains("OrderNotFound"));
+
+    // In the payload a text is looked for, and folding leaves fewer lines.
+    tmux.keys(&["1", "Enter", "/"]);
+    tmux.keys(&["-l", "nowhere"]);
+    tmux.until(|screen| screen.contains("/ nowhere_"));
+    tmux.keys(&["Enter"]);
+    tmux.until(|screen| screen.contains("the payload does not have it"));
+    tmux.keys(&["/"]);
+    tmux.keys(&["-l", "1764"]);
+    tmux.until(|screen| screen.contains("/ 1764_"));
+    tmux.keys(&["Enter"]);
+    tmux.until(|screen| screen.contains("j/k move"));
     tmux.keys(&["q"]);
     tmux.until(|screen| !screen.contains("traces.spans"));
+
+    // The filter that was asked for last holds again.
+    let second = folder.path().join("second");
+    std::fs::create_dir(&second).unwrap();
+    let again = Tmux::start(&second, &command);
+    again.until(|screen| screen.contains("span.type = 'RETRIEVER'") && screen.contains("1 shown"));
+    again.keys(&["q"]);
 }

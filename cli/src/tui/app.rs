@@ -336,11 +336,10 @@ impl App {
             KeyCode::Char(letter) => self.search.push(letter),
             _ => return,
         }
-        if code != KeyCode::Enter {
-            let before = self.scroll.checked_sub(1);
-            let lines = self.payload.as_ref().map_or(0, |(_, lines)| lines.len());
-            self.next_hit(before.unwrap_or_else(|| lines.saturating_sub(1)), false);
-        }
+        let before = self.scroll.checked_sub(1);
+        let lines = self.payload.as_ref().map_or(0, |(_, lines)| lines.len());
+        let from = before.unwrap_or_else(|| lines.saturating_sub(1));
+        self.next_hit(from, false);
     }
 
     /// Scrolls to the next line of the payload that has what is looked for.
