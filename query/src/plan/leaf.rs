@@ -1,15 +1,14 @@
 //! Conditions on one field, answered by its column: once for every distinct value, not once for
 //! every span.
 
-use std::borrow::Cow;
-
 use spanlite_model::Json;
-use spanlite_store::block::{AttributeKind, BlockError, ColumnValues, Ints, Strings, ValueType};
+use spanlite_store::block::{AttributeKind, BlockError, Ints, Strings};
 
 use super::block::Block;
 use super::fields::{kind, state_name, status};
 use super::header::mirrored;
 use super::mask::{Mask, Rows, Truth};
+use super::verdicts::Verdicts;
 use crate::eval::{At, Datum, View};
 use crate::resolve::Node;
 use crate::syntax::ast::BinaryOp;
@@ -29,7 +28,7 @@ impl Leaf<'_, '_> {
     }
 
     /// The comparison with a number that the condition is, if it is one.
-    fn threshold(&self) -> Option<(BinaryOp, f64)> {
+    pub(super) fn threshold(&self) -> Option<(BinaryOp, f64)> {
         let Node::Compare { op, left, right } = self.node else {
             return None;
         };
@@ -56,7 +55,7 @@ impl Leaf<'_, '_> {
     }
 
     /// The text that the field has to be equal to, if that is what the condition says.
-    fn wanted_text(&self) -> Option<&str> {
+    pub(super) fn wanted_text(&self) -> Option<&str> {
         let Node::Compare {
             op: BinaryOp::Equal,
             left,
@@ -443,7 +442,7 @@ fn ints(column: &Ints<'_>, leaf: &Leaf<'_, '_>, datum: impl Fn(i64) -> Datum<'st
 }
 
 #[expect(clippy::float_cmp, reason = "equality of the language is exact")]
-fn holds(op: BinaryOp, number: f64, limit: f64) -> bool {
+pub(super) fn holds(op: BinaryOp, number: f64, limit: f64) -> bool {
     match op {
         BinaryOp::Equal => number == limit,
         BinaryOp::NotEqual => number != limit,
@@ -452,74 +451,5 @@ fn holds(op: BinaryOp, number: f64, limit: f64) -> bool {
         BinaryOp::Greater => number > limit,
         BinaryOp::GreaterEqual => number >= limit,
         _ => false,
-    }
-}
-
-/// What a condition says of the values of one part of an attribute.
-enum Verdicts<'b> {
-    /// Of every value.
-    Same(Truth),
-    /// Of one entry of the dictionary alone.
-    Code(&'b Strings<'b>, u32),
-    /// Of every entry of the dictionary, code 0 first.
-    Entries(&'b Strings<'b>, Vec<Truth>),
-    Bools(&'b Ints<'b>, [Truth; 2]),
-    Ints(&'b Ints<'b>, Option<(BinaryOp, f64)>),
-    Doubles(
-        &'b spanlite_store::block::Doubles<'b>,
-        Option<(BinaryOp, f64)>,
-    ),
-}
-
-impl<'b> Verdicts<'b> {
-    fn of(value_type: ValueType, values: &'b ColumnValues<'b>, leaf: &Leaf<'_, '_>) -> Read<Self> {
-        Ok(match (value_type, values) {
-            (ValueType::Null, _) => Self::Same(leaf.truth(&Datum::Nil)),
-            (ValueType::Bool, ColumnValues::Ints(values)) => {
-                let truths = [false, true].map(|value| leaf.truth(&Datum::Bool(value)));
-                Self::Bools(values, truths)
-            }
-            (ValueType::Int, ColumnValues::Ints(values)) => Self::Ints(values, leaf.threshold()),
-            (ValueType::Double, ColumnValues::Doubles(values)) => {
-                Self::Doubles(values, leaf.threshold())
-            }
-            (ValueType::String, ColumnValues::Strings(values)) if leaf.wanted_text().is_some() => {
-                let wanted = leaf.wanted_text().unwrap_or_default();
-                match values.code_of(wanted.as_bytes()) {
-                    Some(code) => Self::Code(values, code),
-                    None => Self::Same(Truth::No),
-                }
-            }
-            (ValueType::String, ColumnValues::Strings(values)) => {
-                let mut verdicts = vec![Truth::Maybe];
-                for entry in 0..values.n_entries() {
-                    let text = values.entry(entry)?;
-                    verdicts.push(leaf.truth(&Datum::Text(Cow::Borrowed(text))));
-                }
-                Self::Entries(values, verdicts)
-            }
-            // Long values, lists, maps and bytes are looked at in the trace.
-            _ => Self::Same(Truth::Maybe),
-        })
-    }
-
-    fn at(&self, index: usize, leaf: &Leaf<'_, '_>) -> Truth {
-        match self {
-            Self::Same(truth) => *truth,
-            Self::Code(values, code) => (values.code(index) == *code).into(),
-            Self::Entries(values, verdicts) => {
-                let code = values.code(index) as usize;
-                verdicts.get(code).copied().unwrap_or(Truth::Maybe)
-            }
-            Self::Bools(values, truths) => truths[usize::from(values.get(index) != 0)],
-            Self::Ints(values, threshold) => match *threshold {
-                Some((op, limit)) => holds(op, values.get(index) as f64, limit).into(),
-                None => leaf.truth(&Datum::Int(values.get(index))),
-            },
-            Self::Doubles(values, threshold) => match *threshold {
-                Some((op, limit)) => holds(op, values.get(index), limit).into(),
-                None => leaf.truth(&Datum::Float(values.get(index))),
-            },
-        }
     }
 }

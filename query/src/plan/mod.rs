@@ -17,6 +17,7 @@ mod relate;
 mod search;
 mod span_values;
 mod trace_values;
+mod verdicts;
 
 pub(crate) use candidate::{Candidate, Candidates};
 pub use explain::{Explain, PlanStep, StageCount};
