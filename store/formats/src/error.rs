@@ -92,6 +92,14 @@ pub enum ReadFailure {
         /// Name of the span, cut to 80 characters.
         span: String,
     },
+    /// An id is absent, or has zeros only, where a sender must give one.
+    #[error("span `{span}` has no {field}")]
+    NoId {
+        /// Name of the field.
+        field: &'static str,
+        /// Name of the span, cut to 80 characters.
+        span: String,
+    },
     /// A number stands for no name of its list.
     #[error("{field} {number} of span `{span}` is none that OTLP defines")]
     Enum {

@@ -131,7 +131,7 @@ fn read_document(document: &Document) -> Result<Vec<Trace>, ReadFailure> {
     match format {
         Format::OtlpJson => otlp::read_json(text),
         Format::OtlpSpan => otlp::bare_spans(text),
-        Format::MlflowJson => mlflow::read_json(text),
+        Format::MlflowJson => mlflow::read_mlflow_json(text),
         Format::JsonLines => lines::read_line(text),
         Format::OtlpProtobuf => otlp::read_otlp_protobuf(&document.bytes),
         foreign => crate::foreign::read_json(foreign, text),

@@ -87,6 +87,12 @@ impl TokenUsage {
     }
 
     fn from_attributes(span: &Span) -> Self {
+        if span.attributes.get_str("span.type").is_some_and(|kind| {
+            kind == "claude_code.llm_request"
+                || (kind == "llm_request" && span.name.starts_with("claude_code."))
+        }) {
+            return Self::of_claude_code(span);
+        }
         Self {
             input_tokens: count(
                 span,
@@ -94,6 +100,8 @@ impl TokenUsage {
                     "gen_ai.usage.input_tokens",
                     "gen_ai.usage.prompt_tokens",
                     "llm.token_count.prompt",
+                    "usage.prompt_tokens",
+                    "llm.usage.prompt_tokens",
                 ],
             ),
             output_tokens: count(
@@ -102,6 +110,8 @@ impl TokenUsage {
                     "gen_ai.usage.output_tokens",
                     "gen_ai.usage.completion_tokens",
                     "llm.token_count.completion",
+                    "usage.completion_tokens",
+                    "llm.usage.completion_tokens",
                 ],
             ),
             total_tokens: count(
@@ -110,6 +120,7 @@ impl TokenUsage {
                     "gen_ai.usage.total_tokens",
                     "llm.token_count.total",
                     "llm.usage.total_tokens",
+                    "usage.total_tokens",
                 ],
             ),
             cache_read_input_tokens: count(
@@ -127,6 +138,20 @@ impl TokenUsage {
                     "llm.token_count.prompt_details.cache_write",
                 ],
             ),
+        }
+    }
+
+    /// Claude Code counts cached tokens beside those that went in; here they are among them.
+    fn of_claude_code(span: &Span) -> Self {
+        let read = count(span, &["cache_read_tokens"]);
+        let written = count(span, &["cache_creation_tokens"]);
+        let plain = count(span, &["input_tokens"]);
+        Self {
+            input_tokens: plain.map(|plain| plain + read.unwrap_or(0) + written.unwrap_or(0)),
+            output_tokens: count(span, &["output_tokens"]),
+            total_tokens: None,
+            cache_read_input_tokens: read,
+            cache_creation_input_tokens: written,
         }
     }
 

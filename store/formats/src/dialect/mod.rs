@@ -1,8 +1,8 @@
 //! What follows from the attributes that instrumentations write in their own dialects.
 //!
 //! Span type, inputs, outputs, session and user are worked out where nobody said them, in
-//! MLflow's order of precedence: `OpenInference`, the GenAI conventions, Traceloop, Google ADK,
-//! Vercel AI, Laminar, Langfuse; then Monocle. The attributes stay as they are, and
+//! MLflow's order of precedence: `OpenInference`, Gemini CLI, Claude Code, the GenAI conventions,
+//! Traceloop, Google ADK, Vercel AI, `VoltAgent`, `LiveKit`, Laminar, Langfuse; then Monocle. The attributes stay as they are, and
 //! [`spanlite_model::Derived`] says which fields came from them. Tokens, cost, model and provider are not copied:
 //! [`spanlite_model::TokenUsage::of`] and its neighbours read the attributes themselves.
 
@@ -24,6 +24,7 @@ const SESSION_KEYS: &[&str] = &[
     "ai.telemetry.metadata.sessionId",
     "lmnr.association.properties.session_id",
     "langfuse.session.id",
+    "voltagent.conversation_id",
     "scope.agentic.session",
 ];
 
@@ -50,6 +51,9 @@ const PREFIXES: &[&str] = &[
     "lmnr.",
     "langfuse.",
     "span.type",
+    "entity.type",
+    "voltagent.",
+    "lk.",
     "pydantic_ai.",
 ];
 
@@ -278,6 +282,63 @@ mod tests {
             arguments,
             result,
         );
+    }
+
+    #[test]
+    fn agents_that_write_their_own_keys() {
+        let asked = "fix the test";
+        check(
+            &[
+                ("gen_ai.agent.name", "gemini-cli"),
+                ("gen_ai.operation.name", "llm_call"),
+                ("gen_ai.input.messages", asked),
+            ],
+            "LLM",
+            "\"fix the test\"",
+            "",
+        );
+        check(
+            &[
+                ("span.type", "claude_code.interaction"),
+                ("user_prompt", asked),
+            ],
+            "AGENT",
+            "\"fix the test\"",
+            "",
+        );
+        check(
+            &[
+                ("span.type", "claude_code.llm_request"),
+                ("new_context", "<REDACTED>"),
+                ("response.model_output", "done"),
+            ],
+            "LLM",
+            "",
+            "\"done\"",
+        );
+        check(
+            &[
+                ("entity.type", "agent"),
+                ("span.type", "tool"),
+                ("input", r#"{"path":"a"}"#),
+                ("output", "b"),
+            ],
+            "TOOL",
+            r#"{"path":"a"}"#,
+            "\"b\"",
+        );
+        check(
+            &[
+                ("lk.agent_name", "voice"),
+                ("lk.user_input", asked),
+                ("lk.response.text", "ok"),
+            ],
+            "AGENT",
+            "\"fix the test\"",
+            "\"ok\"",
+        );
+        let plain = span(&[("input", "x".into()), ("user_prompt", "y".into())]);
+        assert_eq!((plain.span_type, plain.inputs), (SpanType::Unknown, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use spanlite_model::{Json, Span, Value};
 
 use super::nested::nested;
+use super::types::{ClaudeCode, claude_code, is_volt_agent};
 use crate::lift::from_attribute;
 
 /// The attribute of an event that holds the body of a log record.
@@ -16,18 +17,31 @@ enum Source {
     Event(&'static str, &'static str),
     /// In the body of a log record that was joined as an event: a side of the exchange.
     Body(&'static str),
+    /// Under a key of a span of Claude Code of this kind; what it redacted says nothing.
+    Claude(ClaudeCode, &'static str),
+    /// Under a key of a span of `VoltAgent`, too plain a word elsewhere.
+    Volt(&'static str),
     /// In the events of the GenAI conventions before they became attributes: one a message.
     Messages(&'static [(&'static str, &'static str)]),
 }
 
-use Source::{Body, Event, Key, Messages, Nested};
+use Source::{Body, Claude, Event, Key, Messages, Nested, Volt};
 
+/// What Claude Code writes in place of contents that its user did not set free.
+const REDACTED: &str = "<REDACTED>";
 const DETAILS: &str = "gen_ai.client.inference.operation.details";
 
 const INPUTS: &[Source] = &[
     // OpenInference
     Key("input.value"),
     Nested("llm.input_messages."),
+    // Claude Code
+    Claude(ClaudeCode::Interaction, "user_prompt"),
+    Claude(ClaudeCode::Interaction, "new_context"),
+    Claude(ClaudeCode::LlmRequest, "new_context"),
+    Claude(ClaudeCode::Tool, "tool_input"),
+    Claude(ClaudeCode::Tool, "full_command"),
+    Claude(ClaudeCode::Tool, "file_path"),
     // GenAI conventions
     Key("gen_ai.input.messages"),
     Key("gen_ai.tool.call.arguments"),
@@ -54,6 +68,15 @@ const INPUTS: &[Source] = &[
     Key("ai.toolCall.args"),
     Key("ai.values"),
     Key("ai.value"),
+    // VoltAgent
+    Volt("agent.messages"),
+    Volt("llm.messages"),
+    Volt("input"),
+    // LiveKit
+    Key("lk.user_input"),
+    Key("lk.user_transcript"),
+    Key("lk.chat_ctx"),
+    Key("lk.input_text"),
     // Laminar
     Key("lmnr.span.input"),
     // Langfuse
@@ -68,6 +91,11 @@ const OUTPUTS: &[Source] = &[
     Key("output.value"),
     Nested("llm.output_messages."),
     Nested("retrieval.documents."),
+    Claude(ClaudeCode::LlmRequest, "response.model_output"),
+    Claude(ClaudeCode::Tool, "new_context"),
+    Event("tool.output", "output"),
+    Event("tool.output", "content"),
+    Event("tool.output", "diff"),
     Key("gen_ai.output.messages"),
     Key("gen_ai.tool.call.result"),
     Key("gen_ai.retrieval.documents"),
@@ -85,6 +113,9 @@ const OUTPUTS: &[Source] = &[
     Key("ai.toolCall.result"),
     Key("ai.embeddings"),
     Key("ai.embedding"),
+    Volt("output"),
+    Key("lk.response.text"),
+    Key("lk.response.function_calls"),
     Key("lmnr.span.output"),
     Key("langfuse.observation.output"),
     Key("final_result"),
@@ -117,6 +148,15 @@ impl Source {
                 .iter()
                 .filter_map(|event| event.attributes.get(BODY)?.get(side))
                 .find_map(value),
+            Claude(kind, key) => {
+                let text = span.attributes.get(key)?;
+                let told = text.as_str() != Some(REDACTED) && claude_code(span) == Some(*kind);
+                told.then(|| value(text)).flatten()
+            }
+            Volt(key) => {
+                let found = span.attributes.get(key)?;
+                is_volt_agent(span).then(|| value(found)).flatten()
+            }
             Messages(names) => messages(span, names),
         }
     }
@@ -125,7 +165,7 @@ impl Source {
 fn value(value: &Value) -> Option<Json> {
     match value {
         Value::Null => None,
-        Value::String(text) if text.is_empty() || text == "{}" => None,
+        Value::String(text) if text.is_empty() || text == "{}" || text == REDACTED => None,
         value => Some(from_attribute(value)),
     }
 }

@@ -1,12 +1,13 @@
 use std::collections::HashSet;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed as _;
 use serde::ser::{Error as _, SerializeMap as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spanlite_model::{Attributes, Value};
+
+use crate::value::ValueSeed;
 
 /// A value in the JSON that keeps its type.
 pub(super) struct Typed(pub(super) Value);
@@ -84,71 +85,11 @@ pub(super) fn deserialize_attributes<'de, D: Deserializer<'de>>(
 
 impl<'de> Deserialize<'de> for Typed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TypedVisitor).map(Self)
-    }
-}
-
-struct TypedVisitor;
-
-impl<'de> Visitor<'de> for TypedVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an attribute value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value).map(Value::Int).map_err(|_| {
-            E::invalid_value(
-                serde::de::Unexpected::Unsigned(value),
-                &"a 64-bit signed integer",
-            )
-        })
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Double(value))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::String(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(Typed(value)) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries: Vec<(String, Value)> = Vec::new();
-        while let Some((key, Typed(value))) = map.next_entry()? {
-            entries.push((key, value));
-        }
-        unmark(entries).map_err(|mark| {
-            serde::de::Error::invalid_value(
-                serde::de::Unexpected::Other("a value of another form"),
-                &mark,
-            )
-        })
+        let seed = ValueSeed {
+            rounds: false,
+            object: unmark,
+        };
+        seed.deserialize(deserializer).map(Self)
     }
 }
 

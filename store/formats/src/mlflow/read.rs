@@ -37,8 +37,9 @@ struct Addition {
     spans: BTreeMap<usize, SpanDocument>,
 }
 
-/// Reads one trace, or a list of them.
-pub(crate) fn read_json(text: &str) -> Result<Vec<Trace>, ReadFailure> {
+/// Reads one trace of MLflow's trace JSON, or a list of them. `data` may be absent: then there are
+/// no spans.
+pub fn read_mlflow_json(text: &str) -> Result<Vec<Trace>, ReadFailure> {
     let documents: Vec<Document> = if text.trim_start().starts_with('[') {
         serde_json::from_str(text)?
     } else {

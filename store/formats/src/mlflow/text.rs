@@ -1,12 +1,12 @@
 //! JSON text as Python's `json.dumps(value, ensure_ascii=False)` writes it, which is how MLflow
 //! stores attribute values.
 
-use std::fmt;
 use std::fmt::Write as _;
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::DeserializeSeed as _;
 use spanlite_model::Value;
+
+use crate::value::ValueSeed;
 
 /// The text of a value. Bytes become an array of numbers, since Python has no form for them.
 pub(super) fn to_text(value: &Value) -> String {
@@ -83,68 +83,19 @@ pub(super) fn from_text(text: &str) -> Option<Value> {
         "NaN" => Some(Value::Double(f64::NAN)),
         "Infinity" => Some(Value::Double(f64::INFINITY)),
         "-Infinity" => Some(Value::Double(f64::NEG_INFINITY)),
-        _ => serde_json::from_str::<Plain>(text)
-            .ok()
-            .map(|plain| plain.0),
+        _ => parsed(text).ok(),
     }
 }
 
-struct Plain(Value);
-
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PlainVisitor).map(Self)
-    }
-}
-
-struct PlainVisitor;
-
-impl<'de> Visitor<'de> for PlainVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Double(value as f64), Value::Int))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Double(value))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(Plain(value)) = seq.next_element()? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some((key, Plain(value))) = map.next_entry()? {
-            entries.push((key, value));
-        }
-        Ok(Value::Map(entries))
-    }
+fn parsed(text: &str) -> Result<Value, serde_json::Error> {
+    let seed = ValueSeed {
+        rounds: true,
+        object: |entries| Ok(Value::Map(entries)),
+    };
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
 }
 
 #[cfg(test)]

@@ -50,17 +50,90 @@ pub(crate) fn bare_spans(text: &str) -> Result<Vec<Trace>, ReadFailure> {
     })
 }
 
+/// What a server takes of a request: the spans that can be read.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The spans that were read, by trace.
+    pub traces: Vec<Trace>,
+    /// How many spans were left out.
+    pub refused_spans: u64,
+    /// Why the first of them was.
+    pub first_refusal: Option<ReadFailure>,
+}
+
+/// Reads an `ExportTraceServiceRequest` as a server does: a span that cannot be read is left out
+/// and counted, and so is one without ids, which a sender must give.
+pub fn take_otlp_protobuf(bytes: &[u8]) -> Result<Taken, ReadFailure> {
+    Ok(take(wire::ExportTraceServiceRequest::decode(bytes)?))
+}
+
+/// Reads OTLP/JSON as [`take_otlp_protobuf`] does. Text that is no OTLP/JSON, an id that is not
+/// hex among it, refuses the whole request.
+pub fn take_otlp_json(bytes: &[u8]) -> Result<Taken, ReadFailure> {
+    Ok(take(serde_json::from_slice(bytes)?))
+}
+
+fn take(request: wire::ExportTraceServiceRequest) -> Taken {
+    let mut taken = Taken::default();
+    let mut spans = Vec::new();
+    each_span(request, |span, resource, scope| {
+        match has_ids(&span).and_then(|()| self::span(span, resource, scope)) {
+            Ok(span) => spans.push(span),
+            Err(failure) => {
+                taken.refused_spans += 1;
+                taken.first_refusal.get_or_insert(failure);
+            }
+        }
+    });
+    taken.traces = whole(spans);
+    taken
+}
+
+fn has_ids(span: &wire::Span) -> Result<(), ReadFailure> {
+    let ids = [("trace id", &span.trace_id), ("span id", &span.span_id)];
+    for (field, id) in ids {
+        if id.iter().all(|byte| *byte == 0) {
+            let span = shown(&span.name);
+            return Err(ReadFailure::NoId { field, span });
+        }
+    }
+    Ok(())
+}
+
 fn traces(request: wire::ExportTraceServiceRequest) -> Result<Vec<Trace>, ReadFailure> {
     let mut spans = Vec::new();
+    let mut failure = None;
+    each_span(request, |span, resource, scope| {
+        if failure.is_none() {
+            match self::span(span, resource, scope) {
+                Ok(span) => spans.push(span),
+                Err(found) => failure = Some(found),
+            }
+        }
+    });
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(whole(spans)),
+    }
+}
+
+fn each_span(
+    request: wire::ExportTraceServiceRequest,
+    mut each: impl FnMut(wire::Span, &Arc<Resource>, &Arc<Scope>),
+) {
     for of_resource in request.resource_spans {
         let resource = Arc::new(resource(of_resource.resource, of_resource.schema_url));
         for of_scope in of_resource.scope_spans {
             let scope = Arc::new(scope(of_scope.scope, of_scope.schema_url));
             for span in of_scope.spans {
-                spans.push(self::span(span, &resource, &scope)?);
+                each(span, &resource, &scope);
             }
         }
     }
+}
+
+/// Puts spans together by trace, and works out what their attributes say.
+fn whole(spans: Vec<Span>) -> Vec<Trace> {
     let mut traces = by_trace(spans);
     for trace in &mut traces {
         if let Some(info) = take_info(&mut trace.spans) {
@@ -68,7 +141,7 @@ fn traces(request: wire::ExportTraceServiceRequest) -> Result<Vec<Trace>, ReadFa
         }
         crate::dialect::derive_trace(trace);
     }
-    Ok(traces)
+    traces
 }
 
 /// What the writer of this crate put onto a span because OTLP has no place for it.

@@ -12,3 +12,5 @@ mod foreign;
 mod hostile;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod table;
