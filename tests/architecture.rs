@@ -46,6 +46,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "spanlite-server",
+        &[
+            "spanlite",
+            "spanlite-auto",
+            "spanlite-formats",
+            "spanlite-llm",
+            "spanlite-model",
+            "spanlite-store",
+        ],
+    ),
+    (
         "spanlite-cli",
         &[
             "spanlite",
@@ -55,6 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "spanlite-llm",
             "spanlite-model",
             "spanlite-query",
+            "spanlite-server",
             "spanlite-store",
         ],
     ),

@@ -136,6 +136,12 @@ pub(crate) enum CliError {
     Mcp { reason: String },
     #[error("the demo cannot be traced")]
     Demo(#[from] spanlite::InitError),
+    #[cfg(feature = "server")]
+    #[error("calls cannot be recorded")]
+    Tracer(#[source] spanlite::InitError),
+    #[cfg(feature = "server")]
+    #[error("the server does not start")]
+    Serve(#[source] spanlite_server::ServeError),
     #[error("nothing could be recovered")]
     Recover(#[from] RecoverError),
     #[error("nothing was changed: it was not confirmed")]
@@ -288,6 +294,14 @@ impl CliError {
             }
             Self::Read(ReadError::Storage(StorageError::Damaged { .. })) => {
                 Some("spanlite verify says what is damaged")
+            }
+            #[cfg(feature = "server")]
+            Self::Serve(spanlite_server::ServeError::NeedsToken { .. }) => {
+                Some("put a token into SPANLITE_TOKEN or into a file for --token-file")
+            }
+            #[cfg(feature = "server")]
+            Self::Serve(spanlite_server::ServeError::Bind { .. }) => {
+                Some("another program may listen there; --listen 127.0.0.1:PORT takes another port")
             }
             Self::NoSuchHelp { .. } => Some("`spanlite help` lists the commands"),
             Self::Job(spanlite_export::JobError::NoSuchJob { .. }) => {

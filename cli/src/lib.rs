@@ -24,6 +24,8 @@ mod output;
 mod prices;
 mod progress;
 mod render;
+#[cfg(feature = "server")]
+mod serve;
 mod session;
 mod settings;
 mod tui;

@@ -36,8 +36,9 @@ pub(crate) fn now_unix_nano() -> u64 {
 }
 
 /// The variables that mean something.
-const VARS: [&str; 19] = [
+const VARS: [&str; 20] = [
     "SPANLITE_STORE",
+    "SPANLITE_TOKEN",
     "SPANLITE_COLOR",
     "SPANLITE_PAGER",
     "SPANLITE_UTC",
@@ -159,6 +160,9 @@ pub(crate) struct Settings {
     pub(crate) stdin_is_terminal: bool,
     pub(crate) read_only: bool,
     pub(crate) quiet: bool,
+    /// The token that senders to `receive` and `proxy` must know.
+    #[cfg(feature = "server")]
+    pub(crate) token: Option<String>,
     /// When the command began.
     pub(crate) now_unix_nano: u64,
 }
@@ -223,6 +227,8 @@ impl Settings {
             stdin_is_terminal: environment.stdin_is_terminal,
             read_only: args.read_only,
             quiet: args.quiet,
+            #[cfg(feature = "server")]
+            token: environment.text("SPANLITE_TOKEN").map(str::to_owned),
             now_unix_nano: environment.now_unix_nano,
         })
     }

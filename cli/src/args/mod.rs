@@ -146,6 +146,12 @@ pub(crate) enum Command {
     Pin(PinArgs),
     /// Read trace files into the store
     Import(ImportArgs),
+    /// Take spans of other programs into the store, by OTLP, until told to end
+    #[cfg(feature = "server")]
+    Receive(crate::serve::ReceiveArgs),
+    /// Record calls of models on their way to the provider, until told to end
+    #[cfg(feature = "server")]
+    Proxy(crate::serve::ProxyArgs),
     /// Write traces to files, or send them to a server
     Export(Box<ExportArgs>),
     /// Send selected traces to MLflow or an OTLP backend, by jobs kept in the store

@@ -58,6 +58,10 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Tag(args) => judge::tag(args, session),
         Command::Pin(args) => judge::pin(args, session),
         Command::Import(args) => import::run(args, session),
+        #[cfg(feature = "server")]
+        Command::Receive(args) => crate::serve::receive(args, session),
+        #[cfg(feature = "server")]
+        Command::Proxy(args) => crate::serve::proxy(args, session),
         Command::Export(args) => export::run(args, session),
         Command::Bundle(args) => export::bundle(args, session),
         Command::Gc(args) => care::gc(args, session),

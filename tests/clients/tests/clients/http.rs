@@ -15,6 +15,7 @@ use crate::server::{Answer, Server};
 
 /// Runs a future on this thread, where spans are captured.
 fn run<T>(future: impl Future<Output = T>) -> (T, Capture) {
+    crate::choose_tls();
     let capture = capture();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -5,4 +5,13 @@ mod http;
 #[cfg(test)]
 mod openai;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod server;
+
+/// Names what secures connections, which `reqwest` leaves to the program here.
+#[cfg(test)]
+fn choose_tls() {
+    // An error says that another test was first.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

@@ -18,6 +18,7 @@ fn answer() -> Value {
 }
 
 fn client(server: &Server) -> Client<OpenAIConfig> {
+    crate::choose_tls();
     let config = OpenAIConfig::new()
         .with_api_base(server.url("/v1"))
         .with_api_key("secret");

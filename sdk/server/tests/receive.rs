@@ -1,0 +1,333 @@
+//! OTLP over HTTP and MLflow's calls, against a receiver on the loopback device.
+
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+use spanlite_model::{TokenUsage, TraceId};
+use spanlite_server::{ReceiveOptions, Receiver, ServeError, Token, Totals};
+use spanlite_store::{OpenOptions, Store};
+use tokio::sync::oneshot;
+
+/// A receiver's address, its store, and a client.
+#[derive(Clone)]
+struct Scene {
+    url: String,
+    store: Store,
+    client: reqwest::Client,
+}
+
+impl Scene {
+    async fn post(&self, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> Reply {
+        let request = self.client.post(format!("{}{path}", self.url));
+        Reply::of(request.header("content-type", kind).body(body)).await
+    }
+
+    async fn post_json(&self, path: &str, body: &Value) -> Reply {
+        self.post(path, "application/json", body.to_string()).await
+    }
+
+    /// How many spans the store has of a trace.
+    fn spans(&self, trace_id: &str) -> usize {
+        let id: TraceId = trace_id.parse().unwrap();
+        let trace = self.store.snapshot().unwrap().trace(id).unwrap();
+        trace.map_or(0, |trace| trace.spans.len())
+    }
+}
+
+struct Reply {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    bytes: Vec<u8>,
+}
+
+impl Reply {
+    async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            bytes: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+}
+
+/// Runs a receiver on a free port and what is to be done with it.
+fn with_receiver<F: Future<Output = ()>>(
+    options: ReceiveOptions,
+    what: impl FnOnce(Scene) -> F,
+) -> Totals {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("traces.spans"), OpenOptions::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let totals = runtime.block_on(async {
+        let receiver = Receiver::bind(store.clone(), &options).await.unwrap();
+        let url = format!("http://{}", receiver.addresses()[0]);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(receiver.run(async move {
+            let _told = stopped.await;
+        }));
+        // An error says that another test was first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        what(Scene {
+            url,
+            store: store.clone(),
+            client,
+        })
+        .await;
+        stop.send(()).unwrap();
+        running.await.unwrap()
+    });
+    store.close().unwrap();
+    totals
+}
+
+fn options() -> ReceiveOptions {
+    ReceiveOptions {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..ReceiveOptions::default()
+    }
+}
+
+const A: &str = "0af7651916cd43dd8448eb211c80319c";
+const B: &str = "1af7651916cd43dd8448eb211c80319c";
+const C: &str = "2af7651916cd43dd8448eb211c80319c";
+
+fn request(trace_id: &str, spans: u64) -> Value {
+    let spans: Vec<Value> = (1..=spans)
+        .map(|n| {
+            json!({"traceId": trace_id, "spanId": format!("{n:016x}"), "name": "chat",
+                "startTimeUnixNano": "1000", "endTimeUnixNano": "3000",
+                "attributes": [{"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+                    {"key": "gen_ai.usage.input_tokens", "value": {"intValue": "7"}}]})
+        })
+        .collect();
+    json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
+}
+
+fn protobuf(trace_id: &str) -> Vec<u8> {
+    let traces = spanlite_formats::read_otlp_json(request(trace_id, 2).to_string().as_bytes());
+    let mut bytes = Vec::new();
+    spanlite_formats::write_otlp_protobuf(&traces.unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn what_is_acknowledged_is_stored_with_its_meaning() {
+    let totals = with_receiver(options(), |scene| async move {
+        let reply = scene.post_json("/v1/traces", &request(A, 3)).await;
+        assert_eq!((reply.status, reply.json()), (200, json!({})));
+        assert_eq!(scene.spans(A), 3);
+
+        let kind = "application/x-protobuf";
+        let reply = scene.post("/v1/traces", kind, protobuf(B)).await;
+        assert_eq!((reply.status, reply.bytes.len()), (200, 0));
+        assert_eq!(reply.headers["content-type"], kind);
+        let again = scene.post("/v1/traces", kind, protobuf(B)).await;
+        assert_eq!(again.status, 200);
+        assert_eq!(scene.spans(B), 2);
+
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed
+            .write_all(request(C, 1).to_string().as_bytes())
+            .unwrap();
+        let gzip = scene
+            .client
+            .post(format!("{}/v1/traces", scene.url))
+            .header("content-type", "application/json; charset=utf-8")
+            .header("content-encoding", "gzip")
+            .body(packed.finish().unwrap());
+        assert_eq!(Reply::of(gzip).await.status, 200);
+        let id = C.parse().unwrap();
+        let trace = scene.store.snapshot().unwrap().trace(id).unwrap().unwrap();
+        assert_eq!(trace.spans[0].span_type.as_str(), "CHAT_MODEL");
+        assert_eq!(TokenUsage::of(&trace.spans[0]).input_tokens, Some(7));
+    });
+    assert_eq!((totals.requests, totals.spans, totals.new_spans), (4, 8, 6));
+    assert_eq!((totals.refused_spans, totals.refused_requests), (0, 0));
+}
+
+#[test]
+fn bad_spans_are_left_out_and_bad_requests_refused() {
+    let totals = with_receiver(options(), |scene| async move {
+        let mut mixed = request(A, 2);
+        mixed["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["spanId"] = json!("");
+        let reply = scene.post_json("/v1/traces", &mixed).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            reply.json(),
+            json!({"partialSuccess": {"rejectedSpans": "1",
+                "errorMessage": "span `chat` has no span id"}})
+        );
+        assert_eq!(scene.spans(A), 1);
+
+        for (kind, body, status) in [
+            ("text/plain", "{}", 415),
+            ("application/json", "{", 400),
+            ("application/x-protobuf", "{", 400),
+        ] {
+            let reply = scene.post("/v1/traces", kind, body).await;
+            assert_eq!(reply.status, status, "{kind}");
+            assert!(!reply.headers.contains_key("retry-after"));
+        }
+        assert_eq!(scene.post_json("/v1/logs", &json!({})).await.status, 404);
+    });
+    assert_eq!((totals.requests, totals.spans), (1, 1));
+    assert_eq!((totals.refused_spans, totals.refused_requests), (1, 3));
+}
+
+#[test]
+fn bodies_and_memory_are_bounded() {
+    let bounds = ReceiveOptions {
+        max_body_bytes: 100_000,
+        memory_bytes: 50_000,
+        ..options()
+    };
+    with_receiver(bounds, |scene| async move {
+        let large = vec![b' '; 100_001];
+        let reply = scene.post("/v1/traces", "application/json", large).await;
+        // The budget is smaller than the largest body, and asked first.
+        assert_eq!(reply.status, 429);
+        assert_eq!(reply.headers["retry-after"], "1");
+        assert_eq!(reply.json()["code"], 8, "RESOURCE_EXHAUSTED");
+        let reply = scene.post_json("/v1/traces", &request(A, 1)).await;
+        assert_eq!(reply.status, 200, "what was refused gave its memory back");
+    });
+    let small = ReceiveOptions {
+        max_body_bytes: 1_000,
+        ..options()
+    };
+    with_receiver(small, |scene| async move {
+        let reply = scene.post_json("/v1/traces", &request(A, 9)).await;
+        assert_eq!(reply.status, 413);
+        assert!(!reply.headers.contains_key("retry-after"));
+    });
+}
+
+#[test]
+fn a_store_that_cannot_be_written_acknowledges_nothing() {
+    with_receiver(options(), |scene| async move {
+        scene.store.close().unwrap();
+        let reply = scene.post_json("/v1/traces", &request(A, 1)).await;
+        assert_eq!(reply.status, 503);
+        assert_eq!(reply.headers["retry-after"], "1");
+        assert!(reply.json()["message"].as_str().unwrap().contains("closed"));
+    });
+}
+
+#[test]
+fn a_token_is_asked_for_everywhere() {
+    let token = ReceiveOptions {
+        token: Some(Token::new("0123456789abcdef").unwrap()),
+        ..options()
+    };
+    with_receiver(token, |scene| async move {
+        for path in [
+            "/v1/traces",
+            "/api/3.0/mlflow/traces",
+            "/api/2.0/mlflow/experiments/create",
+            "/api/3.0/mlflow/traces/tr-1/assessments",
+        ] {
+            let reply = scene.post_json(path, &request(A, 1)).await;
+            assert_eq!(reply.status, 401, "{path}");
+        }
+        assert_eq!(scene.spans(A), 0);
+        let allowed = scene
+            .client
+            .post(format!("{}/v1/traces", scene.url))
+            .bearer_auth("0123456789abcdef")
+            .header("content-type", "application/json")
+            .body(request(A, 1).to_string());
+        assert_eq!(Reply::of(allowed).await.status, 200);
+        assert_eq!(scene.spans(A), 1);
+    });
+    let open = ReceiveOptions {
+        listen: vec!["0.0.0.0:0".parse().unwrap()],
+        ..ReceiveOptions::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("traces.spans"), OpenOptions::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let refused = runtime.unwrap().block_on(Receiver::bind(store, &open));
+    assert!(matches!(refused, Err(ServeError::NeedsToken { .. })));
+}
+
+#[test]
+fn a_client_of_mlflow_logs_a_trace() {
+    with_receiver(options(), |scene| async move {
+        let by_name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=mine";
+        let get = scene.client.get(format!("{}{by_name}", scene.url));
+        let reply = Reply::of(get.try_clone().unwrap()).await;
+        assert_eq!(reply.status, 404);
+        assert_eq!(reply.json()["error_code"], "RESOURCE_DOES_NOT_EXIST");
+        let create = "/api/2.0/mlflow/experiments/create";
+        let made = scene.post_json(create, &json!({"name": "mine"})).await;
+        assert_eq!(made.json(), json!({"experiment_id": "1"}));
+        let again = scene.post_json(create, &json!({"name": "mine"})).await;
+        assert_eq!(again.json()["error_code"], "RESOURCE_ALREADY_EXISTS");
+        let found = Reply::of(get).await.json();
+        assert_eq!(found["experiment"]["experiment_id"], "1");
+
+        let id = format!("tr-{A}");
+        let info = json!({"trace": {"trace_info": {"trace_id": id, "state": "OK",
+            "trace_location": {"type": "MLFLOW_EXPERIMENT",
+                "mlflow_experiment": {"experiment_id": "1"}},
+            "request_time": "2026-11-22T05:53:21.917Z", "execution_duration": "1.500s",
+            "trace_metadata": {"mlflow.trace.session": "s-1"},
+            "tags": {"mlflow.traceName": "answer", "k": "v"}}}});
+        let reply = scene.post_json("/api/3.0/mlflow/traces", &info).await;
+        let tags = &reply.json()["trace"]["trace_info"]["tags"];
+        assert_eq!(tags["mlflow.trace.spansLocation"], "TRACKING_STORE");
+        scene.post_json("/v1/traces", &request(A, 1)).await;
+        let tag = scene
+            .client
+            .patch(format!("{}/api/2.0/mlflow/traces/{id}/tags", scene.url))
+            .body(json!({"key": "later", "value": "1"}).to_string());
+        assert_eq!(Reply::of(tag).await.status, 200);
+        let assessment = json!({"assessment": {"assessment_name": "good", "trace_id": id,
+            "source": {"source_type": "HUMAN", "source_id": "bob"},
+            "feedback": {"value": true}}});
+        let path = format!("/api/3.0/mlflow/traces/{id}/assessments");
+        let reply = scene.post_json(&path, &assessment).await;
+        assert!(reply.json()["assessment"]["assessment_id"].is_string());
+
+        let snapshot = scene.store.snapshot().unwrap();
+        let trace = snapshot.trace(A.parse().unwrap()).unwrap().unwrap();
+        assert_eq!(trace.spans.len(), 1);
+        assert_eq!(trace.name(), Some("answer"));
+        assert_eq!(trace.info.session.as_deref(), Some("s-1"));
+        assert_eq!(trace.info.tags["k"], "v");
+        assert_eq!(trace.info.tags["later"], "1");
+        assert!(!trace.info.tags.contains_key("mlflow.trace.spansLocation"));
+        assert_eq!(trace.info.assessments[0].name, "good");
+    });
+}
+
+#[test]
+fn requests_that_come_together_share_writes() {
+    let totals = with_receiver(options(), |scene| async move {
+        let mut sending = tokio::task::JoinSet::new();
+        for n in 0..64_u64 {
+            let scene = scene.clone();
+            sending.spawn(async move {
+                let id = format!("{n:032x}").replacen('0', "f", 1);
+                let reply = scene.post_json("/v1/traces", &request(&id, 2)).await;
+                assert_eq!(reply.status, 200);
+                assert_eq!(scene.spans(&id), 2);
+            });
+        }
+        sending.join_all().await;
+    });
+    assert_eq!((totals.requests, totals.new_spans), (64, 128));
+    assert!(totals.writes < 64, "{totals:?}");
+}
