@@ -1,6 +1,10 @@
 //! Hooks with the client crates that they hook into, against a server on the loopback device.
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod genai;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod openai;
