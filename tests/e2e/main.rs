@@ -9,6 +9,8 @@ mod kill;
 mod live;
 mod parquet;
 mod readme;
+#[cfg(unix)]
+mod receive;
 mod roundtrip;
 
 use std::path::Path;

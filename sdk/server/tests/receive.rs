@@ -1,4 +1,8 @@
 //! OTLP over HTTP and MLflow's calls, against a receiver on the loopback device.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail a test by panicking"
+)]
 
 use std::io::Write as _;
 
@@ -57,7 +61,7 @@ impl Reply {
 
 /// Runs a receiver on a free port and what is to be done with it.
 fn with_receiver<F: Future<Output = ()>>(
-    options: ReceiveOptions,
+    options: &ReceiveOptions,
     what: impl FnOnce(Scene) -> F,
 ) -> Totals {
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +72,7 @@ fn with_receiver<F: Future<Output = ()>>(
         .build()
         .unwrap();
     let totals = runtime.block_on(async {
-        let receiver = Receiver::bind(store.clone(), &options).await.unwrap();
+        let receiver = Receiver::bind(store.clone(), options).await.unwrap();
         let url = format!("http://{}", receiver.addresses()[0]);
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(receiver.run(async move {
@@ -122,7 +126,7 @@ fn protobuf(trace_id: &str) -> Vec<u8> {
 
 #[test]
 fn what_is_acknowledged_is_stored_with_its_meaning() {
-    let totals = with_receiver(options(), |scene| async move {
+    let totals = with_receiver(&options(), |scene| async move {
         let reply = scene.post_json("/v1/traces", &request(A, 3)).await;
         assert_eq!((reply.status, reply.json()), (200, json!({})));
         assert_eq!(scene.spans(A), 3);
@@ -157,7 +161,7 @@ fn what_is_acknowledged_is_stored_with_its_meaning() {
 
 #[test]
 fn bad_spans_are_left_out_and_bad_requests_refused() {
-    let totals = with_receiver(options(), |scene| async move {
+    let totals = with_receiver(&options(), |scene| async move {
         let mut mixed = request(A, 2);
         mixed["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["spanId"] = json!("");
         let reply = scene.post_json("/v1/traces", &mixed).await;
@@ -191,7 +195,7 @@ fn bodies_and_memory_are_bounded() {
         memory_bytes: 50_000,
         ..options()
     };
-    with_receiver(bounds, |scene| async move {
+    with_receiver(&bounds, |scene| async move {
         let large = vec![b' '; 100_001];
         let reply = scene.post("/v1/traces", "application/json", large).await;
         // The budget is smaller than the largest body, and asked first.
@@ -205,7 +209,7 @@ fn bodies_and_memory_are_bounded() {
         max_body_bytes: 1_000,
         ..options()
     };
-    with_receiver(small, |scene| async move {
+    with_receiver(&small, |scene| async move {
         let reply = scene.post_json("/v1/traces", &request(A, 9)).await;
         assert_eq!(reply.status, 413);
         assert!(!reply.headers.contains_key("retry-after"));
@@ -214,7 +218,7 @@ fn bodies_and_memory_are_bounded() {
 
 #[test]
 fn a_store_that_cannot_be_written_acknowledges_nothing() {
-    with_receiver(options(), |scene| async move {
+    with_receiver(&options(), |scene| async move {
         scene.store.close().unwrap();
         let reply = scene.post_json("/v1/traces", &request(A, 1)).await;
         assert_eq!(reply.status, 503);
@@ -229,7 +233,7 @@ fn a_token_is_asked_for_everywhere() {
         token: Some(Token::new("0123456789abcdef").unwrap()),
         ..options()
     };
-    with_receiver(token, |scene| async move {
+    with_receiver(&token, |scene| async move {
         for path in [
             "/v1/traces",
             "/api/3.0/mlflow/traces",
@@ -264,7 +268,7 @@ fn a_token_is_asked_for_everywhere() {
 
 #[test]
 fn a_client_of_mlflow_logs_a_trace() {
-    with_receiver(options(), |scene| async move {
+    with_receiver(&options(), |scene| async move {
         let by_name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=mine";
         let get = scene.client.get(format!("{}{by_name}", scene.url));
         let reply = Reply::of(get.try_clone().unwrap()).await;
@@ -315,7 +319,7 @@ fn a_client_of_mlflow_logs_a_trace() {
 
 #[test]
 fn requests_that_come_together_share_writes() {
-    let totals = with_receiver(options(), |scene| async move {
+    let totals = with_receiver(&options(), |scene| async move {
         let mut sending = tokio::task::JoinSet::new();
         for n in 0..64_u64 {
             let scene = scene.clone();

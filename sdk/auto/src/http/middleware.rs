@@ -10,7 +10,7 @@ use super::call::{Call, class_of};
 /// Put it before a middleware that retries, and a call is one span however often it is sent; put
 /// it after, and each attempt is a span.
 ///
-/// ```
+/// ```no_run
 /// let client = reqwest_middleware::ClientBuilder::new(reqwest::Client::new())
 ///     .with(spanlite_auto::ModelCalls)
 ///     .build();

@@ -1,0 +1,259 @@
+//! Programs in Python send to `spanlite receive`, which is killed: what was acknowledged is there.
+
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::{find, run, spanlite};
+
+/// Sends spans by one of OpenTelemetry's exporters, and says which ids were acknowledged.
+const OTEL: &str = "
+import itertools, sys
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+if sys.argv[1] == 'grpc':
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+else:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+class Told(OTLPSpanExporter):
+    def export(self, spans):
+        result = super().export(spans)
+        if result == SpanExportResult.SUCCESS:
+            for span in spans:
+                print(f'acknowledged tr-{span.context.trace_id:032x}', flush=True)
+        return result
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(Told()))
+tracer = provider.get_tracer('test')
+for turn in itertools.count():
+    with tracer.start_as_current_span('chat m') as span:
+        span.set_attribute('gen_ai.operation.name', 'chat')
+        span.set_attribute('gen_ai.usage.input_tokens', turn)
+";
+
+/// Traces with MLflow's own client, and says which ids were acknowledged.
+const MLFLOW: &str = "
+import itertools, mlflow
+from mlflow.store.tracking.rest_store import RestStore
+inner = RestStore.log_spans
+def told(self, location, spans, *rest, **more):
+    logged = inner(self, location, spans, *rest, **more)
+    for span in spans:
+        print(f'acknowledged {span.trace_id}', flush=True)
+    return logged
+RestStore.log_spans = told
+mlflow.set_experiment('from python')
+@mlflow.trace(span_type='TOOL')
+def double(number):
+    return number * 2
+@mlflow.trace(span_type='AGENT')
+def answer(question):
+    mlflow.update_current_trace(tags={'plan': 'pro'})
+    return double(question)
+for turn in itertools.count():
+    answer(turn)
+";
+
+/// `spanlite receive`, with its addresses.
+struct Receiver {
+    child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+    url: String,
+}
+
+impl Receiver {
+    fn start(store: &Path) -> Self {
+        let mut command = spanlite(store, &["receive", "--listen", "127.0.0.1:0", "--json"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let out = child.stdout.take().expect("its output is piped");
+        let mut said = BufReader::new(out).lines();
+        let first = said.next().expect("it says that it listens");
+        let first: Value = serde_json::from_str(&first.expect("UTF-8")).expect("JSON");
+        let address = first["addresses"][0].as_str().expect("an address");
+        Self {
+            url: format!("http://{address}"),
+            child,
+            said,
+        }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Ends it as the user does, and gives what it says then.
+    fn interrupt(mut self) -> Value {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        let last = self.said.next().expect("it sums up").expect("UTF-8");
+        assert!(self.child.wait().expect("it ends").success());
+        serde_json::from_str(&last).expect("JSON")
+    }
+}
+
+/// A program in Python, away from the proxies of the machine.
+struct Sender {
+    child: Child,
+    acknowledged: Lines<BufReader<ChildStdout>>,
+}
+
+impl Sender {
+    fn start(python: &Path, program: &str, kind: &str, url: &str, folder: &Path) -> Self {
+        let mut child = Command::new(python)
+            .args(["-c", program, kind])
+            .current_dir(folder)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+            .env("NO_PROXY", "127.0.0.1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python starts");
+        let out = child.stdout.take().expect("its output is piped");
+        Self {
+            child,
+            acknowledged: BufReader::new(out).lines(),
+        }
+    }
+
+    fn mlflow(python: &Path, url: &str, folder: &Path) -> Self {
+        let mut child = Command::new(python)
+            .args(["-c", MLFLOW])
+            .current_dir(folder)
+            .env("MLFLOW_TRACKING_URI", url)
+            .env("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
+            .env("MLFLOW_USE_BATCH_SPAN_PROCESSOR", "false")
+            .env("MLFLOW_DISABLE_TELEMETRY", "true")
+            .env("NO_PROXY", "127.0.0.1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python starts");
+        let out = child.stdout.take().expect("its output is piped");
+        Self {
+            child,
+            acknowledged: BufReader::new(out).lines(),
+        }
+    }
+
+    /// Waits for so many acknowledgements.
+    fn wait_for(&mut self, count: usize) -> Vec<String> {
+        let ids: Vec<String> = self
+            .acknowledged
+            .by_ref()
+            .take(count)
+            .map(|line| id_of(&line.expect("UTF-8")))
+            .collect();
+        assert_eq!(ids.len(), count, "the sender ended early");
+        ids
+    }
+
+    /// Ends the program, and gives what was acknowledged meanwhile.
+    fn end(mut self) -> Vec<String> {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        let rest = self.acknowledged.map_while(Result::ok);
+        rest.filter(|line| line.len() == "acknowledged tr-".len() + 32)
+            .map(|line| id_of(&line))
+            .collect()
+    }
+}
+
+fn id_of(line: &str) -> String {
+    let id = line.strip_prefix("acknowledged ");
+    id.expect("only ids are printed").to_owned()
+}
+
+#[track_caller]
+fn all_are_there(store: &Path, acknowledged: &[String]) {
+    let found = find(store, "{ }");
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|id| !found.contains(id))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} lost",
+        lost.len(),
+        acknowledged.len()
+    );
+    run(store, &["verify"]);
+}
+
+/// A Python that has OpenTelemetry's SDK with both of its OTLP exporters.
+fn otel_python() -> Option<PathBuf> {
+    spanlite_tests::python_with("opentelemetry-exporter-otlp", "1.45.2")
+}
+
+/// Kills the receiver of two senders, after a number of acknowledgements that differs by round.
+fn otel_survives_kills(python: &Path, rounds: usize) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = folder.path().join("traces.spans");
+    let mut acknowledged = Vec::new();
+    for round in 0..rounds {
+        let receiver = Receiver::start(&store);
+        let start = |kind| Sender::start(python, OTEL, kind, &receiver.url, folder.path());
+        let (mut http, mut grpc) = (start("http"), start("grpc"));
+        acknowledged.extend(grpc.wait_for(7 + 13 * round));
+        acknowledged.extend(http.wait_for(5 + 11 * round));
+        receiver.kill();
+        acknowledged.extend(http.end());
+        acknowledged.extend(grpc.end());
+    }
+    all_are_there(&store, &acknowledged);
+    let models = find(&store, "{ span:type = \"chat_model\" }");
+    assert!(models.len() >= acknowledged.len());
+}
+
+#[test]
+fn spans_of_opentelemetry_that_were_acknowledged_survive_a_kill() {
+    if let Some(python) = otel_python() {
+        otel_survives_kills(&python, 2);
+    }
+}
+
+#[test]
+#[ignore = "twenty rounds take minutes"]
+fn spans_of_opentelemetry_survive_many_kills() {
+    if let Some(python) = otel_python() {
+        otel_survives_kills(&python, 20);
+    }
+}
+
+#[test]
+fn traces_of_mlflow_that_were_acknowledged_survive_a_kill() {
+    let Some(python) = spanlite_tests::python_with("mlflow", "3.17.2") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = folder.path().join("traces.spans");
+    let receiver = Receiver::start(&store);
+    let mut sender = Sender::mlflow(&python, &receiver.url, folder.path());
+    let mut acknowledged = sender.wait_for(8);
+    receiver.kill();
+    acknowledged.extend(sender.end());
+    all_are_there(&store, &acknowledged);
+
+    // After the kill it goes on with the same store, and an end in peace is summed up.
+    let receiver = Receiver::start(&store);
+    let mut sender = Sender::mlflow(&python, &receiver.url, folder.path());
+    let more = sender.wait_for(4);
+    acknowledged.extend(more);
+    acknowledged.extend(sender.end());
+    let totals = receiver.interrupt();
+    assert!(totals["spans"].as_u64() >= Some(4), "{totals}");
+    all_are_there(&store, &acknowledged);
+    let tree = run(&store, &["show", &acknowledged[0], "--format", "json"]).json();
+    let spans = tree["data"]["spans"].as_array().expect("spans");
+    let named = |name: &str| {
+        let found = spans.iter().find(|span| span["name"] == name);
+        &found.expect("the span is there")["attributes"]
+    };
+    assert_eq!(spans.len(), 2);
+    assert_eq!(named("answer")["mlflow.spanType"], "\"AGENT\"");
+    assert_eq!(named("double")["mlflow.spanOutputs"], "0");
+}
