@@ -70,8 +70,13 @@ impl Local {
     fn look_up(&mut self, index: u16) {
         self.generation = tracer::generation();
         self.index = index;
-        self.lane = None;
         self.tracer = tracer::get(index);
+        // Taken here, before a span reads the clock: the lane of a store that is being opened
+        // waits for its journal, and that wait is no part of the program's first span.
+        self.lane = match self.tracer.as_ref().map(|tracer| &tracer.sink) {
+            Some(Sink::Store(store)) => store.lane().ok(),
+            Some(Sink::Memory(_)) | None => None,
+        };
     }
 
     /// Forgets the tracer and gives up the lane.

@@ -223,10 +223,8 @@ async fn run_locked(
     let mut total = ExportReport::default();
     let mut last_full: Option<Instant> = None;
     loop {
+        let begun = Instant::now();
         let is_full = last_full.is_none_or(|at| at.elapsed() >= LOOK_BACK);
-        if is_full {
-            last_full = Some(Instant::now());
-        }
         let since = (!is_full).then(|| {
             now_unix_nano().saturating_sub(u64::try_from(LOOK_BACK.as_nanos()).unwrap_or(u64::MAX))
         });
@@ -237,11 +235,24 @@ async fn run_locked(
             selection: Arc::clone(&selection),
             since_unix_nano: since.max(options.since_unix_nano),
         };
-        let report = pass.run(Arc::clone(&endpoint)).await?;
-        total = add(&total, report);
+        let outcome = pass.run(Arc::clone(&endpoint)).await;
         let Some(interval) = job.schedule.interval() else {
-            return Ok(total);
+            return outcome;
         };
+        match outcome {
+            Ok(report) => {
+                // What was left may be older than the others look back.
+                if is_full && report.n_left == 0 {
+                    last_full = Some(begun);
+                }
+                total = add(&total, report);
+            }
+            // The store may be busy or its disk full for a while; a run that follows outlives it.
+            Err(error @ (ExportError::Read(_) | ExportError::State(_))) => {
+                total.trouble = Some(chain(&error));
+            }
+            Err(error) => return Err(error),
+        }
         if options.stop.is_stopped() {
             return Ok(total);
         }
