@@ -27,6 +27,11 @@ pub(crate) fn read(text: &str, store: &Store) -> Result<Query, CliError> {
     }
 }
 
+/// Reads the query that narrows a command down, where one was given.
+pub(crate) fn filter(text: Option<&str>, store: &Store) -> Result<Option<Query>, CliError> {
+    text.map(|text| read(text, store)).transpose()
+}
+
 /// Reads a query as it is written.
 pub(crate) fn parse(text: &str) -> Result<Query, CliError> {
     Query::parse(text).map_err(|error| CliError::Query {

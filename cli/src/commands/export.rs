@@ -36,11 +36,7 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
 pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let query = args
-        .filter
-        .as_deref()
-        .map(|text| ask::read(text, &store))
-        .transpose()?;
+    let query = ask::filter(args.filter.as_deref(), &store)?;
     let asked = session.ask(&store, &args.select)?;
     let ids: Result<Vec<TraceId>, CliError> = match &query {
         None => Ok(snapshot.trace_ids(asked.range)?),
@@ -91,10 +87,7 @@ fn to_file(
 ) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let query = selection
-        .filter
-        .map(|text| ask::read(text, &store))
-        .transpose()?;
+    let query = ask::filter(selection.filter, &store)?;
     let asked = session.ask(&store, selection.select)?;
     let now = asked.now_unix_nano;
     let traces = ask::matches(&snapshot, query.as_ref(), asked)?;

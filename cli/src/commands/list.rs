@@ -9,11 +9,7 @@ pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome,
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let limit = session.limit(&args.select);
-    let query = args
-        .query
-        .as_deref()
-        .map(|text| ask::read(text, &store))
-        .transpose()?;
+    let query = ask::filter(args.query.as_deref(), &store)?;
     let mut asked = session.ask(&store, &args.select)?;
     asked.pages = session.pages(&args.select);
     let ids = Ids::read(&snapshot)?;

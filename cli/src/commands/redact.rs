@@ -83,11 +83,7 @@ fn find(
 ) -> Result<Found, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let query = args
-        .filter
-        .as_deref()
-        .map(|text| ask::read(text, &store))
-        .transpose()?;
+    let query = ask::filter(args.filter.as_deref(), &store)?;
     let asked = session.ask(&store, &args.select)?;
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);

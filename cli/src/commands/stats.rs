@@ -85,11 +85,7 @@ fn collect(
     let mut groups = Groups::new(fields);
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
-    let query = scope
-        .query
-        .as_deref()
-        .map(|text| ask::read(text, &store))
-        .transpose()?;
+    let query = ask::filter(scope.query.as_deref(), &store)?;
     let asked = session.ask(&store, &scope.select)?;
     if query.is_none() && columns::tell(groups.fields()) {
         by_columns(&snapshot, &asked, &mut groups)?;

@@ -30,11 +30,7 @@ enum Phase {
 /// Shows spans as they begin and end, in every program that writes to the store.
 pub(super) fn run(args: &TailArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store_to_look()?;
-    let query = args
-        .query
-        .as_deref()
-        .map(|text| ask::read(text, &store))
-        .transpose()?;
+    let query = ask::filter(args.query.as_deref(), &store)?;
     let mut tail = Tail {
         prices: session.prices(&store)?,
         query,

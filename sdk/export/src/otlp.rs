@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::slice;
 
 use prost::Message as _;
-use spanlite_formats::{encode_otlp, encode_otlp_spans};
+use spanlite_formats::{ExportResponse, encode_otlp, encode_otlp_spans};
 use spanlite_model::{Trace, TraceId};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -21,21 +21,6 @@ const A_FEW_TIMES_IN_PART: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct OtlpTarget {
     sender: Sender,
-}
-
-/// The answer to an export request.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Response {
-    #[prost(message, optional, tag = "1")]
-    partial_success: Option<PartialSuccess>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    rejected_spans: i64,
-    #[prost(string, tag = "2")]
-    error_message: String,
 }
 
 /// Makes a trace ready; nothing if all of it was sent before in this form.
@@ -160,7 +145,7 @@ impl OtlpTarget {
         let request = Request::post("the spans", "v1/traces", body);
         let reply = self.sender.send(&request, few, judge).await?;
         // Backends that answer in another form, or with nothing, have taken everything.
-        let partial = Response::decode(reply.body.as_slice())
+        let partial = ExportResponse::decode(reply.body.as_slice())
             .ok()
             .and_then(|response| response.partial_success)
             .filter(|partial| partial.rejected_spans > 0);

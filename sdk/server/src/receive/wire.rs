@@ -2,24 +2,9 @@
 //! message of Google's APIs that OTLP uses for errors.
 
 use prost::Message as _;
-use spanlite_formats::Taken;
+use spanlite_formats::{ExportResponse, PartialSuccess, Taken};
 
 use crate::refusal::Refusal;
-
-/// `ExportTraceServiceResponse` of `opentelemetry/proto/collector/trace/v1`.
-#[derive(Clone, PartialEq, prost::Message)]
-struct ExportResponse {
-    #[prost(message, optional, tag = "1")]
-    partial_success: Option<PartialSuccess>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct PartialSuccess {
-    #[prost(int64, tag = "1")]
-    rejected_spans: i64,
-    #[prost(string, tag = "2")]
-    error_message: String,
-}
 
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, prost::Message)]
