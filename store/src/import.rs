@@ -207,14 +207,24 @@ fn is_plain(trace: &Trace) -> bool {
 }
 
 impl Store {
-    /// Stores what a snapshot has of a trace once more, into the active segment.
+    /// Stores what a snapshot has of some traces once more, into the active segment.
     pub(crate) fn store_again(
         &self,
         snapshot: &Snapshot,
-        trace_id: TraceId,
+        traces: impl IntoIterator<Item = TraceId>,
     ) -> Result<(), WriteError> {
-        let (spans, updates) = snapshot.stored(trace_id)?;
-        self.store_trace(spans, updates)
+        let mut records = Vec::new();
+        for trace_id in traces {
+            let (spans, updates) = snapshot.stored(trace_id)?;
+            put_trace(&mut records, spans, updates);
+            if records.len() >= hot::BATCH_BYTES {
+                self.store_as_they_are(std::mem::take(&mut records))?;
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.store_as_they_are(records)
     }
 
     /// Stores spans and changes as they are, whatever is there.
@@ -223,15 +233,23 @@ impl Store {
         spans: Vec<Span>,
         updates: Vec<TraceUpdate>,
     ) -> Result<(), WriteError> {
-        let origin = Origin::default();
         let mut records = Vec::new();
-        for span in spans {
-            put(&mut records, &Record::Span(Box::new(span)), &origin);
-        }
-        for update in updates {
-            put(&mut records, &Record::Update(update), &origin);
-        }
-        self.store_records(records, hot::origin_to_bytes(&origin))
+        put_trace(&mut records, spans, updates);
+        self.store_as_they_are(records)
+    }
+
+    fn store_as_they_are(&self, records: Vec<u8>) -> Result<(), WriteError> {
+        self.store_records(records, hot::origin_to_bytes(&Origin::default()))
+    }
+}
+
+fn put_trace(records: &mut Vec<u8>, spans: Vec<Span>, updates: Vec<TraceUpdate>) {
+    let origin = Origin::default();
+    for span in spans {
+        put(records, &Record::Span(Box::new(span)), &origin);
+    }
+    for update in updates {
+        put(records, &Record::Update(update), &origin);
     }
 }
 

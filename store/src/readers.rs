@@ -29,6 +29,15 @@ impl Readers {
         !open.contains_key(path) && SegmentReader::needs_repair(path)
     }
 
+    /// Closes the files that are gone, until which they take space on the disk, where more are open
+    /// than there are.
+    pub(crate) fn close_gone(&self, n_files: usize) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() > n_files {
+            open.retain(|path, _| path.try_exists().unwrap_or(true));
+        }
+    }
+
     /// The reader of a file; nothing if the file is gone, or is not made yet.
     pub(crate) fn get(&self, path: &Path) -> Result<Option<Arc<SegmentReader>>, StorageError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

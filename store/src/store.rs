@@ -303,6 +303,12 @@ impl Store {
         answer.recv().map_err(|_gone| Refused::Closed)
     }
 
+    /// Closes the files that were removed.
+    pub(crate) fn close_gone(&self) -> Result<(), StorageError> {
+        self.live()?.readers.close_gone(0);
+        Ok(())
+    }
+
     /// Reads the state file as it is.
     pub(crate) fn read_state<T: Default>(
         &self,

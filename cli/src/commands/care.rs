@@ -1,11 +1,11 @@
 //! What keeps a store small and safe: removing old traces, copies, recovery.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spanlite_export::ExportJob;
 use spanlite_model::TraceId;
-use spanlite_store::{GcReport, Held, Retention, Store};
+use spanlite_store::{GcReport, Held, Retention, Store, TimeRange};
 
 use crate::args::{BackupArgs, Format, GcArgs, RecoverArgs};
 use crate::ask::{self, Ask};
@@ -22,13 +22,17 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
         max_bytes: args.max_bytes,
         max_traces: args.max_traces,
     };
-    let unsent = if args.include_unexported {
-        HashSet::new()
+    let due = store.gc(&retention, true, &BTreeSet::new())?;
+    let keep = if args.include_unexported {
+        BTreeSet::new()
     } else {
-        unsent(&store, session.settings.now_unix_nano)?
+        unsent(&store, &due, session.settings.now_unix_nano)?
     };
-    let may_remove = |trace_id: TraceId| !unsent.contains(&trace_id);
-    let planned = store.gc(&retention, true, may_remove)?;
+    let planned = if keep.is_empty() {
+        due
+    } else {
+        store.gc(&retention, true, &keep)?
+    };
     if args.dry_run || planned.removed.is_empty() {
         return said(&planned, "would remove", session);
     }
@@ -38,24 +42,40 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
             return Ok(Outcome::Done);
         }
     }
-    let report = store.gc(&retention, false, may_remove)?;
+    let report = store.gc(&retention, false, &keep)?;
     store.close()?;
     said(&report, "removed", session)
 }
 
-/// The traces that some job selects and has not sent.
-fn unsent(store: &Store, now: u64) -> Result<HashSet<TraceId>, CliError> {
-    let mut unsent = HashSet::new();
+/// The traces of segments that are due which some job selects and has not sent.
+fn unsent(store: &Store, due: &GcReport, now: u64) -> Result<BTreeSet<TraceId>, CliError> {
+    let mut unsent = BTreeSet::new();
+    let ends = due.removed.iter().map(|one| one.last_start_unix_nano);
+    let Some(end) = ends.max() else {
+        return Ok(unsent);
+    };
+    let range = TimeRange {
+        end_unix_nano: end.saturating_add(1),
+        ..TimeRange::default()
+    };
     let snapshot = store.snapshot()?;
     for job in ExportJob::list(store)? {
-        let query = job.query.as_deref().map(ask::parse).transpose()?;
-        let asked = Ask {
-            now_unix_nano: now,
-            ..Ask::default()
+        let selected = match job.query.as_deref().map(ask::parse).transpose()? {
+            // Nothing of the traces is read.
+            None => snapshot.trace_ids(range)?,
+            Some(query) => {
+                let asked = Ask {
+                    range,
+                    now_unix_nano: now,
+                    ..Ask::default()
+                };
+                let found = ask::matches(&snapshot, Some(&query), asked)?;
+                let ids = found.map(|found| found.map(|found| found.trace.trace_id));
+                ids.collect::<Result<_, _>>()?
+            }
         };
-        for found in ask::matches(&snapshot, query.as_ref(), asked)? {
-            let trace_id = found?.trace.trace_id;
-            if !job.has_sent(store, trace_id)? {
+        for trace_id in selected {
+            if !unsent.contains(&trace_id) && !job.has_sent(store, trace_id)? {
                 unsent.insert(trace_id);
             }
         }

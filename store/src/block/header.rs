@@ -277,6 +277,11 @@ impl BlockHeader {
         }
     }
 
+    /// The smallest and the largest id of a trace.
+    pub(crate) fn trace_ids(&self) -> RangeInclusive<TraceId> {
+        self.trace_ids.clone()
+    }
+
     /// The sections of the block, by their numbers.
     pub fn sections(&self) -> &[Section] {
         &self.sections

@@ -3,7 +3,7 @@ use std::fs;
 
 use spanlite_model::TraceId;
 
-use super::merge::{lock_merging, rewrite};
+use super::merge::{lock_merging, remove_replaced, rewrite};
 use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::options::Access;
@@ -68,6 +68,7 @@ fn reclaim(directory: &Directory) -> Result<ReclaimReport, StorageError> {
     let _lock = lock_merging(directory)?.ok_or_else(|| StorageError::Busy {
         path: directory.merge_lock(),
     })?;
+    remove_replaced(directory)?;
     for name in directory.segments()? {
         let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite) else {
             report.damaged += 1;

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -7,20 +7,20 @@ use std::time::Duration;
 use spanlite_model::TraceId;
 use uuid::Uuid;
 
-use super::merge::lock_merging;
+use super::merge::{lock_merging, remove_segments};
 use crate::clock;
 use crate::directory::Directory;
 use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
 use crate::journal::Positions;
 use crate::segment::{SegmentName, disk_bytes, seal_file};
-use crate::snapshot::{Member, Snapshot};
+use crate::snapshot::{Holding, Snapshot};
 use crate::store::Store;
 
 /// How much of a store is kept. What is not given does not limit anything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Retention {
-    /// Segments whose last trace began longer ago than this go.
+    /// Segments in which no span began since so long ago go.
     pub max_age: Option<Duration>,
     /// The oldest segments go until the files take no more of the disk than this.
     pub max_bytes: Option<u64>,
@@ -50,7 +50,7 @@ pub struct GcSegment {
     pub bytes: u64,
     /// Traces of which it holds something.
     pub traces: u64,
-    /// When the last of them began, in Unix nanoseconds.
+    /// When the last of their spans began, in Unix nanoseconds.
     pub last_start_unix_nano: u64,
 }
 
@@ -76,80 +76,115 @@ pub enum Held {
 pub(super) struct Candidate {
     pub(super) name: SegmentName,
     pub(super) segment: GcSegment,
-    pub(super) members: Vec<Member>,
-    positions: HashMap<Uuid, Positions>,
-    pub(super) is_damaged: bool,
+    pub(super) holding: Holding,
 }
 
 impl Store {
-    /// Removes the oldest traces as far as `retention` says: whole segments, so that it takes no
-    /// time and the space is free at once. With `dry_run` nothing changes.
+    /// Removes the oldest traces as far as `retention` says: whole segments, so that it takes
+    /// little time, however much they hold, and the space is free at once. With `dry_run` nothing
+    /// changes.
     ///
-    /// Pinned traces are moved into the active segment first. A segment stays while `may_remove`
-    /// returns false for one of its traces, for example because an export has not sent it yet. A
-    /// trace that goes on in a later segment loses the part that is removed.
+    /// Pinned traces are moved into the active segment first. A segment stays while it holds one
+    /// of the traces to `keep`, for example because an export has not sent it yet. A trace that
+    /// goes on in a later segment loses the part that is removed.
     ///
     /// [`StorageError::Busy`]: another process removes or merges segments.
     pub fn gc(
         &self,
         retention: &Retention,
         dry_run: bool,
-        mut may_remove: impl FnMut(TraceId) -> bool,
+        keep: &BTreeSet<TraceId>,
     ) -> Result<GcReport, WriteError> {
         self.check_writable()?;
-        // A merge that has read a segment would bring back what is removed of it.
-        let lock = (!dry_run)
-            .then(|| lock_merging(self.directory()))
-            .transpose()?;
-        if matches!(lock, Some(None)) {
-            let path = self.directory().merge_lock();
-            return Err(StorageError::Busy { path }.into());
+        if dry_run {
+            return self.remove_due(&self.snapshot()?, retention, keep, true);
         }
-        let snapshot = self.snapshot()?;
-        let all = candidates(&snapshot)?;
+        // A merge that has read a segment would bring back what is removed of it.
+        let _lock = lock_merging(self.directory())?.ok_or_else(|| StorageError::Busy {
+            path: self.directory().merge_lock(),
+        })?;
+        let mut snapshot = self.snapshot()?;
+        // A merged segment that goes would bring back those it stands for.
+        remove_segments(self.directory(), snapshot.replaced())?;
+        if seal_due(self.directory(), &snapshot, retention)? {
+            drop(snapshot);
+            snapshot = self.snapshot()?;
+        }
+        let report = self.remove_due(&snapshot, retention, keep, false)?;
+        drop(snapshot);
+        // The space is free when nobody has the files open.
+        self.close_gone()?;
+        Ok(report)
+    }
+
+    fn remove_due(
+        &self,
+        snapshot: &Snapshot,
+        retention: &Retention,
+        keep: &BTreeSet<TraceId>,
+        dry_run: bool,
+    ) -> Result<GcReport, WriteError> {
+        let all = candidates(snapshot)?;
         let mut report = GcReport::default();
-        let mut gone = HashSet::new();
+        let mut staying = vec![true; all.len()];
+        let mut loose = BTreeSet::new();
         for place in due(&all, retention) {
             let candidate = &all[place];
-            let held = if candidate.is_damaged {
+            let path = &candidate.segment.path;
+            if !dry_run && !candidate.holding.is_sealed && !snapshot.is_damaged(path) {
+                continue; // it became due just now, and somebody may be writing to it
+            }
+            let pinned = snapshot.pinned_in(&candidate.holding)?;
+            let kept = snapshot.among(&candidate.holding, keep)?;
+            let count = kept.difference(&pinned).count() as u64;
+            let held = if snapshot.is_damaged(path) {
                 Some(Held::Damaged)
+            } else if count > 0 {
+                Some(Held::Traces { count })
             } else {
-                held_by_traces(candidate, &mut may_remove)
-                    .or_else(|| held_by_journal(self.directory(), candidate, &all))
+                let others = (0..all.len()).filter(|other| *other != place && staying[*other]);
+                let others: Vec<&Candidate> = others.map(|other| &all[other]).collect();
+                held_by_journal(self.directory(), candidate, &others)
             };
             if let Some(held) = held {
                 report.held.push((candidate.segment.clone(), held));
                 continue;
             }
-            let pinned = candidate.members.iter().filter(|member| member.pinned);
-            report.moved_traces += pinned.clone().count() as u64;
             if !dry_run {
-                // Sealed first: what is written from here on goes into another segment.
-                seal_file(self.directory(), candidate.name)?;
-                for member in pinned {
-                    self.store_again(&snapshot, member.trace_id)?;
-                }
-                files::remove(&candidate.segment.path)?;
-                files::sync_folder(self.directory().path())?;
+                self.store_again(snapshot, pinned.iter().copied())?;
+                files::remove(path)?;
             }
-            gone.extend(candidate.members.iter().map(|member| member.trace_id));
+            report.moved_traces += pinned.len() as u64;
             report.removed.push(candidate.segment.clone());
+            staying[place] = false;
+            loose.extend(&candidate.holding.loose);
         }
-        drop(snapshot);
-        if !dry_run && !gone.is_empty() {
-            report.removed_notes = self.remove_notes(&gone)?;
+        if !dry_run && !report.removed.is_empty() {
+            files::sync_folder(self.directory().path())?;
+            report.removed_notes = self.remove_notes_of_gone(snapshot, &loose)?;
         }
         Ok(report)
     }
 
-    fn remove_notes(&self, gone: &HashSet<TraceId>) -> Result<u64, WriteError> {
-        let snapshot = self.snapshot()?;
+    /// Removes the changes of traces of which removed segments held the last part.
+    fn remove_notes_of_gone(
+        &self,
+        before: &Snapshot,
+        gone: &BTreeSet<TraceId>,
+    ) -> Result<u64, WriteError> {
+        let mut noted = before.noted()?;
+        noted.retain(|trace_id| gone.contains(trace_id));
+        if noted.is_empty() {
+            return Ok(0);
+        }
+        let after = self.snapshot()?;
         let mut orphans = Vec::new();
-        for trace_id in snapshot.noted()? {
-            if gone.contains(&trace_id) && !snapshot.is_loose(trace_id)? {
+        for trace_id in noted {
+            if !after.is_loose(trace_id)? {
                 orphans.push(trace_id);
             }
         }
+        drop(after);
         if orphans.is_empty() {
             return Ok(0);
         }
@@ -158,54 +193,71 @@ impl Store {
     }
 }
 
-/// A journal that still has a file, and that no other segment has stored as far.
+/// Seals the segments that are to go: whoever writes to one finds out in the next transaction and
+/// begins another, so that nothing comes that was not looked at. Returns whether there were any.
+fn seal_due(
+    directory: &Directory,
+    snapshot: &Snapshot,
+    retention: &Retention,
+) -> Result<bool, WriteError> {
+    let all = candidates(snapshot)?;
+    let mut any = false;
+    for place in due(&all, retention) {
+        let candidate = &all[place];
+        if !candidate.holding.is_sealed && !snapshot.is_damaged(&candidate.segment.path) {
+            seal_file(directory, candidate.name)?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+/// A journal that still has a file, and that none of the segments that stay has stored as far.
 pub(super) fn held_by_journal(
     directory: &Directory,
     candidate: &Candidate,
-    all: &[Candidate],
+    staying: &[&Candidate],
 ) -> Option<Held> {
     let journals = directory.journals();
-    let mut held = None;
-    for (id, positions) in &candidate.positions {
-        let is_gone = matches!(
-            fs::metadata(journals.join(id.to_string())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound
-        );
-        let others = all.iter().filter(|other| other.name != candidate.name);
+    for (id, positions) in &candidate.holding.positions {
         let mut elsewhere = Positions::default();
-        for stored in others.filter_map(|other| other.positions.get(id)) {
+        for stored in staying
+            .iter()
+            .filter_map(|other| other.holding.positions.get(id))
+        {
             elsewhere.merge(stored);
         }
         let mut both = elsewhere.clone();
         both.merge(positions);
-        if !is_gone && both != elsewhere {
-            held = Some(Held::Journal { id: *id });
+        let is_gone = || {
+            let file = fs::metadata(journals.join(id.to_string()));
+            matches!(file, Err(error) if error.kind() == io::ErrorKind::NotFound)
+        };
+        if both != elsewhere && !is_gone() {
+            return Some(Held::Journal { id: *id });
         }
     }
-    held
+    None
 }
 
 /// The segments, oldest first.
 pub(super) fn candidates(snapshot: &Snapshot) -> Result<Vec<Candidate>, ReadError> {
     let mut found = Vec::new();
-    for (path, members, positions, is_damaged) in snapshot.segments_with_members()? {
-        let name = path.file_name().and_then(|name| name.to_str());
+    for holding in snapshot.holdings()? {
+        let name = holding.path.file_name().and_then(|name| name.to_str());
         let Some(name) = name.and_then(SegmentName::parse) else {
             continue;
         };
-        let bytes = fs::metadata(&path).map_or(0, |metadata| disk_bytes(&metadata));
-        let starts = members.iter().map(|member| member.start_unix_nano);
+        let bytes = fs::metadata(&holding.path).map_or(0, |metadata| disk_bytes(&metadata));
         found.push(Candidate {
             name,
             segment: GcSegment {
-                path,
+                path: holding.path.clone(),
                 bytes,
-                traces: members.len() as u64,
-                last_start_unix_nano: starts.max().unwrap_or(0),
+                traces: holding.n_traces,
+                last_start_unix_nano: holding.last_start_unix_nano,
             },
-            members,
-            positions,
-            is_damaged,
+            holding,
         });
     }
     Ok(found)
@@ -245,14 +297,4 @@ fn due(all: &[Candidate], retention: &Retention) -> Vec<usize> {
         }
     }
     found
-}
-
-fn held_by_traces(
-    candidate: &Candidate,
-    may_remove: &mut impl FnMut(TraceId) -> bool,
-) -> Option<Held> {
-    let members = candidate.members.iter();
-    let kept = members.filter(|member| !member.pinned && !may_remove(member.trace_id));
-    let count = kept.count() as u64;
-    (count > 0).then_some(Held::Traces { count })
 }

@@ -47,6 +47,7 @@ pub(crate) fn merge_small(
     let Some(_lock) = lock_merging(directory)? else {
         return Ok(0);
     };
+    remove_replaced(directory)?;
     let sources = small_segments(directory, small_bytes, together_bytes)?;
     if sources.len() < 2 {
         return Ok(0);
@@ -57,7 +58,7 @@ pub(crate) fn merge_small(
 }
 
 /// The lock of whoever writes segments anew or removes them; nothing if another process has it.
-/// What a killed one left behind is removed first.
+/// Drafts that a killed one left behind are removed first.
 pub(super) fn lock_merging(directory: &Directory) -> Result<Option<File>, StorageError> {
     let path = directory.merge_lock();
     let failed = |error| StorageError::io("lock", &path, error);
@@ -72,26 +73,42 @@ pub(super) fn lock_merging(directory: &Directory) -> Result<Option<File>, Storag
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    remove_replaced(directory)?;
     remove_drafts(directory)?;
     Ok(Some(lock))
 }
 
 /// Removes what a merge left behind that was killed: else the next merge, which replaces the
 /// merged segment, would bring it back.
-fn remove_replaced(directory: &Directory) -> Result<(), StorageError> {
+pub(super) fn remove_replaced(directory: &Directory) -> Result<(), StorageError> {
+    let mut replaced = Vec::new();
     for name in directory.segments()? {
         let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite) else {
             continue;
         };
-        for replaced in replaces(&reader.begin()?, reader.path())? {
-            // Only names of segments: a damaged list must not remove anything else.
-            if let Some(replaced) = SegmentName::parse(&replaced) {
-                files::remove(&directory.segment(&replaced))?;
-            }
+        let names = replaces(&reader.begin()?, reader.path())?;
+        // Only names of segments: a damaged list must not remove anything else.
+        replaced.extend(names.iter().filter_map(|name| SegmentName::parse(name)));
+    }
+    remove_segments(directory, &replaced)
+}
+
+/// Removes the files of segments, if they are there, and makes that durable.
+pub(super) fn remove_segments(
+    directory: &Directory,
+    names: &[SegmentName],
+) -> Result<(), StorageError> {
+    let mut any = false;
+    for name in names {
+        let path = directory.segment(name);
+        if path.try_exists().unwrap_or(true) {
+            files::remove(&path)?;
+            any = true;
         }
     }
-    files::sync_folder(directory.path())
+    if any {
+        files::sync_folder(directory.path())?;
+    }
+    Ok(())
 }
 
 /// Removes drafts that killed processes left behind. One that is being made changes all the time.
@@ -162,11 +179,9 @@ pub(super) fn rewrite(
         .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
     // From here on readers leave the sources out, whether they are removed or not.
     let merged = draft.publish(directory)?;
-    for (name, reader) in sources {
-        drop(reader);
-        files::remove(&directory.segment(&name))?;
-    }
-    files::sync_folder(directory.path())?;
+    let names: Vec<SegmentName> = sources.iter().map(|(name, _)| *name).collect();
+    drop(sources);
+    remove_segments(directory, &names)?;
     Ok(merged.disk_bytes())
 }
 

@@ -1,8 +1,8 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use spanlite_model::{Trace, TraceChange, TraceId, TraceState, TraceUpdate};
 
-use super::gc::{Candidate, candidates, held_by_journal};
+use super::gc::{candidates, held_by_journal};
 use crate::error::WriteError;
 use crate::files;
 use crate::segment::seal_file;
@@ -38,43 +38,45 @@ impl Store {
         mut change: impl FnMut(&mut Trace),
     ) -> Result<RewriteReport, WriteError> {
         self.check_writable()?;
-        let holds = |candidate: &Candidate| {
-            let mut members = candidate.members.iter();
-            members.any(|member| trace_ids.contains(&member.trace_id))
-        };
+        let wanted: BTreeSet<TraceId> = trace_ids.iter().copied().collect();
         // Sealed first: what is committed from here on goes into another segment.
         let snapshot = self.snapshot()?;
-        let before = candidates(&snapshot)?;
-        for candidate in before.iter().filter(|candidate| holds(candidate)) {
-            seal_file(self.directory(), candidate.name)?;
+        let mut sealed = HashSet::new();
+        for candidate in candidates(&snapshot)? {
+            if !snapshot.among(&candidate.holding, &wanted)?.is_empty() {
+                seal_file(self.directory(), candidate.name)?;
+                sealed.insert(candidate.name);
+            }
         }
         drop(snapshot);
         let snapshot = self.snapshot()?;
         let mut report = RewriteReport::default();
         let mut done = HashSet::new();
         for candidate in candidates(&snapshot)? {
-            let was_sealed = before.iter().any(|other| other.name == candidate.name);
-            if !was_sealed || !holds(&candidate) {
+            if !sealed.contains(&candidate.name) {
                 continue;
             }
-            if candidate.is_damaged {
+            let members = snapshot.members(&candidate.holding)?;
+            if snapshot.is_damaged(&candidate.segment.path) {
                 report.held.push((candidate.segment, Held::Damaged));
                 continue;
             }
-            for member in &candidate.members {
-                if !done.insert(member.trace_id) {
+            for trace_id in members {
+                if !done.insert(trace_id) {
                     continue;
                 }
-                if trace_ids.contains(&member.trace_id) {
-                    self.store_changed(&snapshot, member.trace_id, &mut change)?;
+                if wanted.contains(&trace_id) {
+                    self.store_changed(&snapshot, trace_id, &mut change)?;
                     report.traces += 1;
                 } else {
-                    self.store_again(&snapshot, member.trace_id)?;
-                    self.keep_interrupted(&snapshot, member.trace_id)?;
+                    self.store_again(&snapshot, [trace_id])?;
+                    self.keep_interrupted(&snapshot, trace_id)?;
                 }
             }
             let all = candidates(&self.snapshot()?)?;
-            if let Some(held) = held_by_journal(self.directory(), &candidate, &all) {
+            let others = all.iter().filter(|other| other.name != candidate.name);
+            let others: Vec<_> = others.collect();
+            if let Some(held) = held_by_journal(self.directory(), &candidate, &others) {
                 report.held.push((candidate.segment, held));
                 continue;
             }

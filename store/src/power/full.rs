@@ -83,7 +83,10 @@ impl Filling {
                 let backup = folder.join(self.next.to_string());
                 _ = went_well(self.store.backup(backup), &mut self.failures);
                 let nothing = Retention::default();
-                _ = went_well(self.store.gc(&nothing, false, |_| true), &mut self.failures);
+                _ = went_well(
+                    self.store.gc(&nothing, false, &BTreeSet::new()),
+                    &mut self.failures,
+                );
                 _ = went_well(self.store.merge(), &mut self.failures);
             }
             _ => {

@@ -20,6 +20,8 @@ use crate::fork::Owned;
 const VERSION: u8 = 1;
 /// Flag before a header: something of a trace may be stored elsewhere.
 const FLAG_PARTS: u8 = 1;
+/// Flag before a header: no trace is pinned, as far as the block knows.
+const FLAG_NO_PINS: u8 = 2;
 
 /// What is known of the traces of a block beside their columns, in their order in the block.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
@@ -60,6 +62,8 @@ pub(crate) struct BlockEntry {
     pub(crate) header: Arc<BlockHeader>,
     /// Whether something of one of its traces may be stored elsewhere.
     pub(crate) has_parts: bool,
+    /// Whether one of its traces may be pinned.
+    pub(crate) may_have_pins: bool,
     facts: OnceLock<Result<BlockFacts, ValueError>>,
 }
 
@@ -97,6 +101,7 @@ pub(crate) struct NewBlock {
     facts: BlockFacts,
     trace_ids: Vec<TraceId>,
     n_spans: u64,
+    has_pins: bool,
 }
 
 fn header_place(block: u32) -> Place {
@@ -175,6 +180,7 @@ impl NewBlock {
             facts,
             trace_ids: traces.iter().map(|trace| trace.trace_id).collect(),
             n_spans: traces.iter().map(|trace| trace.spans.len() as u64).sum(),
+            has_pins: traces.iter().any(|trace| trace.info.pinned),
         }
     }
 
@@ -192,7 +198,8 @@ impl NewBlock {
     /// Stores the block under a number that was not used before.
     fn store(&self, txn: &WriteTransaction, path: &Path, block: u32) -> Result<(), StorageError> {
         let failed = |error: redb::Error| StorageError::redb("write to", path, error);
-        let flags = u8::from(!self.facts.parts.is_empty()) * FLAG_PARTS;
+        let flags = u8::from(!self.facts.parts.is_empty()) * FLAG_PARTS
+            + u8::from(!self.has_pins) * FLAG_NO_PINS;
         let body = [&[flags], self.encoded.header.as_slice()].concat();
         let header = codec::seal(VERSION, &body, header_place(block));
         txn.open_table(HEADERS)
@@ -251,6 +258,7 @@ fn decode_header(number: u32, value: &[u8]) -> Result<BlockEntry, ValueError> {
         number,
         header: Arc::new(header),
         has_parts: flags & FLAG_PARTS != 0,
+        may_have_pins: flags & FLAG_NO_PINS == 0,
         facts: OnceLock::new(),
     })
 }

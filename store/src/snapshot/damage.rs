@@ -49,6 +49,13 @@ impl Damage {
         }
     }
 
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File { path, .. } | Self::Value { path, .. } => path,
+        }
+    }
+
     /// Returns whether both are about the same place.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -1,74 +1,132 @@
 //! What retention, backup and recovery ask of a snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use redb::ReadTransaction;
-use spanlite_model::TraceId;
+use spanlite_model::{TraceChange, TraceId, TraceUpdate};
 use uuid::Uuid;
 
-use super::{Damage, Snapshot};
+use super::{Damage, SealedBlock, Snapshot};
 use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
 use crate::segment::hot::{self, EncodedBatch};
 use crate::segment::{SegmentName, protected};
-use crate::state::{KeyAndBytes, noted_traces, readable_values};
+use crate::state::{KeyAndBytes, noted_traces, notes_of, readable_values};
 
-/// A trace of which a segment holds something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) trace_id: TraceId,
-    pub(crate) start_unix_nano: u64,
-    pub(crate) pinned: bool,
+/// What a segment holds, as far as headers, facts and directories tell.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    pub(crate) path: PathBuf,
+    /// Nobody writes to it any more.
+    pub(crate) is_sealed: bool,
+    /// Traces of which it holds something.
+    pub(crate) n_traces: u64,
+    /// When the last of their spans began; of a trace without spans, when it first changed.
+    pub(crate) last_start_unix_nano: u64,
+    /// How far it has each journal.
+    pub(crate) positions: HashMap<Uuid, Positions>,
+    /// The traces among them that are loose.
+    pub(crate) loose: BTreeSet<TraceId>,
 }
 
-/// A segment: its file, its traces, how far it has each journal, and whether it is damaged.
-type WithMembers = (PathBuf, Vec<Member>, HashMap<Uuid, Positions>, bool);
-
 impl Snapshot {
-    /// The segments, oldest first, with the traces they hold.
-    pub(crate) fn segments_with_members(&self) -> Result<Vec<WithMembers>, ReadError> {
+    /// What the segments hold, oldest name first. Reads no trace.
+    pub(crate) fn holdings(&self) -> Result<Vec<Holding>, ReadError> {
+        self.index()?;
         let mut found = Vec::new();
-        let blocks = self.blocks()?;
         for segment in &self.parts.segments {
-            let known = self.damage().len();
-            let mut starts: HashMap<TraceId, (u64, bool)> = HashMap::new();
             let report = |damage| self.report(damage);
-            let hot = protected(segment.path(), || segment.hot_starts(&report));
-            for (trace_id, start) in self.or_damage(segment.path(), hot)? {
-                starts.insert(trace_id, (start, false));
-            }
-            for block in blocks
-                .iter()
-                .filter(|block| block.segment.path() == segment.path())
-            {
-                for (place, (trace_id, start)) in block.traces()?.into_iter().enumerate() {
-                    let pinned = block.is_pinned(place)?;
-                    let entry = starts.entry(trace_id).or_insert((start, pinned));
-                    entry.0 = entry.0.min(start);
-                    entry.1 |= pinned;
-                }
-            }
-            let mut members = Vec::with_capacity(starts.len());
-            for (trace_id, (start_unix_nano, pinned)) in starts {
-                // What belongs to a loose trace is known only when it is put together.
-                let pinned = if self.is_loose(trace_id)? {
-                    self.trace(trace_id)?.is_some_and(|trace| trace.info.pinned)
-                } else {
-                    pinned
-                };
-                members.push(Member {
-                    trace_id,
-                    start_unix_nano,
-                    pinned,
-                });
-            }
-            members.sort_unstable_by_key(|member| member.trace_id);
-            let is_damaged = self.damage().len() > known;
-            let positions = segment.positions().clone();
-            found.push((segment.path().to_owned(), members, positions, is_damaged));
+            let held = protected(segment.path(), || segment.held(&report));
+            let held = self.or_damage(segment.path(), held)?;
+            found.push(Holding {
+                path: segment.path().to_owned(),
+                is_sealed: held.is_sealed,
+                n_traces: held.n_traces,
+                last_start_unix_nano: held.last_start_unix_nano,
+                positions: segment.positions().clone(),
+                loose: held.loose,
+            });
         }
         Ok(found)
+    }
+
+    /// Whether something of a file could not be read so far.
+    pub(crate) fn is_damaged(&self, path: &Path) -> bool {
+        self.damage().iter().any(|damage| damage.path() == path)
+    }
+
+    /// The traces of a segment that are pinned.
+    pub(crate) fn pinned_in(&self, holding: &Holding) -> Result<BTreeSet<TraceId>, ReadError> {
+        let mut found = BTreeSet::new();
+        for block in self.blocks_of(&holding.path)? {
+            let pinned = block.pinned()?.into_iter();
+            found.extend(pinned.filter(|trace_id| !holding.loose.contains(trace_id)));
+        }
+        for trace_id in &holding.loose {
+            // What belongs to a loose trace is known only when it is put together.
+            if self.may_be_pinned(*trace_id)?
+                && self
+                    .trace(*trace_id)?
+                    .is_some_and(|trace| trace.info.pinned)
+            {
+                found.insert(*trace_id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a loose trace may be pinned: whether anything says so that is quickly found.
+    fn may_be_pinned(&self, trace_id: TraceId) -> Result<bool, ReadError> {
+        if let Some(state) = &self.parts.state {
+            let notes = protected(&state.path, || {
+                notes_of(&state.txn, &state.path, trace_id, |_| {})
+            });
+            let notes = self.or_damage(&state.path, notes)?;
+            let pins = |note: &TraceUpdate| matches!(note.change, TraceChange::Pinned(true));
+            if notes.iter().any(pins) {
+                return Ok(true);
+            }
+        }
+        let mut may = self.in_journals().contains_key(&trace_id);
+        self.each_segment(|segment, report| {
+            may = may || segment.may_have_pin(trace_id, report)?;
+            Ok(())
+        })?;
+        Ok(may)
+    }
+
+    /// The ids of a set of which a segment holds something.
+    pub(crate) fn among(
+        &self,
+        holding: &Holding,
+        wanted: &BTreeSet<TraceId>,
+    ) -> Result<BTreeSet<TraceId>, ReadError> {
+        let mut found: BTreeSet<TraceId> = holding.loose.intersection(wanted).copied().collect();
+        for block in self.blocks_of(&holding.path)? {
+            found.extend(block.among(wanted)?);
+        }
+        Ok(found)
+    }
+
+    /// The traces of which a segment holds something.
+    pub(crate) fn members(&self, holding: &Holding) -> Result<BTreeSet<TraceId>, ReadError> {
+        let mut found = holding.loose.clone();
+        for block in self.blocks_of(&holding.path)? {
+            found.extend(block.traces()?.into_iter().map(|(trace_id, _)| trace_id));
+        }
+        Ok(found)
+    }
+
+    fn blocks_of(&self, path: &Path) -> Result<Vec<SealedBlock<'_>>, ReadError> {
+        let mut segments = self.parts.segments.iter();
+        let segment = segments.find(|segment| segment.path() == path);
+        segment.map_or(Ok(Vec::new()), |segment| self.blocks_in(segment))
+    }
+
+    /// The segments that merged ones stand for, whose files may still be there.
+    pub(crate) fn replaced(&self) -> &[SegmentName] {
+        &self.parts.replaced
     }
 
     /// The traces of which there are later changes.

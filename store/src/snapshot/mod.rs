@@ -23,13 +23,13 @@ use crate::fork::Owned;
 use crate::journal::{JournalForm, JournalView};
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
-use crate::segment::{SegmentReader, hot, protected};
+use crate::segment::{SegmentName, SegmentReader, hot, protected};
 use crate::state::{deleted_traces, is_deleted, noted_traces, notes_of};
 pub(crate) use assembly::Assembly;
 pub use damage::Damage;
 pub use follow::Follow;
 use index::Index;
-pub(crate) use life::Member;
+pub(crate) use life::Holding;
 use order::{NewestFirst, newest_ids};
 pub use sealed::SealedBlock;
 use segment::SegmentView;
@@ -83,6 +83,8 @@ struct Parts {
     index: OnceLock<Index>,
     /// The records of journals by their traces: number of the journal, number of the record.
     in_journals: OnceLock<HashMap<TraceId, Vec<(u32, u32)>>>,
+    /// Segments that merged ones stand for.
+    replaced: Vec<SegmentName>,
 }
 
 struct StateView {
@@ -97,18 +99,21 @@ impl std::fmt::Debug for StateView {
     }
 }
 
-/// Leaves out the segments that a merged one stands for: whoever merged them was killed before
-/// they were removed, or is about to.
-fn leave_out_replaced(segments: &mut Vec<SegmentView>) -> Result<(), ReadError> {
+/// Leaves out the segments that a merged one stands for, and returns their names: whoever merged
+/// them was killed before they were removed, or is about to.
+fn leave_out_replaced(segments: &mut Vec<SegmentView>) -> Result<Vec<SegmentName>, ReadError> {
     let mut replaced = Vec::new();
     for segment in &*segments {
-        replaced.extend(segment.replaces()?);
+        let names = segment.replaces()?;
+        // Only names of segments: a damaged list must not name anything else.
+        replaced.extend(names.iter().filter_map(|name| SegmentName::parse(name)));
     }
     segments.retain(|segment| {
         let name = segment.path().file_name().and_then(|name| name.to_str());
-        !name.is_some_and(|name| replaced.iter().any(|replaced| replaced == name))
+        let name = name.and_then(SegmentName::parse);
+        !name.is_some_and(|name| replaced.contains(&name))
     });
-    Ok(())
+    Ok(replaced)
 }
 
 impl Snapshot {
@@ -121,7 +126,9 @@ impl Snapshot {
     ) -> Result<Self, ReadError> {
         let mut damage = Vec::new();
         let mut segments = Vec::new();
-        for path in directory.segment_files()? {
+        let files = directory.segment_files()?;
+        readers.close_gone(files.len());
+        for path in files {
             match readers.get(&path).and_then(|reader| {
                 reader.map_or(Ok(None), |reader| SegmentView::begin(reader).map(Some))
             }) {
@@ -132,7 +139,7 @@ impl Snapshot {
                 Err(error) => return Err(error.into()),
             }
         }
-        leave_out_replaced(&mut segments)?;
+        let replaced = leave_out_replaced(&mut segments)?;
         for journal in &mut journals {
             let mut stored = crate::journal::Positions::default();
             for segment in &segments {
@@ -180,6 +187,7 @@ impl Snapshot {
                 state,
                 index: OnceLock::new(),
                 in_journals: OnceLock::new(),
+                replaced,
             }),
             damage: Mutex::new(damage),
         })
@@ -284,11 +292,10 @@ impl Snapshot {
         Ok(Some(assembly))
     }
 
-    fn collect_from_journals(&self, trace_id: TraceId, assembly: &mut Assembly) {
-        let journals = &self.parts.journals;
-        let known = self.parts.in_journals.get_or_init(|| {
+    fn in_journals(&self) -> &HashMap<TraceId, Vec<(u32, u32)>> {
+        self.parts.in_journals.get_or_init(|| {
             let mut found: HashMap<TraceId, Vec<(u32, u32)>> = HashMap::new();
-            for (number, journal) in (0..).zip(journals) {
+            for (number, journal) in (0..).zip(&self.parts.journals) {
                 for (place, bytes) in (0..).zip(journal.all_records()) {
                     if let Ok(record) = RecordRef::parse(bytes) {
                         let places = found.entry(record.trace_id()).or_default();
@@ -297,7 +304,12 @@ impl Snapshot {
                 }
             }
             found
-        });
+        })
+    }
+
+    fn collect_from_journals(&self, trace_id: TraceId, assembly: &mut Assembly) {
+        let journals = &self.parts.journals;
+        let known = self.in_journals();
         let places = known.get(&trace_id).map_or(&[][..], Vec::as_slice);
         for of_journal in places.chunk_by(|a, b| a.0 == b.0) {
             let Some(journal) = of_journal
@@ -330,17 +342,26 @@ impl Snapshot {
         self.index()?;
         let mut found = Vec::new();
         for segment in &self.parts.segments {
-            let report = |damage| self.report(damage);
-            let blocks = protected(segment.path(), || segment.blocks(&report).map(Some));
-            if let Some(blocks) = self.or_damage(segment.path(), blocks)? {
-                found.extend(blocks.entries().iter().map(|entry| SealedBlock {
-                    snapshot: self,
-                    segment,
-                    entry,
-                }));
-            }
+            found.extend(self.blocks_in(segment)?);
         }
         Ok(found)
+    }
+
+    fn blocks_in<'s>(
+        &'s self,
+        segment: &'s SegmentView,
+    ) -> Result<Vec<SealedBlock<'s>>, ReadError> {
+        let report = |damage| self.report(damage);
+        let blocks = protected(segment.path(), || segment.blocks(&report).map(Some));
+        let blocks = self.or_damage(segment.path(), blocks)?;
+        let entries = blocks.map_or(&[][..], |blocks| blocks.entries()).iter();
+        Ok(entries
+            .map(|entry| SealedBlock {
+                snapshot: self,
+                segment,
+                entry,
+            })
+            .collect())
     }
 
     /// Returns whether a trace has to be put together by [`Snapshot::trace`], or was deleted. One

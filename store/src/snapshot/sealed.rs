@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -129,19 +130,47 @@ impl<'s> SealedBlock<'s> {
         self.or_damage(protected(self.segment.path(), read))
     }
 
-    /// Whether the trace at a place of the block is pinned, as the block has it.
-    pub(super) fn is_pinned(&self, place: usize) -> Result<bool, ReadError> {
+    /// The traces that are pinned, as the block has them.
+    pub(super) fn pinned(&self) -> Result<Vec<TraceId>, ReadError> {
+        if !self.entry.may_have_pins {
+            return Ok(Vec::new());
+        }
+        self.ids_at(BlockReader::pinned_places)
+    }
+
+    /// The ids of a set that the block holds.
+    pub(super) fn among(&self, wanted: &BTreeSet<TraceId>) -> Result<Vec<TraceId>, ReadError> {
+        let header = self.header();
+        let range = header.trace_ids();
+        // A range that ends before it begins, which only a forged header has, would panic.
+        let may_hold = !range.is_empty() && {
+            let mut in_range = wanted.range(range);
+            in_range.any(|trace_id| header.may_have_trace(*trace_id))
+        };
+        if !may_hold {
+            return Ok(Vec::new());
+        }
+        self.ids_at(|reader| {
+            let ids = (0..).zip(reader.trace_ids()?);
+            let held = ids.filter(|(_, id)| wanted.contains(&TraceId::from_bytes(**id)));
+            Ok(held.map(|(place, _)| place).collect())
+        })
+    }
+
+    /// The ids at some places; none if the block is damaged, which is reported.
+    fn ids_at(
+        &self,
+        places: impl FnOnce(&BlockReader<Sections>) -> Result<Vec<usize>, BlockError>,
+    ) -> Result<Vec<TraceId>, ReadError> {
         let read = || {
-            let info = self
-                .reader()
-                .and_then(|reader| reader.decoder()?.info(place));
-            Ok(match info {
-                Ok(info) => info.pinned,
-                Err(error) => {
-                    self.report(&error);
-                    false
-                }
-            })
+            let found = self.reader().and_then(|reader| {
+                let places = places(&reader)?.into_iter();
+                places.map(|place| trace_id_at(&reader, place)).collect()
+            });
+            Ok(found.unwrap_or_else(|error| {
+                self.report(&error);
+                Vec::new()
+            }))
         };
         self.or_damage(protected(self.segment.path(), read))
     }

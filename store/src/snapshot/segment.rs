@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -17,7 +17,9 @@ use crate::journal::Positions;
 use crate::record::Record;
 use crate::segment::hot::{self, HotBatch, HotDirectory};
 use crate::segment::sealed::{BlockEntry, BlockFacts, Sections};
-use crate::segment::{Counts, HOT, SegmentReader, counts, positions, protected, replaces, table};
+use crate::segment::{
+    Counts, HOT, SegmentReader, counts, is_sealed, positions, protected, replaces, table,
+};
 
 /// How many bytes of decoded batches a segment of a snapshot keeps.
 const KEPT_BYTES: usize = 32 << 20;
@@ -30,7 +32,18 @@ pub(super) struct SegmentView {
     counts: Counts,
     hot: OnceLock<Hot>,
     blocks: OnceLock<Blocks>,
+    /// Which blocks hold something of loose traces, and when that began.
+    loose_places: OnceLock<HashMap<TraceId, Vec<(u32, u64)>>>,
     kept: Mutex<Kept>,
+}
+
+/// What a segment holds of traces.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) is_sealed: bool,
+    pub(super) n_traces: u64,
+    pub(super) last_start_unix_nano: u64,
+    pub(super) loose: BTreeSet<TraceId>,
 }
 
 /// The hot batches of a segment.
@@ -69,6 +82,7 @@ impl SegmentView {
             reader,
             hot: OnceLock::new(),
             blocks: OnceLock::new(),
+            loose_places: OnceLock::new(),
             kept: Mutex::default(),
         })
     }
@@ -166,6 +180,7 @@ impl SegmentView {
     ) -> Result<(), StorageError> {
         let blocks = self.blocks(report)?;
         let ids = index.ids();
+        let mut found: HashMap<TraceId, Vec<(u32, u64)>> = HashMap::new();
         for entry in blocks.entries() {
             for trace_id in &ids {
                 if !entry.header.may_have_trace(*trace_id) {
@@ -178,6 +193,8 @@ impl SegmentView {
                     Ok(places) => {
                         for (_, start) in places {
                             index.add_from_block(*trace_id, start);
+                            let known = found.entry(*trace_id).or_default();
+                            known.push((entry.number, start));
                         }
                     }
                     Err(error) => {
@@ -187,7 +204,52 @@ impl SegmentView {
                 }
             }
         }
+        self.loose_places.get_or_init(|| found);
         Ok(())
+    }
+
+    /// What the segment holds. The index of the snapshot was made before.
+    pub(super) fn held(&self, report: &dyn Fn(Damage)) -> Result<Held, StorageError> {
+        let mut held = Held {
+            is_sealed: is_sealed(&self.txn, self.path())?,
+            ..Held::default()
+        };
+        for entry in self.blocks(report)?.entries() {
+            let summary = entry.header.summary();
+            held.n_traces += u64::from(summary.n_traces);
+            held.last_start_unix_nano = held.last_start_unix_nano.max(summary.last_start_unix_nano);
+        }
+        for (trace_id, places) in self.loose_places.get().into_iter().flatten() {
+            held.n_traces = held.n_traces.saturating_sub(places.len() as u64);
+            let starts = places.iter().map(|(_, start)| *start);
+            held.last_start_unix_nano = starts.fold(held.last_start_unix_nano, u64::max);
+            held.loose.insert(*trace_id);
+        }
+        let directories = &self.hot(report)?.directories;
+        for trace in directories.iter().flat_map(|(_, one)| &one.traces) {
+            held.last_start_unix_nano = held.last_start_unix_nano.max(trace.start_time_unix_nano);
+            held.loose.insert(trace.trace_id());
+        }
+        held.n_traces += held.loose.len() as u64;
+        Ok(held)
+    }
+
+    /// Whether the segment may say of a loose trace that it is pinned.
+    pub(super) fn may_have_pin(
+        &self,
+        trace_id: TraceId,
+        report: &dyn Fn(Damage),
+    ) -> Result<bool, StorageError> {
+        if self.hot(report)?.batches.contains_key(&trace_id) {
+            return Ok(true);
+        }
+        let entries = self.blocks(report)?.entries();
+        let places = self.loose_places.get();
+        let places = places.and_then(|places| places.get(&trace_id));
+        Ok(places.into_iter().flatten().any(|(block, _)| {
+            let place = entries.binary_search_by_key(block, |entry| entry.number);
+            place.is_ok_and(|place| entries[place].may_have_pins)
+        }))
     }
 
     /// How many traces and parts of traces the blocks hold.
@@ -267,18 +329,6 @@ impl SegmentView {
     /// The number that the next block will have.
     pub(super) fn next_block(&self) -> u32 {
         self.counts.next_block
-    }
-
-    /// The traces in hot batches, each as often as a batch holds it, with when they began.
-    pub(super) fn hot_starts(
-        &self,
-        report: &dyn Fn(Damage),
-    ) -> Result<Vec<(TraceId, u64)>, StorageError> {
-        let directories = self.hot(report)?.directories.iter();
-        let traces = directories.flat_map(|(_, directory)| &directory.traces);
-        Ok(traces
-            .map(|trace| (trace.trace_id(), trace.start_time_unix_nano))
-            .collect())
     }
 
     /// The names of the files that the segment stands for.

@@ -1,5 +1,6 @@
 //! Peers that are stopped, that hold locks, or that may not do what they try.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Bound;
 use std::os::unix::fs::PermissionsExt as _;
@@ -90,7 +91,7 @@ fn a_reader_that_is_stopped_stops_nobody_and_reads_on_what_it_began_with() {
             max_traces: Some(5),
             ..Retention::default()
         };
-        let report = store.gc(&retention, false, |_| true).unwrap();
+        let report = store.gc(&retention, false, &BTreeSet::new()).unwrap();
         assert!(report.removed.len() > 2, "{report:?}");
         work(&store, 2_000 + before * 100);
         if is_killed {

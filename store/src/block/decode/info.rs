@@ -12,6 +12,15 @@ use super::super::texts::TraceTexts;
 use super::attributes::AttributesDecoder;
 use crate::record::{Origin, Record, decode_record};
 
+impl<L: LoadSection> BlockReader<L> {
+    /// The places of the traces that are pinned.
+    pub(crate) fn pinned_places(&self) -> Result<Vec<usize>, BlockError> {
+        let pinned = self.ints(Column::Pinned, self.n_traces())?;
+        let places = 0..self.n_traces();
+        Ok(places.filter(|place| pinned.get(*place) != 0).collect())
+    }
+}
+
 /// Gives back what belongs to whole traces.
 pub(super) struct InfoDecoder<'b, L> {
     block: &'b BlockReader<L>,
