@@ -144,7 +144,9 @@ impl Store {
     /// refused there, this waits for a commit.
     pub fn flush(&self) -> Result<(), FlushError> {
         let writer = self.writer()?;
-        if writer.signal.is_open() && !writer.signal.is_failing() && writer.journal.sync() {
+        let journal = &writer.journal;
+        let may_sync = writer.signal.is_open() && !writer.signal.is_failing();
+        if may_sync && !journal.is_behind() && journal.sync() {
             return Ok(());
         }
         writer.signal.flush()

@@ -21,6 +21,8 @@ use crate::state::StateWriter;
 /// What is durable in the journal is committed to a segment after so many commit intervals, or
 /// before if there is enough of it.
 const COMMIT_AFTER: u32 = 20;
+/// No more records than about this are stored in one transaction.
+const COMMIT_AT_ONCE_BYTES: usize = 8 << 20;
 /// A writer that closes merges tiny segments if there are this many segments.
 const MANY_SEGMENTS: usize = 32;
 /// A segment of which a program left no more is tiny.
@@ -144,10 +146,12 @@ impl Committer {
                 }
             }
         }
-        // What was appended between the last commit and the close, and what did not end.
+        // What was appended between the last commit and the close, and then what did not end.
         self.journal.end();
-        self.journal.take_open(&mut self.waiting);
-        let outcome = self.commit();
+        let outcome = self.commit().and_then(|()| {
+            self.journal.take_open(&mut self.waiting);
+            self.commit()
+        });
         if outcome.is_ok() {
             self.journal.close();
             // After that, so that what did not end counts as interrupted.
@@ -156,7 +160,9 @@ impl Committer {
                 drop(self.seal());
             }
         } else if self.journal.form() == JournalForm::Memory {
-            self.signal.count_dropped(self.waiting.count);
+            let mut taking = self.journal.begin_take();
+            let rest = self.journal.take(&mut taking, usize::MAX);
+            self.signal.count_dropped(self.waiting.count + rest.count);
         }
         self.active.reset();
         self.state.reset();
@@ -185,7 +191,7 @@ impl Committer {
     /// if that is not possible.
     fn sync(&mut self) -> bool {
         self.signal.begin_take();
-        if !self.journal.sync() {
+        if self.journal.is_behind() || !self.journal.sync() {
             return false;
         }
         let commit_by = || Instant::now().checked_add(self.interval * COMMIT_AFTER);
@@ -193,26 +199,30 @@ impl Committer {
         true
     }
 
-    /// Stores everything that was appended before the call.
+    /// Stores everything that was appended before the call, in as many transactions as bound the
+    /// memory for it.
     fn commit(&mut self) -> Result<(), FlushError> {
         self.signal.begin_take();
         self.commit_by = None;
-        self.waiting.append(&mut self.journal.take());
-        if self.waiting.count == 0 {
-            return Ok(());
-        }
-        let result = self.store_waiting();
-        self.signal.set_outcome(result.as_ref().map(|&()| ()));
-        match result {
-            Ok(()) => {
-                let stored = std::mem::take(&mut self.waiting);
-                self.journal.release(&stored);
-                Ok(())
+        let mut taking = self.journal.begin_take();
+        loop {
+            // What could not be stored goes first, and nothing is put to it.
+            if self.waiting.count == 0 {
+                self.waiting = self.journal.take(&mut taking, COMMIT_AT_ONCE_BYTES);
             }
-            Err(source) => Err(FlushError::Failed {
-                records: self.waiting.count,
-                source: Arc::new(source),
-            }),
+            if self.waiting.count == 0 {
+                return Ok(());
+            }
+            let result = self.store_waiting();
+            self.signal.set_outcome(result.as_ref().map(|&()| ()));
+            if let Err(source) = result {
+                return Err(FlushError::Failed {
+                    records: self.waiting.count,
+                    source: Arc::new(source),
+                });
+            }
+            let stored = std::mem::take(&mut self.waiting);
+            self.journal.release(&stored);
         }
     }
 

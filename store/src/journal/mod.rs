@@ -6,12 +6,13 @@
 //!   makes the thread wait or drop, as the options say.
 //! * Whoever wants what was appended on disk calls [`Journal::sync`]; only where that is not
 //!   possible a commit has to do it.
-//! * The commit thread calls [`Journal::take`]: everything that was appended before, with the
-//!   [`Positions`] that are reached when it is stored. It writes the batch and the positions in
-//!   one redb transaction, and then calls [`Journal::release`] with the same batch.
+//! * The commit thread calls [`Journal::begin_take`], and [`Journal::take`] until everything that
+//!   was appended before is taken: batches, each with the [`Positions`] that are reached when it
+//!   is stored. It writes a batch and its positions in one redb transaction, and then calls
+//!   [`Journal::release`] with the same batch, before it takes the next.
 //! * A batch that could not be stored stays with the commit thread, which tries it again; it is
 //!   never given back.
-//! * [`Journal::end`], a last `take` with [`Journal::take_open`], and [`Journal::close`] end it.
+//! * [`Journal::end`], a last commit, [`Journal::take_open`], and [`Journal::close`] end it.
 //! * [`peek`] shows what live and dead journals of a directory hold, for a snapshot. The caller
 //!   drops what lies at or below the positions that its segments have stored.
 //! * [`recover`] replays the journals whose writers are gone, each once, and removes them.
@@ -43,6 +44,7 @@ pub(crate) use batch::{Batch, Positions};
 pub use file::JournalForm;
 pub use lane::{Appended, Lane};
 pub(crate) use recover::{Replay, recover};
+pub(crate) use ring::Taking;
 pub(crate) use scan::{JournalView, any_dead, is_alive, peek};
 pub use slots::{OPEN_RECORD_BYTES, OpenSpan};
 
@@ -55,6 +57,9 @@ use map::Piece;
 use ring::Ring;
 use slots::Slots;
 use sync::GroupSync;
+
+/// More than this is committed rather than synced.
+const SYNC_BYTES: usize = 1 << 20;
 
 /// The journal of this process: the lanes of its threads, and the regions they fill.
 pub(crate) struct Journal {
@@ -203,17 +208,30 @@ impl Journal {
         lane
     }
 
-    /// Takes everything that was appended before the call. Only the commit thread calls it.
-    pub(crate) fn take(&self) -> Batch {
+    /// Begins to take everything that was appended before the call. Only the commit thread does.
+    pub(crate) fn begin_take(&self) -> Taking {
         let shared = &self.shared;
         let taken = shared.ring.taken();
         for lane in shared.live_lanes() {
             lane.leave_if_idle(&taken);
         }
-        let batch = shared.ring.take();
+        let taking = shared.ring.begin_take();
         shared.slots.write_through();
-        shared.ring.make_ready();
+        taking
+    }
+
+    /// Takes the next batch, of about `limit_bytes` or with one larger record. Empty: all is taken.
+    pub(crate) fn take(&self, taking: &mut Taking, limit_bytes: usize) -> Batch {
+        let batch = self.shared.ring.take(taking, limit_bytes);
+        self.shared.ring.make_ready();
         batch
+    }
+
+    /// Whether a commit costs less than to [`sync`](Self::sync) what is not on disk. A sync makes
+    /// the pages of a mapped file read-only, one interruption of every thread a page, and the
+    /// lanes then pay for a fault at each of them.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.form() == JournalForm::Mapped && self.shared.ring.unsynced_bytes() > SYNC_BYTES
     }
 
     /// Brings everything that was appended before the call to the disk, where it waits for its
@@ -235,10 +253,15 @@ impl Journal {
             let folder = shared.file.path().parent();
             folder.is_some_and(|folder| shared.file.sync_with_name(folder).is_ok())
         });
-        is_named
+        let filled = shared.ring.filled();
+        let synced = is_named
             && shared.sync()
             && self.failures() == 0
-            && shared.ring.checked_form() != JournalForm::Memory
+            && shared.ring.checked_form() != JournalForm::Memory;
+        if synced {
+            shared.ring.synced(&filled);
+        }
+        synced
     }
 
     /// Tells that a batch is stored together with its positions: its place in the journal is free.

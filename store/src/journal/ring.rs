@@ -1,5 +1,6 @@
 //! The regions of a journal: which are free, which are being filled, and what of them is stored.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,6 +60,14 @@ struct Used {
     taken: (usize, u32),
     /// How far they are stored.
     stored: usize,
+    /// How far they are on disk.
+    synced: usize,
+}
+
+/// What a commit takes, batch by batch: what was appended before it began.
+pub(crate) struct Taking {
+    /// Of one lane the older region comes first.
+    views: VecDeque<UsedView>,
 }
 
 /// A look at a region that is in use.
@@ -209,6 +218,7 @@ impl Ring {
             progress,
             taken: (0, 0),
             stored: 0,
+            synced: 0,
         });
         self.write_entry(state, region, entry.encode(self.header.id, region));
         open
@@ -271,30 +281,28 @@ impl Ring {
         self.lock().used.iter().map(taken).collect()
     }
 
-    /// Takes what was appended before the call and not taken yet.
-    pub(super) fn take(&self) -> Batch {
+    /// Looks up what was appended before the call and not taken yet.
+    pub(super) fn begin_take(&self) -> Taking {
+        let views = self.lock().used.iter().map(Used::look).collect();
+        Taking { views }
+    }
+
+    /// Takes the next of it: whole regions, until they are `limit_bytes`. Nothing: all is taken.
+    pub(super) fn take(&self, taking: &mut Taking, limit_bytes: usize) -> Batch {
         let mut batch = Batch::default();
-        let views = {
+        while batch.records.len() < limit_bytes
+            && let Some(view) = taking.views.pop_front()
+        {
+            let records = self.copy(&view, &mut batch);
             let mut state = self.lock();
-            let views: Vec<_> = state.used.iter().map(Used::look).collect();
-            for view in &views {
-                let reached = position(view.generation, view.to);
-                state.positions.advance(view.region, reached);
-            }
-            batch.positions = state.positions.clone();
-            views
-        };
-        let mut counts = Vec::with_capacity(views.len());
-        for view in &views {
-            counts.push(self.copy(view, &mut batch));
-        }
-        let mut state = self.lock();
-        for (view, records) in views.iter().zip(counts) {
+            let reached = position(view.generation, view.to);
+            state.positions.advance(view.region, reached);
             let same = |used: &&mut Used| used.entry.generation == view.generation;
             if let Some(used) = state.used.iter_mut().find(same) {
                 used.taken = (view.to, records);
             }
         }
+        batch.positions.merge(&self.lock().positions);
         batch
     }
 
@@ -440,6 +448,34 @@ impl Ring {
         let state = self.lock();
         let pending = |used: &Used| used.view.len().saturating_sub(used.stored);
         state.used.iter().map(pending).sum()
+    }
+
+    /// How many of them are not on disk.
+    pub(super) fn unsynced_bytes(&self) -> usize {
+        let state = self.lock();
+        let unsynced = |used: &Used| {
+            let done = used.stored.max(used.synced);
+            used.view.len().saturating_sub(done)
+        };
+        state.used.iter().map(unsynced).sum()
+    }
+
+    /// How far every region is filled.
+    pub(super) fn filled(&self) -> Vec<(u32, usize)> {
+        let filled = |used: &Used| (used.entry.generation, used.view.len());
+        self.lock().used.iter().map(filled).collect()
+    }
+
+    /// Tells that regions, by their generations, are on disk so far.
+    pub(super) fn synced(&self, filled: &[(u32, usize)]) {
+        let mut state = self.lock();
+        // Both are in the order of generations.
+        let mut used = state.used.iter_mut();
+        for (generation, len) in filled {
+            if let Some(used) = used.find(|used| used.entry.generation == *generation) {
+                used.synced = *len;
+            }
+        }
     }
 
     /// Whether the journal has ended.

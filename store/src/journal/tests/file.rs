@@ -10,7 +10,7 @@ use super::super::layout::HeaderError;
 use super::super::recover::{Recovery, recover};
 use super::super::scan::JournalDamage;
 use super::super::{JournalForm, peek};
-use super::{Segments, append, copy_file, journal, options, record};
+use super::{Segments, append, copy_file, journal, options, record, take};
 use crate::options::{Durability, OpenOptions};
 
 fn file_of(folder: &Path) -> std::path::PathBuf {
@@ -181,7 +181,7 @@ fn a_living_journal_is_read_while_it_is_written_and_never_seems_damaged() {
             for number in 0..60_000 {
                 append(&lane, &record(0, number, 8 + number as usize % 300));
                 if number % 5_000 == 0 {
-                    journal.release(&journal.take());
+                    journal.release(&take(&journal));
                 }
             }
             done.store(true, std::sync::atomic::Ordering::Release);
@@ -213,19 +213,19 @@ fn a_take_reaches_idle_and_ended_threads_and_gives_their_regions_back() {
         drop(ended);
         if number % 10 == 9 {
             // 32 regions are not enough for all of them at once.
-            let batch = journal.take();
+            let batch = take(&journal);
             assert_eq!(batch.count, 20);
             journal.release(&batch);
         }
     }
-    journal.release(&journal.take());
+    journal.release(&take(&journal));
     for number in 0..32 {
         append(&journal.lane(), &record(99, number, 40));
     }
-    assert_eq!(journal.take().count, 32, "every region was free again");
+    assert_eq!(take(&journal).count, 32, "every region was free again");
     for (number, lane) in (0..).zip(&idle) {
         if number == 0 {
-            journal.release(&journal.take());
+            journal.release(&take(&journal));
         }
         append(lane, &record(number, 2, 40));
     }

@@ -23,6 +23,11 @@ fn record(lane: u32, number: u32, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Everything that was appended, as one batch.
+fn take(journal: &Journal) -> Batch {
+    journal.take(&mut journal.begin_take(), usize::MAX)
+}
+
 fn records(batch: &Batch) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     let mut rest = &batch.records[..];

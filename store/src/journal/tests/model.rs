@@ -4,10 +4,12 @@ use proptest::prelude::*;
 
 use super::super::recover::{Recovery, recover};
 use super::super::{JournalForm, Lane, OpenSpan, peek};
-use super::{Segments, append, copy_file, journal, options, record};
+use super::{Segments, append, copy_file, journal, options, record, take};
 
 /// The written form may lose this many records of each living lane.
 const UNWRITTEN: usize = 15;
+/// Small enough that a commit has several batches.
+const BATCH_BYTES: usize = 70_000;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -90,10 +92,15 @@ fn run(form: JournalForm, steps: &[Step]) {
             }
             Step::End { open: at } if at < open.len() => drop(open.swap_remove(at)),
             Step::End { .. } => {}
-            Step::Commit { stored } => {
-                waiting.append(&mut journal.take());
-                if stored {
-                    let batch = std::mem::take(&mut waiting);
+            Step::Commit { stored: false } => waiting.append(&mut take(&journal)),
+            Step::Commit { stored: true } => {
+                let mut taking = journal.begin_take();
+                loop {
+                    let mut batch = std::mem::take(&mut waiting);
+                    batch.append(&mut journal.take(&mut taking, BATCH_BYTES));
+                    if batch.count == 0 {
+                        break;
+                    }
                     segments.commit(journal.id(), &batch);
                     journal.release(&batch);
                 }
@@ -126,7 +133,7 @@ fn run(form: JournalForm, steps: &[Step]) {
     let dead = folder.path().join("dead");
     if form == JournalForm::Written {
         // Open spans get there with a commit interval.
-        waiting.append(&mut journal.take());
+        waiting.append(&mut take(&journal));
     }
     copy_file(&live, &dead);
     check_dead(form, &dead, &mut segments, &appended, &open_records);
@@ -218,11 +225,11 @@ fn plain_memory_holds_what_a_list_holds_in_order() {
     for (number, record) in appended.iter().enumerate() {
         append(&lane, record);
         if number % 700 == 0 {
-            let batch = journal.take();
+            let batch = take(&journal);
             segments.commit(journal.id(), &batch);
             journal.release(&batch);
         }
     }
-    segments.commit(journal.id(), &journal.take());
+    segments.commit(journal.id(), &take(&journal));
     assert_eq!(segments.records, appended);
 }
