@@ -62,15 +62,4 @@ impl Batch {
         }
         self.positions.advance(SLOTS_REGION, 1);
     }
-
-    /// Adds another batch behind this one.
-    pub(crate) fn append(&mut self, other: &mut Self) {
-        if self.records.is_empty() {
-            std::mem::swap(&mut self.records, &mut other.records);
-        } else {
-            self.records.append(&mut other.records);
-        }
-        self.count += other.count;
-        self.positions.merge(&other.positions);
-    }
 }

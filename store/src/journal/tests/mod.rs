@@ -28,6 +28,13 @@ fn take(journal: &Journal) -> Batch {
     journal.take(&mut journal.begin_take(), usize::MAX)
 }
 
+/// Puts a batch behind what waits already.
+fn put_behind(waiting: &mut Batch, mut next: Batch) {
+    waiting.records.append(&mut next.records);
+    waiting.count += next.count;
+    waiting.positions.merge(&next.positions);
+}
+
 fn records(batch: &Batch) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     let mut rest = &batch.records[..];

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::recover::{Recovery, recover};
 use super::super::{JournalForm, Lane, OpenSpan, peek};
-use super::{Segments, append, copy_file, journal, options, record, take};
+use super::{Segments, append, copy_file, journal, options, put_behind, record, take};
 
 /// The written form may lose this many records of each living lane.
 const UNWRITTEN: usize = 15;
@@ -92,12 +92,12 @@ fn run(form: JournalForm, steps: &[Step]) {
             }
             Step::End { open: at } if at < open.len() => drop(open.swap_remove(at)),
             Step::End { .. } => {}
-            Step::Commit { stored: false } => waiting.append(&mut take(&journal)),
+            Step::Commit { stored: false } => put_behind(&mut waiting, take(&journal)),
             Step::Commit { stored: true } => {
                 let mut taking = journal.begin_take();
                 loop {
                     let mut batch = std::mem::take(&mut waiting);
-                    batch.append(&mut journal.take(&mut taking, BATCH_BYTES));
+                    put_behind(&mut batch, journal.take(&mut taking, BATCH_BYTES));
                     if batch.count == 0 {
                         break;
                     }
@@ -133,7 +133,7 @@ fn run(form: JournalForm, steps: &[Step]) {
     let dead = folder.path().join("dead");
     if form == JournalForm::Written {
         // Open spans get there with a commit interval.
-        waiting.append(&mut take(&journal));
+        put_behind(&mut waiting, take(&journal));
     }
     copy_file(&live, &dead);
     check_dead(form, &dead, &mut segments, &appended, &open_records);
