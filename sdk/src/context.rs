@@ -37,21 +37,27 @@ pub(crate) const HELD: u8 = 1 << 3;
 /// Others than the span's owner may know this place, and leave changes of the span in the mail.
 pub(crate) const SHARED: u8 = 1 << 4;
 
+/// In one line of the processor's cache: each poll writes it as a whole and reads it back.
+#[repr(align(32))]
+struct Present(Cell<Context>);
+
 thread_local! {
-    static CURRENT: Cell<Context> = const { Cell::new(Context::NONE) };
+    static PRESENT: Present = const { Present(Cell::new(Context::NONE)) };
 }
 
 /// The present context, as it is.
 #[inline]
 pub(crate) fn get() -> Context {
-    CURRENT.try_with(Cell::get).unwrap_or(Context::NONE)
+    PRESENT
+        .try_with(|present| present.0.get())
+        .unwrap_or(Context::NONE)
 }
 
 /// Changes the present context and returns the one before.
 #[inline]
 pub(crate) fn replace(context: Context) -> Context {
-    CURRENT
-        .try_with(|cell| cell.replace(context))
+    PRESENT
+        .try_with(|present| present.0.replace(context))
         .unwrap_or(Context::NONE)
 }
 

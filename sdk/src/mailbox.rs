@@ -78,13 +78,16 @@ pub(crate) fn post(context: &Context, changes: &Live) {
     WAITING.store(mail.letters.len(), Ordering::Release);
 }
 
-/// Takes what was left for a span. One load where nobody has said anything of any.
+/// Returns whether anything was left for any span. One load.
+#[inline]
+pub(crate) fn any() -> bool {
+    WAITING.load(Ordering::Acquire) != 0
+}
+
+/// Takes what was left for a span.
 #[inline]
 pub(crate) fn take(context: &Context) -> Option<Letter> {
-    if WAITING.load(Ordering::Acquire) == 0 {
-        return None;
-    }
-    take_waiting(address(context))
+    any().then(|| take_waiting(address(context))).flatten()
 }
 
 fn address(context: &Context) -> Address {

@@ -1,6 +1,8 @@
 use super::methods::span_methods;
 use crate::context::{self, Context};
 use crate::live::{self, Live, Place, Started};
+#[cfg(not(panic = "abort"))]
+use crate::mailbox;
 use crate::panics;
 
 /// A span that is not the present one of a thread. It may go to other threads, and ends when it
@@ -122,6 +124,15 @@ impl Span {
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
+        if let State::Live(_) = self.0 {
+            self.finish();
+        }
+    }
+}
+
+impl Span {
+    #[inline(never)]
+    fn finish(&mut self) {
         if let State::Live(mut live) = self.take() {
             panics::record(&mut live);
             live::end(live, None);
@@ -138,7 +149,17 @@ pub(crate) struct Entered<'s> {
 impl<'s> Entered<'s> {
     #[inline]
     pub(crate) fn new(span: &'s mut Span) -> Self {
-        let place = match span.take() {
+        let place = match &span.0 {
+            State::Off => Place::Nowhere,
+            State::Unsampled(_) | State::Live(_) => Self::enter(span),
+        };
+        Self { span, place }
+    }
+
+    // Apart, like `leave`, so that a traced function of a program without tracing stays small.
+    #[inline(never)]
+    fn enter(span: &mut Span) -> Place {
+        match span.take() {
             State::Off => Place::Nowhere,
             State::Unsampled(context) => {
                 let place = Place::unsampled(*context);
@@ -146,14 +167,11 @@ impl<'s> Entered<'s> {
                 place
             }
             State::Live(live) => live::enter(live).map_or(Place::Nowhere, Place::Index),
-        };
-        Self { span, place }
+        }
     }
-}
 
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
+    #[inline(never)]
+    fn leave(&mut self) {
         match self.place {
             Place::Nowhere => {}
             Place::Unsampled(previous) => {
@@ -162,6 +180,15 @@ impl Drop for Entered<'_> {
             Place::Index(index) => {
                 self.span.0 = live::leave(index).map_or(State::Off, State::Live);
             }
+        }
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.place, Place::Nowhere) {
+            self.leave();
         }
     }
 }
@@ -191,13 +218,23 @@ impl<'s> Polled<'s> {
 }
 
 #[cfg(not(panic = "abort"))]
+impl Polled<'_> {
+    #[cold]
+    fn read_mail(&mut self) {
+        if let State::Live(live) = &mut self.span.0 {
+            live.read_mail();
+        }
+    }
+}
+
+#[cfg(not(panic = "abort"))]
 impl Drop for Polled<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(previous) = self.previous {
             context::replace(previous);
-            if let State::Live(live) = &mut self.span.0 {
-                live.read_mail();
+            if mailbox::any() {
+                self.read_mail();
             }
         }
     }
