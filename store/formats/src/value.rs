@@ -1,9 +1,11 @@
 //! JSON read as attribute values, keys in the order they came.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{Deserializer, Serialize, Serializer};
+use serde_json::Value as JsonValue;
 use spanlite_model::Value;
 
 /// What becomes of an object; the error names the form that its value should have had.
@@ -83,5 +85,41 @@ impl<'de> Visitor<'de> for ValueSeed {
         (self.object)(entries).map_err(|form| {
             Error::invalid_value(Unexpected::Other("a value of another form"), &form)
         })
+    }
+}
+
+/// The text of a value with the keys of all objects in order, so that an id made of it does not
+/// depend on whether some crate of the program switches on `preserve_order` of `serde_json`.
+pub(crate) fn sorted_text(value: &JsonValue) -> String {
+    // Writing a value as JSON into memory cannot fail.
+    serde_json::to_string(&Sorted(value)).unwrap_or_default()
+}
+
+struct Sorted<'a>(&'a JsonValue);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            JsonValue::Object(fields) => {
+                let fields = fields.iter().map(|(key, value)| (key, Sorted(value)));
+                let fields: BTreeMap<_, _> = fields.collect();
+                fields.serialize(serializer)
+            }
+            JsonValue::Array(values) => serializer.collect_seq(values.iter().map(Sorted)),
+            plain => plain.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorted_texts_do_not_depend_on_the_order_of_keys() {
+        let value: JsonValue =
+            serde_json::from_str(r#"{"b": [{"z": 1, "y": 2.5}], "a": "\u00fc", "c": {}}"#).unwrap();
+        let sorted = r#"{"a":"ü","b":[{"y":2.5,"z":1}],"c":{}}"#;
+        assert_eq!(sorted_text(&value), sorted);
     }
 }

@@ -11,6 +11,7 @@ use super::Object;
 use super::info::{time, time_text};
 use super::span::missing;
 use crate::error::ReadFailure;
+use crate::value::sorted_text;
 
 pub(super) fn read_all(list: Option<&JsonValue>) -> Result<Vec<Assessment>, ReadFailure> {
     let list = list.and_then(JsonValue::as_array).into_iter().flatten();
@@ -26,7 +27,7 @@ fn read(one: &Object) -> Result<Assessment, ReadFailure> {
     // MLflow gives an id when it stores; a file without one gets one that follows from it.
     let id = text("assessment_id").map_or_else(
         || {
-            let content = JsonValue::Object(one.clone()).to_string();
+            let content = sorted_text(&JsonValue::Object(one.clone()));
             format!("a-{:032x}", xxh3_128(content.as_bytes()))
         },
         str::to_owned,

@@ -23,7 +23,7 @@ pub(crate) fn otlp(documents: &[Value]) -> Vec<Value> {
             }
         }
     }
-    spans.sort_by_key(Value::to_string);
+    spans.sort_by_cached_key(sorted_text);
     spans
 }
 
@@ -101,7 +101,7 @@ fn attributes(list: &[Value]) -> Value {
         .iter()
         .map(|one| json!([one["key"], any_value(&one["value"])]))
         .collect();
-    out.sort_by_key(Value::to_string);
+    out.sort_by_cached_key(sorted_text);
     out.into()
 }
 
@@ -138,4 +138,17 @@ pub(crate) fn mlflow(value: &Value) -> Value {
         Value::Array(list) => list.iter().map(mlflow).collect(),
         other => other.clone(),
     }
+}
+
+/// The text of a value with all keys in order, also where a crate of the same build switches on
+/// `preserve_order` of `serde_json`.
+fn sorted_text(value: &Value) -> String {
+    let Value::Object(fields) = value else {
+        let Value::Array(list) = value else {
+            return value.to_string();
+        };
+        return format!("{:?}", list.iter().map(sorted_text).collect::<Vec<_>>());
+    };
+    let texts = fields.iter().map(|(key, value)| (key, sorted_text(value)));
+    format!("{:?}", texts.collect::<BTreeMap<_, _>>())
 }
