@@ -17,8 +17,10 @@ pub(crate) enum Refusal {
     Host,
     #[error("the content type must be application/x-protobuf or application/json")]
     ContentType,
-    #[error("the content encoding must be gzip, deflate or none")]
+    #[error("the content encoding must be gzip, deflate or none; over gRPC gzip or none")]
     Encoding,
+    #[error("the body is not one message of gRPC")]
+    Frame,
     #[error("a body may have at most {limit_bytes} bytes, packed and unpacked")]
     TooLarge { limit_bytes: usize },
     #[error("the body did not come in time")]
@@ -57,7 +59,8 @@ impl Refusal {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Full => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::Body(_)
+            Self::Frame
+            | Self::Body(_)
             | Self::Unpack(_)
             | Self::Malformed(_)
             | Self::Json(_)
@@ -77,8 +80,10 @@ impl Refusal {
             Self::NotFound { .. } => Code::NotFound,
             Self::Exists { .. } => Code::AlreadyExists,
             Self::Store(_) | Self::State(_) | Self::Read(_) | Self::Closing => Code::Unavailable,
+            // As gRPC wants it where a message is packed in an unknown way.
+            Self::Encoding => Code::Unimplemented,
             Self::ContentType
-            | Self::Encoding
+            | Self::Frame
             | Self::TooLarge { .. }
             | Self::Body(_)
             | Self::Unpack(_)

@@ -1,126 +1,86 @@
-//! OTLP over gRPC. The one method is declared by hand, so that no protobuf compiler is needed.
+//! OTLP over gRPC: one method with one message each way, which is framed by hand, so that bodies
+//! are bounded and unpacked as those over HTTP are.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt as _, Full};
 use tonic::Status;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::Grpc;
-use tower_service::Service;
 
 use super::body::{self, Encoding};
-use super::wire::status_protobuf;
+use super::wire::{Outcome, status_protobuf};
 use super::{Door, Form};
-use crate::budget::Share;
 use crate::refusal::Refusal;
 
 /// The method of the trace service.
 pub(super) const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// What stands before a message: whether it is packed, and how long it is.
+const PREFIX_BYTES: usize = 5;
+
 /// `TraceService.Export`.
 pub(super) async fn export(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let mut response = match take(&door, request).await {
+        Ok(outcome) => success(&outcome),
+        Err(refusal) => status(&door.note(refusal)).into_http(),
+    };
+    let accepted = HeaderValue::from_static("identity,gzip");
+    response.headers_mut().insert(ACCEPTED, accepted);
+    response
+}
+
+async fn take(door: &Arc<Door>, request: Request) -> Result<Outcome, Refusal> {
     let (parts, body) = request.into_parts();
-    let read = match door.gate.bearer(&parts.headers) {
-        Ok(()) => body::read(body, door.max_body_bytes, &door.budget).await,
-        Err(refusal) => Err(refusal),
-    };
-    let (bytes, share) = match read {
-        Ok(read) => read,
-        Err(refusal) => return status(&door.note(refusal)).into_http(),
-    };
-    let request = http::Request::from_parts(parts, Body::from(bytes));
-    let limit_bytes = door.max_body_bytes;
-    let export = Export {
-        door,
-        share: Some(share),
-    };
-    let mut grpc = Grpc::new(Bare)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(limit_bytes);
-    grpc.unary(export, request).await.map(Body::new)
+    door.gate.bearer(&parts.headers)?;
+    let limit_bytes = door.max_body_bytes.saturating_add(PREFIX_BYTES);
+    let (bytes, share) = body::read(body, limit_bytes, &door.budget).await?;
+    let (message, encoding) = message(bytes, &parts.headers)?;
+    door.take(message, Form::Protobuf, encoding, share).await
+}
+
+/// The one message of a body.
+fn message(mut body: Bytes, headers: &HeaderMap) -> Result<(Bytes, Encoding), Refusal> {
+    if body.len() < PREFIX_BYTES {
+        return Err(Refusal::Frame);
+    }
+    let packed = body.get_u8();
+    let length = body.get_u32();
+    if usize::try_from(length).ok() != Some(body.len()) {
+        return Err(Refusal::Frame);
+    }
+    let named = headers.get(ENCODING).map(HeaderValue::as_bytes);
+    match (packed, named) {
+        (0, _) => Ok((body, Encoding::Plain)),
+        (1, Some(b"gzip")) => Ok((body, Encoding::Gzip)),
+        (1, Some(_)) => Err(Refusal::Encoding),
+        _ => Err(Refusal::Frame),
+    }
+}
+
+fn success(outcome: &Outcome) -> Response {
+    let message = outcome.to_protobuf();
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.len());
+    frame.put_u8(0);
+    // A count and a line of text.
+    frame.put_u32(message.len() as u32);
+    frame.extend_from_slice(&message);
+    let trailers = HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))]);
+    let body = Full::new(frame.freeze()).with_trailers(async { Some(Ok(trailers)) });
+    let mut response = Response::new(Body::new(body));
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }
 
 fn status(refusal: &Refusal) -> Status {
     let details = status_protobuf(refusal);
     Status::with_details(refusal.grpc_code(), refusal.text(), details.into())
-}
-
-/// One call of the method.
-struct Export {
-    door: Arc<Door>,
-    /// Taken by the call.
-    share: Option<Share>,
-}
-
-impl Service<tonic::Request<Bytes>> for Export {
-    type Response = tonic::Response<Bytes>;
-    type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Status>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let door = Arc::clone(&self.door);
-        let share = self.share.take();
-        Box::pin(async move {
-            let bytes = request.into_inner();
-            let mut share = share.unwrap_or_else(|| door.budget.share());
-            let taken = match share.grow_to(bytes.len()) {
-                Ok(()) => {
-                    door.take(bytes, Form::Protobuf, Encoding::Plain, share)
-                        .await
-                }
-                Err(_full) => Err(Refusal::Full),
-            };
-            match taken {
-                Ok(outcome) => Ok(tonic::Response::new(outcome.to_protobuf().into())),
-                Err(refusal) => Err(status(&door.note(refusal))),
-            }
-        })
-    }
-}
-
-/// Messages as the bytes they are.
-#[derive(Clone, Copy)]
-struct Bare;
-
-impl Codec for Bare {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Bare {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for Bare {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }
