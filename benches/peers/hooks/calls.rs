@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use spanlite_auto::ModelCallLayer;
-use spanlite_benches::{median, print_table, rounds};
+use spanlite_benches::{median, print_goal, print_table, rounds};
 use spanlite_server::{Proxy, ProxyOptions, Upstream};
 use tower_layer::Layer as _;
 use tower_service::Service as _;
@@ -14,6 +14,7 @@ use super::upstream::{self, CHUNKS};
 const ROUNDS: usize = 15;
 const PLAIN_CALLS: usize = 200;
 const STREAMED_CALLS: usize = 5;
+const PLAIN: &str = "plain calls";
 const NAMES: [&str; 3] = ["bare", "tower layer", "proxy"];
 const PATH: &str = "/v1/chat/completions";
 
@@ -41,9 +42,9 @@ pub(super) fn measure() -> Result<(), Fault> {
     let direct = format!("http://{address}{PATH}");
     let through = format!("http://{proxied}/up{PATH}");
     for (title, body, calls) in [
-        ("plain calls", "{\"model\":\"m\"}", PLAIN_CALLS),
+        (PLAIN, "{\"model\":\"m\"}", PLAIN_CALLS),
         (
-            "calls that are streamed",
+            "calls that are streamed, in a thousand chunks",
             "{\"model\":\"m\",\"stream\":true}",
             STREAMED_CALLS,
         ),
@@ -107,4 +108,9 @@ fn print(title: &str, results: Vec<Vec<f64>>) {
         &["one after another", "µs a call", "more", "ns more/1000"],
         &rows,
     );
+    if title == PLAIN {
+        for (name, micros) in NAMES.iter().zip(&medians).skip(1) {
+            print_goal(&format!("µs more by the {name}"), micros - bare, 50.0);
+        }
+    }
 }
