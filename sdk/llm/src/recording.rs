@@ -185,13 +185,10 @@ impl Recording {
         let mut seen = Step::default();
         let late = &mut self.late;
         let mut take = |joined: &mut Joined, text: &[u8]| {
-            let Ok(event) = serde_json::from_slice(text) else {
-                return;
-            };
             let step = if within {
-                joined.add(event)
+                joined.read(text)
             } else {
-                add_late(interface, event, late)
+                read_late(interface, text, late)
             };
             seen.content |= step.content;
             seen.last |= step.last;
@@ -263,9 +260,9 @@ impl Recording {
 }
 
 /// Takes what counts from an event beyond the limit, and forgets the rest of it.
-fn add_late(interface: Interface, event: Value, late: &mut (TokenUsage, Vec<String>)) -> Step {
+fn read_late(interface: Interface, text: &[u8], late: &mut (TokenUsage, Vec<String>)) -> Step {
     let mut alone = Joined::new(interface);
-    let step = alone.add(event);
+    let step = alone.read(text);
     if let Some(answer) = alone.finish() {
         let tokens = usage(interface, &answer);
         if !tokens.is_empty() {
@@ -277,8 +274,8 @@ fn add_late(interface: Interface, event: Value, late: &mut (TokenUsage, Vec<Stri
 }
 
 fn add_text(joined: &mut Joined, text: Option<&[u8]>) {
-    if let Some(event) = text.and_then(|text| serde_json::from_slice(text).ok()) {
-        joined.add(event);
+    if let Some(text) = text {
+        joined.read(text);
     }
 }
 

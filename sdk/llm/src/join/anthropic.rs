@@ -1,5 +1,8 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{Object, Step, append, place};
@@ -18,7 +21,47 @@ struct Block {
     input: String,
 }
 
+/// An event that brings a piece of one block.
+#[derive(Deserialize)]
+pub(super) struct Piece<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    index: Option<u64>,
+    #[serde(borrow)]
+    delta: Delta<'a>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    text: Cow<'a, str>,
+    #[serde(borrow, default)]
+    thinking: Cow<'a, str>,
+    #[serde(borrow, default)]
+    partial_json: Cow<'a, str>,
+    signature: Option<IgnoredAny>,
+}
+
 impl Message {
+    /// Adds a piece of a block that has begun.
+    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
+        let delta = &piece.delta;
+        if piece.kind != "content_block_delta" || delta.signature.is_some() {
+            return None;
+        }
+        let block = self.blocks.get_mut(&piece.index.unwrap_or(0))?;
+        match [&delta.text, &delta.thinking, &delta.partial_json].map(|text| !text.is_empty()) {
+            [true, false, false] => append(&mut block.fields, "text", &delta.text),
+            [false, true, false] => append(&mut block.fields, "thinking", &delta.thinking),
+            [false, false, true] => block.input.push_str(&delta.partial_json),
+            _ => return None,
+        }
+        Some(Step {
+            content: true,
+            last: false,
+        })
+    }
+
     pub(super) fn add(&mut self, mut event: Object) -> Step {
         let kind = match event.remove("type") {
             Some(Value::String(kind)) => kind,

@@ -44,6 +44,26 @@ impl Joined {
         }
     }
 
+    /// Takes the text of one event; one that is no JSON says nothing.
+    pub(crate) fn read(&mut self, text: &[u8]) -> Step {
+        let step = self.read_piece(text);
+        step.unwrap_or_else(|| match serde_json::from_slice(text) {
+            Ok(event) => self.add(event),
+            Err(_) => Step::default(),
+        })
+    }
+
+    /// Takes an event of the kind that makes up most of a stream: a piece of text and nothing else.
+    /// A tree of values is not made of it. Others are left to [`Self::add`].
+    fn read_piece(&mut self, text: &[u8]) -> Option<Step> {
+        match self {
+            Self::Chat(chat) => chat.add_piece(&serde_json::from_slice(text).ok()?),
+            Self::Responses(responses) => responses.add_piece(&serde_json::from_slice(text).ok()?),
+            Self::Anthropic(message) => message.add_piece(&serde_json::from_slice(text).ok()?),
+            Self::Gemini(_) | Self::Ollama(_) => None,
+        }
+    }
+
     /// Takes one event.
     pub(crate) fn add(&mut self, event: Value) -> Step {
         let Value::Object(event) = event else {
@@ -97,5 +117,93 @@ fn take_over(target: &mut Object, source: &mut Object, fields: &[&str]) {
         if let Some(value) = source.remove(*field).filter(|value| !value.is_null()) {
             target.entry(*field).or_insert(value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Every sequence of three of these events, read as they come and by way of values.
+    fn check(interface: Interface, first: &Value, events: &[Value]) {
+        for number in 0..events.len().pow(3) {
+            let chosen = [1, events.len(), events.len().pow(2)]
+                .map(|weight| &events[number / weight % events.len()]);
+            let (mut read, mut added) = (Joined::new(interface), Joined::new(interface));
+            for event in [first].into_iter().chain(chosen) {
+                let steps = (
+                    read.read(event.to_string().as_bytes()),
+                    added.add(event.clone()),
+                );
+                assert_eq!(steps.0, steps.1, "{event}");
+            }
+            assert_eq!(read.finish(), added.finish(), "{chosen:?}");
+        }
+    }
+
+    #[test]
+    fn pieces_of_chat_say_what_their_values_say() {
+        let chunk = |choice: Value| json!({"id": "c", "model": "m", "choices": [choice]});
+        let delta = |delta: Value| chunk(json!({"index": 0, "delta": delta}));
+        check(
+            Interface::OpenAiChat,
+            &delta(json!({"role": "assistant", "content": ""})),
+            &[
+                delta(json!({"content": "a \"b\" é"})),
+                delta(json!({"content": "x", "role": "assistant"})),
+                delta(json!({"content": "", "refusal": "no"})),
+                delta(json!({"content": null, "reasoning": "hm"})),
+                delta(
+                    json!({"content": "y", "tool_calls": [{"index": 0, "id": "t",
+                    "function": {"name": "f", "arguments": "{"}}]}),
+                ),
+                chunk(json!({"index": 1, "delta": {"content": "other"}})),
+                chunk(json!({"index": 0, "delta": {"content": "z"}, "finish_reason": "stop"})),
+                json!({"id": "late", "created": 1, "service_tier": null, "choices": [
+                    {"delta": {"content": "w"}}], "usage": {"prompt_tokens": 1}}),
+                json!({"created": 2, "choices": [{"delta": {"content": "v"}},
+                    {"index": 2, "delta": {"content": "u"}}]}),
+                json!({"choices": [], "error": {"message": "gone"}}),
+            ],
+        );
+    }
+
+    #[test]
+    fn pieces_of_messages_say_what_their_values_say() {
+        let piece = |index: u64, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+        check(
+            Interface::AnthropicMessages,
+            &json!({"type": "content_block_start", "index": 0,
+                "content_block": {"type": "text", "text": ""}}),
+            &[
+                piece(0, json!({"type": "text_delta", "text": "a \n"})),
+                piece(0, json!({"type": "thinking_delta", "thinking": "hm"})),
+                piece(0, json!({"type": "signature_delta", "signature": "s"})),
+                piece(0, json!({"type": "text_delta", "text": 7})),
+                piece(1, json!({"type": "input_json_delta", "partial_json": "{}"})),
+                json!({"type": "content_block_start", "index": 1,
+                    "content_block": {"type": "tool_use", "name": "f"}}),
+                json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+                json!({"type": "message_stop"}),
+            ],
+        );
+    }
+
+    #[test]
+    fn pieces_of_responses_say_what_their_values_say() {
+        check(
+            Interface::OpenAiResponses,
+            &json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),
+            &[
+                json!({"type": "response.output_text.delta", "delta": "a"}),
+                json!({"type": "response.output_text.delta", "delta": ""}),
+                json!({"type": "response.function_call_arguments.delta", "delta": "{"}),
+                json!({"type": "response.audio.delta", "delta": null}),
+                json!({"type": "response.output_item.done", "output_index": 0, "item": {"a": 1}}),
+                json!({"type": "error", "code": "x"}),
+            ],
+        );
     }
 }

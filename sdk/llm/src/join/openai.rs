@@ -1,5 +1,8 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{Object, Step, append, place, take_over};
@@ -18,7 +21,82 @@ struct Choice {
     rest: Object,
 }
 
+/// A chunk that brings a piece of one choice's text. Fields that may say something else are looked
+/// at only for whether they do.
+#[derive(Deserialize)]
+pub(super) struct Piece<'a> {
+    id: Option<IgnoredAny>,
+    model: Option<IgnoredAny>,
+    created: Option<IgnoredAny>,
+    system_fingerprint: Option<IgnoredAny>,
+    service_tier: Option<IgnoredAny>,
+    usage: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+    #[serde(borrow)]
+    choices: [PieceOfChoice<'a>; 1],
+}
+
+#[derive(Deserialize)]
+struct PieceOfChoice<'a> {
+    index: Option<u64>,
+    #[serde(borrow)]
+    delta: Delta<'a>,
+    text: Option<IgnoredAny>,
+    finish_reason: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    role: Option<IgnoredAny>,
+    #[serde(borrow)]
+    content: Cow<'a, str>,
+    refusal: Option<IgnoredAny>,
+    reasoning_content: Option<IgnoredAny>,
+    reasoning: Option<IgnoredAny>,
+    tool_calls: Option<IgnoredAny>,
+}
+
 impl Chat {
+    /// Adds a piece of text, if that is all that the chunk says beyond what is known.
+    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
+        let [choice] = &piece.choices;
+        let delta = &choice.delta;
+        let news = [
+            &piece.usage,
+            &piece.error,
+            &choice.text,
+            &choice.finish_reason,
+            &delta.refusal,
+            &delta.reasoning_content,
+            &delta.reasoning,
+            &delta.tool_calls,
+        ];
+        let target = self.choices.get_mut(&choice.index.unwrap_or(0))?;
+        let repeats = |object: &Object, name: &str, field: &Option<IgnoredAny>| {
+            field.is_none() || object.contains_key(name)
+        };
+        let repeats_the_head = [
+            ("id", &piece.id),
+            ("model", &piece.model),
+            ("created", &piece.created),
+            ("system_fingerprint", &piece.system_fingerprint),
+            ("service_tier", &piece.service_tier),
+        ]
+        .into_iter()
+        .all(|(name, field)| repeats(&self.head, name, field));
+        let is_all = news.into_iter().all(Option::is_none)
+            && repeats_the_head
+            && repeats(&target.message, "role", &delta.role)
+            && !delta.content.is_empty();
+        is_all.then(|| {
+            append(&mut target.message, "content", &delta.content);
+            Step {
+                content: true,
+                last: false,
+            }
+        })
+    }
+
     pub(super) fn add(&mut self, mut chunk: Object) -> Step {
         let mut step = Step::default();
         let choices = chunk.remove("choices");

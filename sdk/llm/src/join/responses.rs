@@ -1,5 +1,7 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{MAX_PARTS, Object, Step, append, take_over};
@@ -15,7 +17,34 @@ pub(crate) struct Responses {
     text: Object,
 }
 
+/// An event that brings a piece of text.
+#[derive(Deserialize)]
+pub(super) struct Piece<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    delta: Cow<'a, str>,
+}
+
 impl Responses {
+    /// Adds a piece of text.
+    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
+        piece
+            .kind
+            .ends_with(".delta")
+            .then(|| self.add_delta(piece.kind, &piece.delta))
+    }
+
+    fn add_delta(&mut self, kind: &str, delta: &str) -> Step {
+        if kind == "response.output_text.delta" {
+            append(&mut self.text, "output_text", delta);
+        }
+        Step {
+            content: !delta.is_empty(),
+            last: false,
+        }
+    }
+
     pub(super) fn add(&mut self, mut event: Object) -> Step {
         let kind = match event.remove("type") {
             Some(Value::String(kind)) => kind,
@@ -57,18 +86,9 @@ impl Responses {
                     last: true,
                 }
             }
-            _ if kind.rsplit('.').next() == Some("delta") => {
-                let delta = event
-                    .get("delta")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                if kind == "response.output_text.delta" {
-                    append(&mut self.text, "output_text", delta);
-                }
-                Step {
-                    content: !delta.is_empty(),
-                    last: false,
-                }
+            _ if kind.ends_with(".delta") => {
+                let delta = event.get("delta").and_then(Value::as_str);
+                self.add_delta(&kind, delta.unwrap_or_default())
             }
             _ => Step::default(),
         }
