@@ -1,11 +1,15 @@
 use std::error::Error;
 use std::fmt;
 
+use serde::Serialize;
 use spanlite::{Span, SpanKind, Value};
 use spanlite_model::Attributes;
 use tracing::field::{Field, Visit};
 
 use super::meaning;
+
+/// The field that says what a span of the GenAI conventions does.
+const OPERATION: &str = "gen_ai.operation.name";
 
 /// Writes the fields of a span into it.
 pub(super) struct SpanFields<'s> {
@@ -17,65 +21,74 @@ pub(super) struct SpanFields<'s> {
 }
 
 impl SpanFields<'_> {
-    fn put(&mut self, field: &Field, value: Value) {
-        let name = field.name();
-        match (name, value.as_str()) {
-            ("otel.name", Some(text)) => return self.span.set_name(text),
-            ("otel.kind", Some(text)) => {
+    fn put<V: Serialize + Into<Value>>(&mut self, name: &'static str, value: V) {
+        self.span.set_attribute(name, &value);
+        if let Some(copy) = &mut self.copy {
+            copy.set(name, value.into());
+        }
+    }
+
+    fn put_text(&mut self, name: &'static str, text: &str) {
+        if name.starts_with("otel.") && self.bridge(name, text) {
+            return;
+        }
+        if name == OPERATION {
+            *self.model_call = meaning::is_model_call(text);
+        }
+        self.put(name, text);
+    }
+
+    /// Does what a field says to the bridges to OpenTelemetry, and returns whether it says
+    /// something to them.
+    fn bridge(&mut self, name: &str, text: &str) -> bool {
+        match name {
+            "otel.name" => self.span.set_name(text),
+            "otel.kind" => {
                 let kind = SpanKind::ALL
                     .into_iter()
                     .find(|kind| kind.as_str().eq_ignore_ascii_case(text));
-                return self.span.set_kind(kind.unwrap_or_default());
+                self.span.set_kind(kind.unwrap_or_default());
             }
-            ("otel.status_code", Some(text)) if text.eq_ignore_ascii_case("error") => {
-                return self.span.set_error("");
-            }
-            ("otel.status_code", Some(text)) if text.eq_ignore_ascii_case("ok") => {
-                return self.span.set_ok();
-            }
-            ("otel.status_message" | "otel.status_description", Some(text)) => {
-                return self.span.set_error(text);
-            }
-            ("gen_ai.operation.name", Some(text)) => {
-                *self.model_call = meaning::is_model_call(text);
-            }
-            _ => {}
+            "otel.status_code" if text.eq_ignore_ascii_case("error") => self.span.set_error(""),
+            "otel.status_code" if text.eq_ignore_ascii_case("ok") => self.span.set_ok(),
+            "otel.status_message" | "otel.status_description" => self.span.set_error(text),
+            _ => return false,
         }
-        self.span.set_attribute(name, &value);
-        if let Some(copy) = &mut self.copy {
-            copy.set(name, value);
-        }
+        true
     }
 }
 
 impl Visit for SpanFields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
+        self.put_text(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, unsigned(value));
+        match i64::try_from(value) {
+            Ok(value) => self.put(field.name(), value),
+            Err(_) => self.put(field.name(), unsigned(value)),
+        }
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         self.span.record_error(&value);
-        self.put(field, value.to_string().into());
+        self.put(field.name(), value.to_string());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        self.put_text(field.name(), &format!("{value:?}"));
     }
 }
 

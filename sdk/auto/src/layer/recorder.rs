@@ -14,9 +14,12 @@ use crate::calls;
 /// Records spans of `tracing` as spans of Spanlite.
 ///
 /// Made by [`layer`](crate::layer()). An entered span is the present one of its thread for
-/// `#[trace]` too. Fields become attributes; `otel.name`, `otel.kind` and `otel.status_code` say
-/// what they say to OpenTelemetry. Events become events, with the message as their name; an
-/// event of level `ERROR` that names an exception or an error marks the span as failed.
+/// `#[trace]` too. A span with `parent: None` leaves the span of `tracing` that it is made in, and
+/// begins a trace; in a manual span, which `tracing` does not know, it is a child of that.
+///
+/// Fields become attributes; `otel.name`, `otel.kind` and `otel.status_code` say what they say to
+/// OpenTelemetry. Events become events, with the message as their name; an event of level `ERROR`
+/// that names an exception or an error marks the span as failed.
 #[derive(Debug)]
 pub struct Recorder(());
 
@@ -74,7 +77,21 @@ impl Recorded {
 
 thread_local! {
     /// Spans that the thread has entered, innermost last.
-    static ENTERED: RefCell<Vec<(u64, Attached)>> = const { RefCell::new(Vec::new()) };
+    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Entered {
+    id: u64,
+    context: Context,
+    _attached: Attached,
+}
+
+/// Returns whether the innermost span of the thread is one of `tracing`.
+fn stands_in_tracing() -> bool {
+    ENTERED.with_borrow(|entered| {
+        let innermost = entered.last();
+        innermost.is_some_and(|entered| entered.context == Context::current())
+    })
 }
 
 fn change<S>(span: Option<&SpanRef<'_, S>>, change: impl FnOnce(&mut Recorded))
@@ -111,7 +128,7 @@ where
             if let Some(context) = parent.and_then(|parent| context_of(&parent)) {
                 builder = builder.parent(context);
             }
-        } else if attributes.is_root() {
+        } else if attributes.is_root() && stands_in_tracing() {
             builder = builder.root();
         }
         let mut started = builder.start_detached();
@@ -169,13 +186,17 @@ where
         let Some(context) = ctx.span(id).and_then(|span| context_of(&span)) else {
             return;
         };
-        let attached = context.attach();
-        ENTERED.with_borrow_mut(|entered| entered.push((id.into_u64(), attached)));
+        let entered = Entered {
+            id: id.into_u64(),
+            context,
+            _attached: context.attach(),
+        };
+        ENTERED.with_borrow_mut(|all| all.push(entered));
     }
 
     fn on_exit(&self, id: &Id, _: layer::Context<'_, S>) {
         let left = ENTERED.with_borrow_mut(|entered| {
-            let place = entered.iter().rposition(|(one, _)| *one == id.into_u64())?;
+            let place = entered.iter().rposition(|one| one.id == id.into_u64())?;
             Some(entered.remove(place))
         });
         drop(left);
