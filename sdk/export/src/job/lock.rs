@@ -1,6 +1,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use spanlite_store::Store;
 
@@ -34,10 +35,15 @@ pub enum LockError {
     },
 }
 
+/// How often it is tried to lock a job that nobody runs, while others ask whether it runs.
+const TRIES: u32 = 1_000;
+/// Whoever asks holds the lock for a few microseconds.
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
+
 impl JobLock {
     /// Locks a job, or says that it is running.
     pub(crate) fn take(store: &Store, job: &ExportJob) -> Result<Self, LockError> {
-        let path = store.path().join(format!("job-{}.lock", job.id.simple()));
+        let path = path_of(store, job);
         let failed = |source| LockError::Io {
             path: path.clone(),
             source,
@@ -49,12 +55,35 @@ impl JobLock {
             .write(true)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Running {
-                name: job.name.clone(),
-            }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            // A run keeps others out; who asks does not.
+            match file.try_lock_shared() {
+                Ok(()) => file.unlock().map_err(failed)?,
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            std::thread::sleep(BETWEEN_TRIES);
         }
+        Err(LockError::Running {
+            name: job.name.clone(),
+        })
     }
+
+    /// Returns whether a run holds the lock. Keeps no run from beginning, and makes no file. A
+    /// store that cannot be read this way is not being sent from here.
+    pub(crate) fn is_taken(store: &Store, job: &ExportJob) -> bool {
+        let Ok(file) = File::open(path_of(store, job)) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+fn path_of(store: &Store, job: &ExportJob) -> PathBuf {
+    store.path().join(format!("job-{}.lock", job.id.simple()))
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use spanlite_model::TraceId;
 use spanlite_store::Store;
 
-use super::{Deliveries, ExportJob, JobError, JobLock, LockError};
+use super::{Deliveries, ExportJob, JobError, JobLock};
 use crate::report::ExportReport;
 
 /// How far a job has come, as the store remembers it; the target is not asked.
@@ -49,8 +49,6 @@ pub struct DeliveryProblem {
 }
 
 pub(super) fn status(store: &Store, job: &ExportJob) -> Result<JobStatus, JobError> {
-    // A store that cannot be written is not being sent from here.
-    let is_running = matches!(JobLock::take(store, job), Err(LockError::Running { .. }));
     let deliveries = Deliveries::of(store, job);
     let problems = deliveries.problems()?;
     let n_refused = problems.iter().filter(|one| one.is_refused).count() as u64;
@@ -58,7 +56,7 @@ pub(super) fn status(store: &Store, job: &ExportJob) -> Result<JobStatus, JobErr
         n_sent: deliveries.count_sent()?,
         n_waiting: problems.len() as u64 - n_refused,
         n_refused,
-        is_running,
+        is_running: JobLock::is_taken(store, job),
         last_run: deliveries.last_run()?,
     })
 }
