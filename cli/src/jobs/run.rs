@@ -1,4 +1,5 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use spanlite_export::{
@@ -81,9 +82,9 @@ pub(super) fn send(
             }
         }
     });
-    let refusals = watch.finish();
+    let (took, refusals) = watch.finish();
     let report = result.map_err(Box::new)?;
-    view::summary(job, &report, &refusals, store, session)?;
+    view::summary(job, &report, took, &refusals, store, session)?;
     Ok(report)
 }
 
@@ -108,9 +109,24 @@ async fn interrupted() {
 
 /// Shows how far a run is.
 struct Watch {
+    began: Instant,
+    shown: Arc<Shown>,
+    refusals: Arc<Mutex<Vec<(TraceId, String)>>>,
+}
+
+/// A bar, and what it shows.
+struct Shown {
     bar: ProgressBar,
     heading: String,
-    refusals: Arc<Mutex<Vec<(TraceId, String)>>>,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// What is noted.
+    report: ExportReport,
+    /// Traces that the target took in this look at the store, noted or not.
+    n_taken: u64,
 }
 
 impl Watch {
@@ -130,27 +146,35 @@ impl Watch {
         }
         let heading = view::heading(job);
         bar.set_prefix(heading.clone());
+        bar.set_message("looking");
         Self {
-            bar,
-            heading,
+            began: Instant::now(),
+            shown: Arc::new(Shown {
+                bar,
+                heading,
+                progress: Mutex::default(),
+            }),
             refusals: Arc::default(),
         }
     }
 
     fn listener(&self) -> EventListener {
-        let (bar, heading) = (self.bar.clone(), self.heading.clone());
+        let shown = Arc::clone(&self.shown);
         let refusals = Arc::clone(&self.refusals);
         Arc::new(move |event| match event {
             RunEvent::Selected { n_traces } => {
-                bar.reset();
-                bar.set_length(n_traces);
+                shown.bar.reset();
+                shown.bar.set_length(n_traces);
+                *shown.progress() = Progress::default();
             }
             RunEvent::Connected { version } if !version.is_empty() => {
-                bar.set_prefix(format!("{heading} ({})", view::safe(version)));
+                let version = view::safe(version);
+                let prefix = format!("{} ({version})", shown.heading);
+                shown.bar.set_prefix(prefix);
             }
+            RunEvent::Taken { .. } => shown.change(|progress| progress.n_taken += 1),
             RunEvent::Progress(report) => {
-                bar.set_position(report.n_done());
-                bar.set_message(rate(&bar, report));
+                shown.change(|progress| progress.report.clone_from(report));
             }
             RunEvent::Refused { trace_id, reason } => {
                 // Values are pushed under the lock, nothing that could be left half done.
@@ -160,27 +184,48 @@ impl Watch {
                 }
             }
             RunEvent::Failed { error } => {
-                bar.set_message(format!("trying again: {}", view::safe(&error.to_string())));
+                let text = view::safe(&view::chain(error));
+                shown.bar.set_message(format!("trying again: {text}"));
             }
             _ => {}
         })
     }
 
-    fn finish(self) -> Vec<(TraceId, String)> {
-        self.bar.finish_and_clear();
+    /// Ends the bar. Gives how long the run took, and what was refused.
+    fn finish(self) -> (Duration, Vec<(TraceId, String)>) {
+        self.shown.bar.finish_and_clear();
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut refusals)
+        (self.began.elapsed(), std::mem::take(&mut refusals))
+    }
+}
+
+impl Shown {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // Numbers are set under the lock, nothing that could be left half done.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        let mut progress = self.progress();
+        change(&mut progress);
+        let report = &progress.report;
+        // What is noted was taken before; of what cannot be taken one by one only that is known.
+        let n_noted = report.n_sent + report.n_updated;
+        let n_taken = progress.n_taken.max(n_noted);
+        self.bar.set_position(report.n_done() - n_noted + n_taken);
+        self.bar
+            .set_message(rate(&self.bar, report.n_bytes, n_taken));
     }
 }
 
 /// Bytes, traces a second and the time that is left.
-fn rate(bar: &ProgressBar, report: &ExportReport) -> String {
+fn rate(bar: &ProgressBar, n_bytes: u64, n_taken: u64) -> String {
     let seconds = bar.elapsed().as_secs_f64().max(0.001);
-    let per_second = (report.n_sent + report.n_updated) as f64 / seconds;
-    let mut text = format!("{}  {per_second:.1}/s", units::bytes(report.n_bytes));
+    let per_second = n_taken as f64 / seconds;
+    let mut text = format!("{}  {per_second:.1}/s", units::bytes(n_bytes));
     if per_second > 0.0 {
-        let left = report.n_selected.saturating_sub(report.n_done()) as f64;
-        let nanos = left / per_second * 1e9;
+        let left = bar.length().unwrap_or(0).saturating_sub(bar.position());
+        let nanos = left as f64 / per_second * 1e9;
         text.push_str("  eta ");
         text.push_str(&units::duration(nanos as u64));
     }

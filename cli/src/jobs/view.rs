@@ -1,5 +1,8 @@
 //! What people and machines see of jobs.
 
+use std::error::Error;
+use std::time::Duration;
+
 use serde::Serialize;
 use spanlite_export::{
     DeliveryProblem, ExportJob, ExportReport, JobStatus, RedactionRules, RunEnd, Schedule, Target,
@@ -23,6 +26,17 @@ pub(super) fn safe(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
+}
+
+/// An error with what caused it, on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// As many digits of an id as tell it from all others of the store.
@@ -56,6 +70,7 @@ fn node(value: &impl Serialize) -> Node {
 pub(super) fn summary(
     job: &ExportJob,
     report: &ExportReport,
+    took: Duration,
     refusals: &[(TraceId, String)],
     store: &Store,
     session: &mut Session<'_>,
@@ -63,7 +78,13 @@ pub(super) fn summary(
     if wants_json(session) {
         return write_json(report, session);
     }
-    let mut lines = vec![counts(report)];
+    let mut counted = counts(report);
+    if let Schedule::Follow { .. } = job.schedule {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let text = format!("   followed for {}", units::duration(nanos));
+        counted.text(Role::Dim, &text);
+    }
+    let mut lines = vec![counted];
     let ids: Vec<TraceId> = refusals.iter().map(|(trace_id, _)| *trace_id).collect();
     for ((_, reason), id) in refusals.iter().zip(short(store, &ids)?) {
         let mut line = Line::new();

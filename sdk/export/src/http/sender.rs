@@ -1,5 +1,6 @@
 use std::fmt;
 
+use spanlite_model::TraceId;
 use tokio::time::sleep;
 
 use super::{Circuit, Client, GaveUp, Reply, Request, RequestError};
@@ -27,8 +28,8 @@ pub(crate) enum Unsent {
     Stop(RequestError),
     /// The server did not answer for as long as was waited; the last failure.
     GaveUp(Option<RequestError>),
-    /// The stop signal was given.
-    Stopped,
+    /// The stop signal was given; the last failure, if the request was being tried again.
+    Stopped(Option<RequestError>),
 }
 
 /// Sends requests until they are answered.
@@ -40,6 +41,8 @@ pub(crate) struct Sender {
     pub(crate) canary: Option<Request>,
     /// Is told of every failure that is met with another try.
     pub(crate) on_failure: Box<dyn Fn(&RequestError) + Send + Sync>,
+    /// Is told of every trace that the target has taken, before that is noted.
+    pub(crate) on_taken: Box<dyn Fn(TraceId) + Send + Sync>,
 }
 
 impl fmt::Debug for Sender {
@@ -65,14 +68,14 @@ impl Sender {
         let mut n_suspicious = 0;
         loop {
             let passed = tokio::select! {
-                () = self.stop.stopped() => return Err(Unsent::Stopped),
+                () = self.stop.stopped() => return Err(Unsent::Stopped(last)),
                 passed = self.circuit.pass() => passed,
             };
             if passed == Err(GaveUp) {
                 return Err(Unsent::GaveUp(last));
             }
             let answered = tokio::select! {
-                () = self.stop.stopped() => return Err(Unsent::Stopped),
+                () = self.stop.stopped() => return Err(Unsent::Stopped(last)),
                 answered = self.client.send(request) => answered,
             };
             let error = match answered {
@@ -102,7 +105,7 @@ impl Sender {
             (self.on_failure)(&error);
             last = Some(error);
             tokio::select! {
-                () = self.stop.stopped() => return Err(Unsent::Stopped),
+                () = self.stop.stopped() => return Err(Unsent::Stopped(last)),
                 () = sleep(pause) => {}
             }
         }

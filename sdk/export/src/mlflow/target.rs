@@ -190,6 +190,7 @@ impl Delivery<'_> {
                 Ok(n_bytes) => {
                     self.delivered.n_bytes += n_bytes;
                     started.push(parcel);
+                    (target.sender.on_taken)(parcel.trace_id);
                 }
                 // It is there whole and can no longer change: nothing is left to do.
                 Err(Unsent::Bad(error)) if is_archived(&error) => {

@@ -65,13 +65,14 @@ impl Endpoint {
         options: &RunOptions,
     ) -> Result<&OpenTarget, NotATarget> {
         let open = || async {
-            let told = options.clone();
+            let (told, told_too) = (options.clone(), options.clone());
             let sender = Sender {
                 client: self.client.clone(),
                 circuit: Circuit::new(options.longest_pause, options.patience_for(job.schedule)),
                 stop: options.stop.clone(),
                 canary: None,
                 on_failure: Box::new(move |error| told.tell(RunEvent::Failed { error })),
+                on_taken: Box::new(move |trace_id| told_too.tell(RunEvent::Taken { trace_id })),
             };
             match &job.target {
                 Target::Mlflow(server) => {

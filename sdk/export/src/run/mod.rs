@@ -99,6 +99,12 @@ pub enum RunEvent<'a> {
         /// What it says its version is; empty when it does not say.
         version: &'a str,
     },
+    /// The target has taken a trace of a batch that is under way. It counts in the report once the
+    /// whole batch is there and noted. Not told of OTLP, which takes batches as a whole.
+    Taken {
+        /// The trace.
+        trace_id: TraceId,
+    },
     /// The run has come further.
     Progress(&'a ExportReport),
     /// The target will not take a trace.

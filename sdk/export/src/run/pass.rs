@@ -222,7 +222,10 @@ impl Shared {
     ) -> (Option<(RunEnd, Option<String>)>, Option<RequestError>) {
         match ended {
             None => (None, None),
-            Some(Unsent::Stopped) => (Some((RunEnd::Stopped, None)), None),
+            Some(Unsent::Stopped(last)) => {
+                let trouble = last.as_ref().map(|error| chain(error));
+                (Some((RunEnd::Stopped, trouble)), None)
+            }
             Some(Unsent::GaveUp(last)) => {
                 let trouble = last.as_ref().map_or_else(
                     || format!("{} did not answer", self.job.target.url()),
