@@ -35,7 +35,7 @@ pub(super) fn measure() -> Result<(), Fault> {
     for shape in Shape::ALL {
         let results = rounds(ROUNDS, NAMES.len(), |contender| {
             let run = || layer::run(shape, &texts, SPANS);
-            let (_, cost) = cost_of(|| match subscribers.get(contender) {
+            let ((), cost) = cost_of(|| match subscribers.get(contender) {
                 Some(subscriber) => tracing::dispatcher::with_default(subscriber, run),
                 None => own::run(shape, &texts, SPANS),
             });
@@ -62,7 +62,7 @@ pub(super) fn measure() -> Result<(), Fault> {
                 ));
             }
         };
-        let (_, cost) = match contender {
+        let ((), cost) = match contender {
             0 => cost_of(|| tracing::dispatcher::with_default(&ignoring, run)),
             _ => cost_of(run),
         };

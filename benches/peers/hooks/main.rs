@@ -9,10 +9,12 @@ mod receive;
 mod upstream;
 
 type Fault = Box<dyn std::error::Error>;
+/// Runs and prints one part.
+type Part = fn() -> Result<(), Fault>;
 
 fn main() -> Result<(), Fault> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn() -> Result<(), Fault>); 3] = [
+    let parts: [(&str, Part); 3] = [
         ("layer", layer::measure),
         ("calls", calls::measure),
         ("receive", receive::measure),

@@ -62,6 +62,6 @@ fn events() -> String {
         .to_owned();
     let chunk = format!("{:x}\r\n{EVENT}\r\n", EVENT.len());
     answer.push_str(&chunk.repeat(CHUNKS));
-    answer.push_str(&format!("{:x}\r\n{DONE}\r\n0\r\n\r\n", DONE.len()));
-    answer
+    let last = format!("{:x}\r\n{DONE}\r\n0\r\n\r\n", DONE.len());
+    answer + &last
 }

@@ -26,13 +26,15 @@ pub(super) struct Piece<'a> {
     delta: Cow<'a, str>,
 }
 
+/// Returns whether an event brings a piece of something.
+fn is_delta(kind: &str) -> bool {
+    kind.rsplit('.').next() == Some("delta")
+}
+
 impl Responses {
     /// Adds a piece of text.
     pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
-        piece
-            .kind
-            .ends_with(".delta")
-            .then(|| self.add_delta(piece.kind, &piece.delta))
+        is_delta(piece.kind).then(|| self.add_delta(piece.kind, &piece.delta))
     }
 
     fn add_delta(&mut self, kind: &str, delta: &str) -> Step {
@@ -86,7 +88,7 @@ impl Responses {
                     last: true,
                 }
             }
-            _ if kind.ends_with(".delta") => {
+            _ if is_delta(&kind) => {
                 let delta = event.get("delta").and_then(Value::as_str);
                 self.add_delta(&kind, delta.unwrap_or_default())
             }
