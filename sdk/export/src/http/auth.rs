@@ -122,6 +122,8 @@ fn basic(user_and_password: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -154,5 +156,58 @@ mod tests {
             credentials.resolve().unwrap_err().to_string(),
             "the environment variable `SPANLITE_NO_SUCH_VARIABLE` is not set"
         );
+    }
+
+    /// What the test below hands to itself.
+    const CREDENTIALS: &str = "SPANLITE_TEST_CREDENTIALS";
+    const HEADER: &str = "SPANLITE_TEST_HEADER";
+
+    #[test]
+    fn secrets_come_from_variables() {
+        let check = |credentials: &Credentials, header: &str, variables: &[(&str, &str)]| {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "http::auth::tests::resolves", "--ignored"]);
+            for name in ["TOKEN", "USERNAME", "PASSWORD"] {
+                child.env_remove(format!("MLFLOW_TRACKING_{name}"));
+            }
+            let credentials = serde_json::to_string(credentials).unwrap();
+            child.env(CREDENTIALS, &credentials).env(HEADER, header);
+            let output = child.envs(variables.iter().copied()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{credentials}: {said}");
+        };
+        let mine = ("MINE", "a b");
+        check(
+            &Credentials::BearerVariable("MINE".to_owned()),
+            "Bearer a b",
+            &[mine],
+        );
+        check(
+            &Credentials::BasicVariable("MINE".to_owned()),
+            "Basic YSBi",
+            &[mine],
+        );
+        let user = ("MLFLOW_TRACKING_USERNAME", "ann");
+        let password = ("MLFLOW_TRACKING_PASSWORD", "pw");
+        let token = ("MLFLOW_TRACKING_TOKEN", "t0ken");
+        let mlflow = Credentials::MlflowVariables;
+        check(&mlflow, "", &[]);
+        check(&mlflow, "", &[password, ("MLFLOW_TRACKING_TOKEN", "")]);
+        check(&mlflow, "Basic YW5uOg==", &[user]);
+        check(&mlflow, "Basic YW5uOnB3", &[user, password]);
+        check(&mlflow, "Bearer t0ken", &[user, password, token]);
+        check(&Credentials::None, "", &[user, password, token]);
+    }
+
+    #[test]
+    #[ignore = "run by the test above, with variables"]
+    fn resolves() {
+        let Some(credentials) = variable(CREDENTIALS) else {
+            return;
+        };
+        let credentials: Credentials = serde_json::from_str(&credentials).unwrap();
+        let header = credentials.resolve().unwrap();
+        let text = header.map(|header| header.to_str().unwrap().to_owned());
+        assert_eq!(text, variable(HEADER));
     }
 }

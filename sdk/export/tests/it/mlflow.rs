@@ -4,7 +4,7 @@ use spanlite_export::{Credentials, ExportError, RunEnd, RunOptions, Target, run}
 use spanlite_model::{Span, SpanId, Trace, TraceChange, TraceUpdate};
 
 use crate::fake::{FakeServer, Fault};
-use crate::fixtures::{START_UNIX_NANO, id, mlflow_job, options, store_of};
+use crate::fixtures::{START_UNIX_NANO, id, mlflow_job, options, store_of, trace};
 
 const SPANS: &str = "/v1/traces";
 const START: &str = "/api/3.0/mlflow/traces";
@@ -268,4 +268,38 @@ async fn only_what_changed_is_sent_again() {
     assert_eq!(info["tags"], serde_json::json!({"new": "v"}));
     assert_eq!(info["assessments"], serde_json::json!([]));
     assert_eq!(info["state"], "OK");
+}
+
+#[tokio::test]
+async fn traces_of_a_clock_that_was_wrong_are_sent_once() {
+    let server = FakeServer::start();
+    let (_folder, store) = store_of(1);
+    let year = 365 * 24 * 3_600 * 1_000_000_000_u64;
+    // A machine whose clock began in 1970, one that is decades ahead, one set back meanwhile.
+    let spoiled: Vec<_> = [
+        (2, 1, 5),
+        (3, 200 * year, 200 * year + 5),
+        (4, 50 * year, 7),
+    ]
+    .into_iter()
+    .map(|(number, start, end)| {
+        let mut trace = trace(number);
+        for span in &mut trace.spans {
+            span.start_time_unix_nano = start;
+            span.end_time_unix_nano = Some(end);
+        }
+        trace
+    })
+    .collect();
+    store.write(&spoiled).unwrap();
+    let job = mlflow_job(server.url());
+    let report = run(&store, &job, options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.n_sent, 4);
+    let again = run(&store, &job, options()).await.unwrap();
+    assert_eq!((again.n_sent, again.n_unchanged), (0, 4));
+    let contents = server.contents.lock().unwrap();
+    let set_back = &contents.infos[&id(4).to_string()];
+    // The server would lose this field and all later ones of one that it cannot read.
+    assert_eq!(set_back["execution_duration"], "0.000s", "{set_back}");
 }
