@@ -22,7 +22,7 @@ use crate::state::StateWriter;
 /// before if there is enough of it.
 const COMMIT_AFTER: u32 = 20;
 /// No more records than about this are stored in one transaction.
-const COMMIT_AT_ONCE_BYTES: usize = 8 << 20;
+const COMMIT_AT_ONCE_BYTES: usize = 4 << 20;
 /// A writer that closes merges tiny segments if there are this many segments.
 const MANY_SEGMENTS: usize = 32;
 /// A segment of which a program left no more is tiny.
