@@ -179,9 +179,7 @@ impl Query {
         range: TimeRange,
         options: &RunOptions,
     ) -> Result<Candidates<'s>, RunError> {
-        let now = options.now_unix_nano;
-        let mut candidates = Candidates::new(snapshot, stages, range, now, options.use_indexes)?;
-        candidates.price_by(options.prices.as_ref());
+        let mut candidates = Candidates::new(snapshot, stages, range, options)?;
         candidates.counts.steps = self.plan_steps();
         candidates.counts.stages = self.stage_counts();
         Ok(candidates)

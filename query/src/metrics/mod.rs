@@ -129,8 +129,7 @@ fn gather<'p>(
         ..own
     };
     let now = options.now_unix_nano;
-    let mut search = Search::new(snapshot, stages, begins, now, options.use_indexes)?;
-    search.prices.clone_from(&options.prices);
+    let search = Search::new(snapshot, stages, begins, options)?;
     for (trace_id, start) in snapshot.loose()? {
         options.check()?;
         if begins.contains(start)

@@ -1,6 +1,6 @@
 //! A pipeline over all traces of a block at once, as far as its columns tell.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use spanlite_store::Sections;
@@ -20,8 +20,6 @@ type Read<T> = Result<T, BlockError>;
 pub(crate) struct Block<'v> {
     pub(crate) reader: Arc<BlockReader<Sections>>,
     pub(crate) nowhere: &'v View<'v>,
-    structure: OnceCell<Structure>,
-    starts: OnceCell<Vec<u32>>,
     /// The places whose texts are worth reading.
     pub(crate) wanted: RefCell<Rows>,
     text_bytes: Cell<u64>,
@@ -48,8 +46,6 @@ impl<'v> Block<'v> {
         Self {
             reader,
             nowhere,
-            structure: OnceCell::new(),
-            starts: OnceCell::new(),
             wanted: RefCell::new(wanted),
             text_bytes: Cell::new(0),
             stages: RefCell::default(),
@@ -57,19 +53,11 @@ impl<'v> Block<'v> {
     }
 
     pub(crate) fn structure(&self) -> Read<&Structure> {
-        if let Some(structure) = self.structure.get() {
-            return Ok(structure);
-        }
-        let structure = self.reader.structure()?;
-        Ok(self.structure.get_or_init(|| structure))
+        self.reader.structure()
     }
 
     pub(crate) fn span_starts(&self) -> Read<&[u32]> {
-        if let Some(starts) = self.starts.get() {
-            return Ok(starts);
-        }
-        let starts = self.reader.span_starts()?;
-        Ok(self.starts.get_or_init(|| starts))
+        self.reader.span_starts()
     }
 
     pub(crate) fn is_wanted(&self, place: usize) -> bool {
@@ -213,7 +201,7 @@ impl<'v> Block<'v> {
     /// The roots in place of nothing, where only an absence held.
     fn with_roots(&self, found: Flow, input: &Mask) -> Read<Flow> {
         let mut spans = found.spans;
-        let starts = self.span_starts()?.to_vec();
+        let starts = self.span_starts()?;
         for (place, bound) in starts.windows(2).enumerate() {
             let range = bound[0] as usize..bound[1] as usize;
             if !found.holds.maybe.contains(place) || spans.sure.any_in(range.clone()) {

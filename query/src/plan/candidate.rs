@@ -1,8 +1,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
-use spanlite_model::{PriceTable, Trace, TraceId};
+use spanlite_model::{Trace, TraceId};
 use spanlite_store::{ReadError, Snapshot, TimeRange};
 
 use super::explain::Explain;
@@ -11,6 +10,7 @@ use super::search::Search;
 use crate::header::TraceHeader;
 use crate::order::SortKey;
 use crate::resolve::{Key, Stage};
+use crate::run::RunOptions;
 
 /// A trace that may fit a query.
 #[derive(Debug, Clone)]
@@ -78,10 +78,9 @@ impl<'s> Candidates<'s> {
         snapshot: &'s Snapshot,
         stages: &[Stage],
         range: TimeRange,
-        now_unix_nano: u64,
-        uses_indexes: bool,
+        options: &RunOptions,
     ) -> Result<Self, ReadError> {
-        let search = Search::new(snapshot, stages, range, now_unix_nano, uses_indexes)?;
+        let search = Search::new(snapshot, stages, range, options)?;
         let mut counts = Explain::default();
         let closed = search.open_blocks(&mut counts);
         let mut ready = BinaryHeap::new();
@@ -111,11 +110,6 @@ impl<'s> Candidates<'s> {
     pub(crate) fn with_headers(mut self) -> Self {
         self.search.wants_headers = true;
         self
-    }
-
-    /// Puts costs into the traces.
-    pub(crate) fn price_by(&mut self, prices: Option<&Arc<PriceTable>>) {
-        self.search.prices = prices.cloned();
     }
 
     /// Lets candidates bring what they are ordered by.

@@ -8,71 +8,213 @@ use crate::resolve::{Node, Set, Stage};
 use crate::syntax::ast::{BinaryOp, Mode, SpansOp};
 use crate::syntax::field::{Builtin, Field, Scope};
 
-/// Whether a trace of the block may pass the stages.
-pub(super) fn may_pass(stages: &[Stage], header: &BlockHeader) -> bool {
-    stages.iter().all(|stage| match stage {
-        Stage::Spans(set) => may_yield(set, header),
-        Stage::Filter { condition, .. } => may_hold(condition, header),
-        _ => true,
-    })
+/// What rules blocks out, worked out once and asked of every header.
+#[derive(Debug)]
+pub(super) enum Sieve {
+    Constant(bool),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    /// Whether the block has a value.
+    Term(Term),
+    Trace(TraceId),
+    /// Whether a span failed.
+    Failed,
+    Compare(Quantity, BinaryOp, f64),
 }
 
-fn may_yield(set: &Set, header: &BlockHeader) -> bool {
-    match set {
-        Set::Braces(condition) => may_hold(condition, header),
-        Set::Pipeline(stages) => may_pass(stages, header),
-        Set::Absent(_) => true,
-        Set::Binary { op, left, right } => match op {
-            SpansOp::Or => may_yield(left, header) || may_yield(right, header),
-            SpansOp::Related {
-                mode: Mode::Negated,
-                ..
-            } => may_yield(right, header),
-            _ => may_yield(left, header) && may_yield(right, header),
-        },
+/// What headers know the range of.
+#[derive(Debug)]
+pub(super) enum Quantity {
+    SpanDuration,
+    TraceDuration,
+    Start,
+    Attribute(Box<str>),
+}
+
+impl Sieve {
+    /// What the stages need of a block.
+    pub(super) fn of(stages: &[Stage]) -> Self {
+        let needed = stages.iter().map(|stage| match stage {
+            Stage::Spans(set) => Self::of_set(set),
+            Stage::Filter { condition, .. } => Self::of_condition(condition),
+            _ => Self::Constant(true),
+        });
+        Self::all(needed)
     }
-}
 
-fn may_hold(node: &Node, header: &BlockHeader) -> bool {
-    match node {
-        Node::Constant(value) => matches!(value, Datum::Bool(true)),
-        Node::And(nodes) => nodes.iter().all(|node| may_hold(node, header)),
-        Node::Or(nodes) => nodes.iter().any(|node| may_hold(node, header)),
-        Node::SomeEvent(inner) => may_hold(inner, header),
-        Node::Compare { op, left, right } => match (&**left, &**right) {
-            (Node::Field(field), Node::Constant(value)) => may_compare(field, *op, value, header),
-            (Node::Constant(value), Node::Field(field)) => {
-                may_compare(field, mirrored(*op), value, header)
-            }
-            (Node::BareId(of), Node::Constant(id)) | (Node::Constant(id), Node::BareId(of)) => {
-                *op != BinaryOp::Equal || may_have_id(of, id, header)
-            }
-            _ => true,
-        },
-        Node::In { of, values } => match &**of {
-            Node::Field(field) => values
-                .iter()
-                .any(|value| may_compare(field, BinaryOp::Equal, value, header)),
-            _ => true,
-        },
-        Node::Exists { of, negated: false } => match &**of {
-            Node::Field(field) => {
-                term_field(field).is_none_or(|field| header.may_have(Term::exists(field)))
-            }
-            _ => true,
-        },
-        _ => true,
-    }
-}
-
-/// Whether the trace with an id, which has lost its leading zeros, may be in the block.
-fn may_have_id(of: &Node, id: &Datum<'_>, header: &BlockHeader) -> bool {
-    match (of, id) {
-        (Node::Field(Field::Builtin(Builtin::TraceId)), Datum::Text(id)) => {
-            let trace_id = format!("{id:0>32}").parse::<TraceId>();
-            trace_id.map_or(true, |trace_id| header.may_have_trace(trace_id))
+    fn all(parts: impl Iterator<Item = Self>) -> Self {
+        let mut parts: Vec<Self> = parts
+            .filter(|part| !matches!(part, Self::Constant(true)))
+            .collect();
+        match parts.len() {
+            0 => Self::Constant(true),
+            1 => parts.remove(0),
+            _ => Self::All(parts),
         }
-        _ => true,
+    }
+
+    /// Anything passes if any part lets anything pass.
+    fn any(parts: impl Iterator<Item = Self>) -> Self {
+        let parts: Vec<Self> = parts.collect();
+        if parts.iter().any(|part| matches!(part, Self::Constant(true))) {
+            return Self::Constant(true);
+        }
+        Self::Any(parts)
+    }
+
+    fn of_set(set: &Set) -> Self {
+        match set {
+            Set::Braces(condition) => Self::of_condition(condition),
+            Set::Pipeline(stages) => Self::of(stages),
+            Set::Absent(_) => Self::Constant(true),
+            Set::Binary { op, left, right } => {
+                let both = [left, right].into_iter().map(|set| Self::of_set(set));
+                match op {
+                    SpansOp::Or => Self::any(both),
+                    SpansOp::Related {
+                        mode: Mode::Negated,
+                        ..
+                    } => Self::of_set(right),
+                    _ => Self::all(both),
+                }
+            }
+        }
+    }
+
+    fn of_condition(node: &Node) -> Self {
+        match node {
+            Node::Constant(value) => Self::Constant(matches!(value, Datum::Bool(true))),
+            Node::And(nodes) => Self::all(nodes.iter().map(Self::of_condition)),
+            Node::Or(nodes) => Self::any(nodes.iter().map(Self::of_condition)),
+            Node::SomeEvent(inner) => Self::of_condition(inner),
+            Node::Compare { op, left, right } => match (&**left, &**right) {
+                (Node::Field(field), Node::Constant(value)) => Self::compare(field, *op, value),
+                (Node::Constant(value), Node::Field(field)) => {
+                    Self::compare(field, mirrored(*op), value)
+                }
+                (Node::BareId(of), Node::Constant(id)) | (Node::Constant(id), Node::BareId(of))
+                    if *op == BinaryOp::Equal =>
+                {
+                    Self::of_id(of, id)
+                }
+                _ => Self::Constant(true),
+            },
+            Node::In { of, values } => match &**of {
+                Node::Field(field) => Self::any(
+                    values
+                        .iter()
+                        .map(|value| Self::compare(field, BinaryOp::Equal, value)),
+                ),
+                _ => Self::Constant(true),
+            },
+            Node::Exists { of, negated: false } => match &**of {
+                Node::Field(field) => match term_field(field) {
+                    Some(field) => Self::Term(Term::exists(field)),
+                    None => Self::Constant(true),
+                },
+                _ => Self::Constant(true),
+            },
+            _ => Self::Constant(true),
+        }
+    }
+
+    /// The trace with an id, which has lost its leading zeros.
+    fn of_id(of: &Node, id: &Datum<'_>) -> Self {
+        match (of, id) {
+            (Node::Field(Field::Builtin(Builtin::TraceId)), Datum::Text(id)) => {
+                let trace_id = format!("{id:0>32}").parse::<TraceId>();
+                trace_id.map_or(Self::Constant(true), Self::Trace)
+            }
+            _ => Self::Constant(true),
+        }
+    }
+
+    fn compare(field: &Field, op: BinaryOp, value: &Datum<'_>) -> Self {
+        let quantity = |quantity| match value.number() {
+            Some(limit) => Self::Compare(quantity, op, limit),
+            None => Self::Constant(true),
+        };
+        match (field, value) {
+            (Field::Builtin(Builtin::SpanName), Datum::Text(text))
+                if op == BinaryOp::Equal && !text.is_empty() =>
+            {
+                Self::Term(Term::new(TermField::Name, text))
+            }
+            (Field::Builtin(Builtin::SpanStatus), Datum::Status(StatusCode::Error))
+                if op == BinaryOp::Equal =>
+            {
+                Self::Failed
+            }
+            (Field::Builtin(Builtin::SpanDuration), _) => quantity(Quantity::SpanDuration),
+            (Field::Builtin(Builtin::TraceDuration), _) => quantity(Quantity::TraceDuration),
+            (Field::Builtin(Builtin::TraceStart | Builtin::SpanStart), _) => {
+                quantity(Quantity::Start)
+            }
+            (
+                Field::Attribute {
+                    scope: Scope::Either,
+                    name,
+                },
+                value,
+            ) => Self::any([Scope::Span, Scope::Resource].into_iter().map(|scope| {
+                let name = name.clone();
+                Self::compare(&Field::Attribute { scope, name }, op, value)
+            })),
+            (field, Datum::Text(text)) if op == BinaryOp::Equal => match term_field(field) {
+                Some(field) => Self::Term(Term::new(field, text)),
+                None => Self::Constant(true),
+            },
+            (
+                Field::Attribute {
+                    scope: Scope::Span,
+                    name,
+                },
+                _,
+            ) if !name.starts_with("mlflow.") => quantity(Quantity::Attribute(name.as_ref().into())),
+            _ => Self::Constant(true),
+        }
+    }
+
+    /// Whether a trace of the block may pass.
+    pub(super) fn may_pass(&self, header: &BlockHeader) -> bool {
+        match self {
+            Self::Constant(value) => *value,
+            Self::All(parts) => parts.iter().all(|part| part.may_pass(header)),
+            Self::Any(parts) => parts.iter().any(|part| part.may_pass(header)),
+            Self::Term(term) => header.may_have(*term),
+            Self::Trace(trace_id) => header.may_have_trace(*trace_id),
+            Self::Failed => header.summary().n_error_spans > 0,
+            Self::Compare(quantity, op, limit) => match quantity.range(header) {
+                NumberRange::Absent => *op == BinaryOp::NotEqual,
+                NumberRange::Between(least, most) => may_lie(*op, *limit, least, most),
+                NumberRange::Unknown => true,
+            },
+        }
+    }
+}
+
+impl Quantity {
+    fn range(&self, header: &BlockHeader) -> NumberRange {
+        let summary = header.summary();
+        let first = summary.first_start_unix_nano;
+        match self {
+            Self::SpanDuration => {
+                let (shortest, longest) = (
+                    summary.duration_nanos.start(),
+                    summary.duration_nanos.end(),
+                );
+                NumberRange::Between(*shortest as f64, *longest as f64)
+            }
+            Self::TraceDuration => {
+                let longest = summary.last_end_unix_nano.saturating_sub(first);
+                NumberRange::Between(0.0, longest as f64)
+            }
+            Self::Start => NumberRange::Between(first as f64, summary.last_start_unix_nano as f64),
+            Self::Attribute(name) if header.is_indexed(TermField::Attribute(name)) => {
+                header.number_range(name)
+            }
+            Self::Attribute(_) => NumberRange::Unknown,
+        }
     }
 }
 
@@ -102,76 +244,9 @@ fn term_field(field: &Field) -> Option<TermField<'_>> {
     }
 }
 
-fn may_compare(field: &Field, op: BinaryOp, value: &Datum<'_>, header: &BlockHeader) -> bool {
-    let summary = header.summary();
-    match (field, value) {
-        (Field::Builtin(Builtin::SpanName), Datum::Text(text)) if op == BinaryOp::Equal => {
-            text.is_empty() || header.may_have(Term::new(TermField::Name, text))
-        }
-        (Field::Builtin(Builtin::SpanStatus), Datum::Status(StatusCode::Error))
-            if op == BinaryOp::Equal =>
-        {
-            summary.n_error_spans > 0
-        }
-        (Field::Builtin(Builtin::SpanDuration), value) => {
-            let (shortest, longest) = summary.duration_nanos.clone().into_inner();
-            may_lie(op, value, shortest as f64, longest as f64)
-        }
-        (Field::Builtin(Builtin::TraceDuration), value) => {
-            let first = summary.first_start_unix_nano;
-            let longest = summary.last_end_unix_nano.saturating_sub(first);
-            may_lie(op, value, 0.0, longest as f64)
-        }
-        (Field::Builtin(Builtin::TraceStart | Builtin::SpanStart), value) => {
-            let (first, last) = (summary.first_start_unix_nano, summary.last_start_unix_nano);
-            may_lie(op, value, first as f64, last as f64)
-        }
-        (
-            Field::Attribute {
-                scope: Scope::Either,
-                name,
-            },
-            value,
-        ) => {
-            let of = |scope| {
-                let field = Field::Attribute {
-                    scope,
-                    name: name.clone(),
-                };
-                may_compare(&field, op, value, header)
-            };
-            of(Scope::Span) || of(Scope::Resource)
-        }
-        (field, Datum::Text(text)) if op == BinaryOp::Equal => match term_field(field) {
-            Some(field) => header.may_have(Term::new(field, text)),
-            None => true,
-        },
-        (
-            Field::Attribute {
-                scope: Scope::Span,
-                name,
-            },
-            value,
-        ) if value.number().is_some() => {
-            if name.starts_with("mlflow.") || !header.is_indexed(TermField::Attribute(name)) {
-                return true;
-            }
-            match header.number_range(name) {
-                NumberRange::Absent => op == BinaryOp::NotEqual,
-                NumberRange::Between(min, max) => may_lie(op, value, min, max),
-                NumberRange::Unknown => true,
-            }
-        }
-        _ => true,
-    }
-}
-
 /// Whether a number between two may stand in this relation to a value. Bounds are taken a little
 /// wider, because floats round.
-fn may_lie(op: BinaryOp, value: &Datum<'_>, least: f64, most: f64) -> bool {
-    let Some(value) = value.number() else {
-        return true;
-    };
+fn may_lie(op: BinaryOp, value: f64, least: f64, most: f64) -> bool {
     let slack = (least.abs().max(most.abs())) * 1e-12 + 1e-12;
     let (least, most) = (least - slack, most + slack);
     match op {

@@ -10,10 +10,12 @@ use spanlite_store::{ReadError, SealedBlock, Snapshot, TimeRange};
 use super::block::Block;
 use super::candidate::{Candidate, Source};
 use super::explain::Explain;
+use super::header::Sieve;
 use super::mask::Rows;
 use super::ordering::Ordering;
 use crate::eval::View;
 use crate::resolve::{Key, Stage};
+use crate::run::RunOptions;
 
 /// What blocks are searched for.
 pub(crate) struct Search<'s> {
@@ -23,13 +25,13 @@ pub(crate) struct Search<'s> {
     pub(crate) stages: Vec<Stage>,
     pub(crate) range: TimeRange,
     pub(crate) now_unix_nano: u64,
-    pub(crate) uses_indexes: bool,
+    uses_indexes: bool,
     /// Whether candidates bring their headers.
     pub(crate) wants_headers: bool,
     /// What candidates are ordered by, which they bring.
     pub(crate) keys: Vec<Key>,
     /// What puts costs into the traces.
-    pub(crate) prices: Option<Arc<PriceTable>>,
+    prices: Option<Arc<PriceTable>>,
 }
 
 /// What a block has.
@@ -40,12 +42,12 @@ pub(crate) struct Searched {
 }
 
 impl<'s> Search<'s> {
+    /// A search for the traces that begin in `range` and pass the stages.
     pub(crate) fn new(
         snapshot: &'s Snapshot,
         stages: &[Stage],
         range: TimeRange,
-        now_unix_nano: u64,
-        uses_indexes: bool,
+        options: &RunOptions,
     ) -> Result<Self, ReadError> {
         let timeless = |stage: &&Stage| !matches!(stage, Stage::Since(_) | Stage::Until(_));
         Ok(Self {
@@ -53,11 +55,11 @@ impl<'s> Search<'s> {
             blocks: snapshot.blocks()?,
             stages: stages.iter().filter(timeless).cloned().collect(),
             range,
-            now_unix_nano,
-            uses_indexes,
+            now_unix_nano: options.now_unix_nano,
+            uses_indexes: options.use_indexes,
             wants_headers: false,
             keys: Vec::new(),
-            prices: None,
+            prices: options.prices.clone(),
         })
     }
 
@@ -84,6 +86,7 @@ impl<'s> Search<'s> {
     pub(crate) fn open_blocks(&self, counts: &mut Explain) -> Vec<usize> {
         counts.uses_indexes = self.uses_indexes;
         counts.blocks = self.blocks.len();
+        let sieve = Sieve::of(&self.stages);
         let mut closed = Vec::new();
         for (number, block) in self.blocks.iter().enumerate() {
             let header = block.header();
@@ -93,7 +96,7 @@ impl<'s> Search<'s> {
                     || self.range.end_unix_nano == u64::MAX);
             if !in_time {
                 counts.blocks_outside_time += 1;
-            } else if self.uses_indexes && !super::header::may_pass(&self.stages, header) {
+            } else if self.uses_indexes && !sieve.may_pass(header) {
                 counts.blocks_ruled_out += 1;
             } else {
                 closed.push(number);
@@ -214,7 +217,7 @@ impl Found<'_, '_> {
             };
             candidate.is_certain = flow.holds.sure.contains(place);
             if let Some(heads) = &heads {
-                let header = heads.header(place, candidate.trace_id());
+                let header = heads.header(place, candidate.trace_id())?;
                 candidate.header = header.map(Box::new);
             }
             if let Some(ordering) = &ordering {

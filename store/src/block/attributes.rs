@@ -11,6 +11,7 @@ use spanlite_model::Value;
 use super::BlockError;
 use super::bytes::{Cursor, put_bytes, put_varint};
 use super::ints::{Ints, put_ints};
+use super::kept::Keep;
 use super::strings::{FastMap, Strings, StringsBuilder};
 use super::terms::{TermField, TermsBuilder};
 use super::texts::{MIN_TEXT_BYTES, TextsBuilder};
@@ -314,7 +315,7 @@ fn overflow_entry(key: &str, field: Field<'_>) -> Vec<u8> {
 }
 
 /// The shapes of one kind of row.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Shapes {
     /// The columns of all shapes, one shape after another.
     columns: Vec<u32>,
@@ -336,6 +337,10 @@ impl Shapes {
 
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    pub(super) fn kept_bytes(&self) -> usize {
+        4 * (self.columns.len() + self.ends.len())
     }
 
     /// The columns of a shape; none for one that is not there.
@@ -377,7 +382,7 @@ fn put_doubles(out: &mut Vec<u8>, rows: &[f64]) {
 }
 
 /// A column of floats.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Doubles<'a> {
     ints: Ints<'a>,
     /// What the integers are divided by; nothing if they are the bits of the floats.
@@ -385,7 +390,7 @@ pub struct Doubles<'a> {
 }
 
 impl<'a> Doubles<'a> {
-    pub(super) fn read(cursor: &mut Cursor<'a>, rows: usize) -> Result<Self, BlockError> {
+    fn read(cursor: &mut Cursor<'a>, rows: usize, keep: Keep<'a>) -> Result<Self, BlockError> {
         let scale = match cursor.byte()? {
             BITS => None,
             digits if digits <= MAX_DIGITS => Some(10f64.powi(i32::from(digits))),
@@ -395,7 +400,7 @@ impl<'a> Doubles<'a> {
                 ));
             }
         };
-        let ints = Ints::read(cursor, rows)?;
+        let ints = Ints::read(cursor, rows, keep.only())?;
         Ok(Self { ints, scale })
     }
 
@@ -429,7 +434,7 @@ impl<'a> Doubles<'a> {
 }
 
 /// The values of an attribute column, one for each row that has it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum ColumnValues<'a> {
     /// [`ValueType::Null`]: as many as there are.
     Null(usize),
@@ -446,18 +451,18 @@ pub enum ColumnValues<'a> {
 
 impl<'a> ColumnValues<'a> {
     pub(super) fn read(
-        bytes: &'a [u8],
+        cursor: &mut Cursor<'a>,
         value_type: ValueType,
         rows: usize,
+        keep: Keep<'a>,
     ) -> Result<Self, BlockError> {
-        let mut cursor = Cursor::new(bytes);
         Ok(match value_type {
             ValueType::Null => Self::Null(rows),
-            ValueType::Double => Self::Doubles(Doubles::read(&mut cursor, rows)?),
+            ValueType::Double => Self::Doubles(Doubles::read(cursor, rows, keep)?),
             ValueType::String | ValueType::Bytes | ValueType::Nested | ValueType::Overflow => {
-                Self::Strings(Strings::read(&mut cursor, rows)?)
+                Self::Strings(Strings::read(cursor, rows, keep)?)
             }
-            _ => Self::Ints(Ints::read(&mut cursor, rows)?),
+            _ => Self::Ints(Ints::read(cursor, rows, keep.only())?),
         })
     }
 

@@ -4,14 +4,13 @@
 //! `varint (raw length << 1 | compressed)`, then, if compressed, `varint stored length`, then the
 //! bytes.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::stream::raw;
-use zstd::stream::raw::{InBuffer, Operation as _, OutBuffer};
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::{self, DCtx, DDict};
 
 use super::BlockError;
+use super::kept::Slot;
 
 /// The most a blob may decompress to.
 pub(super) const MAX_BLOB_BYTES: usize = 256 << 20;
@@ -41,9 +40,7 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
-    static PARTS_COMPRESSOR: RefCell<Option<raw::Encoder<'static>>> = const { RefCell::new(None) };
-    static PARTS_DECOMPRESSOR: RefCell<Option<raw::Decoder<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
 }
 
 /// The zstd frame of `raw`; nothing where zstd refuses, which it does not do in practice.
@@ -56,70 +53,9 @@ pub(super) fn compress(raw: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// The zstd frame of `raw`, flushed where each of the parts ends, so that a reader can stop there.
-/// Nothing where zstd refuses.
-pub(super) fn compress_parts(raw: &[u8], ends: &[usize]) -> Option<Vec<u8>> {
-    PARTS_COMPRESSOR.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            *slot = raw::Encoder::new(ZSTD_LEVEL).ok();
-        }
-        let encoder = slot.as_mut()?;
-        encoder.reinit().ok()?;
-        encoder.set_pledged_src_size(Some(raw.len() as u64)).ok()?;
-        // Each flush ends a block, whose head is 3 bytes.
-        let capacity = zstd::zstd_safe::compress_bound(raw.len()) + 16 * (ends.len() + 1);
-        let mut frame = Vec::with_capacity(capacity);
-        let mut out = OutBuffer::around(&mut frame);
-        let mut start = 0;
-        for end in ends.iter().copied().chain([raw.len()]) {
-            let mut part = InBuffer::around(raw.get(start..end)?);
-            start = end;
-            while part.pos() < part.src.len() {
-                encoder.run(&mut part, &mut out).ok()?;
-                if out.pos() == capacity {
-                    return None;
-                }
-            }
-            if encoder.flush(&mut out).ok()? > 0 {
-                return None;
-            }
-        }
-        if encoder.finish(&mut out, true).ok()? > 0 {
-            return None;
-        }
-        Some(frame)
-    })
-}
-
-/// Decompresses the first `wanted` bytes of a frame that gives `raw_length` bytes.
-pub(super) fn decompress_start(
-    frame: &[u8],
-    raw_length: usize,
-    wanted: usize,
-) -> Result<Vec<u8>, BlockError> {
-    check_frame(frame, raw_length)?;
-    PARTS_DECOMPRESSOR.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            *slot = raw::Decoder::new().ok();
-        }
-        let decoder = slot.as_mut().ok_or(DAMAGED)?;
-        decoder.reinit().map_err(|_| DAMAGED)?;
-        let mut start = vec![0; wanted.min(raw_length)];
-        let (mut read, mut written) = (0, 0);
-        while written < start.len() {
-            let (rest, out) = (frame.get(read..), start.get_mut(written..));
-            let (Some(rest), Some(out)) = (rest, out) else {
-                return Err(DAMAGED);
-            };
-            let status = decoder.run_on_buffers(rest, out).map_err(|_| DAMAGED)?;
-            if status.bytes_read == 0 && status.bytes_written == 0 {
-                return Err(DAMAGED);
-            }
-            read += status.bytes_read;
-            written += status.bytes_written;
-        }
-        Ok(start)
-    })
+/// Compresses what looks much like a text that is known.
+pub(super) fn compressor_like(known: &[u8]) -> Option<Compressor<'static>> {
+    Compressor::with_dictionary(ZSTD_LEVEL, known).ok()
 }
 
 const DAMAGED: BlockError = BlockError::malformed("a compressed part does not decompress");
@@ -129,22 +65,54 @@ fn check_frame(frame: &[u8], raw_length: usize) -> Result<(), BlockError> {
     if raw_length > MAX_BLOB_BYTES {
         return Err(BlockError::malformed("a compressed part is too large"));
     }
-    match zstd::zstd_safe::get_frame_content_size(frame) {
-        Ok(Some(size)) if size == raw_length as u64 => Ok(()),
+    match frame_raw_length(frame) {
+        Some(length) if length == raw_length as u64 => Ok(()),
         _ => Err(DAMAGED),
     }
 }
 
+fn frame_raw_length(frame: &[u8]) -> Option<u64> {
+    zstd_safe::get_frame_content_size(frame).ok().flatten()
+}
+
+/// The frame that bytes begin with and the length of what is in it, and the bytes behind it.
+pub(super) fn split_frame(bytes: &[u8]) -> Result<(&[u8], u64, &[u8]), BlockError> {
+    let length = zstd_safe::find_frame_compressed_size(bytes).map_err(|_| DAMAGED)?;
+    let (frame, rest) = bytes.split_at_checked(length).ok_or(DAMAGED)?;
+    Ok((frame, frame_raw_length(frame).ok_or(DAMAGED)?, rest))
+}
+
 /// Decompresses a frame that must give exactly `raw_length` bytes.
 pub(super) fn decompress(frame: &[u8], raw_length: usize) -> Result<Vec<u8>, BlockError> {
+    decompress_with(frame, raw_length, |context, raw| {
+        context.decompress(raw, frame)
+    })
+}
+
+/// The same for a frame of [`compressor_like`].
+pub(super) fn decompress_like(
+    known: &DDict<'_>,
+    frame: &[u8],
+    raw_length: usize,
+) -> Result<Vec<u8>, BlockError> {
+    decompress_with(frame, raw_length, |context, raw| {
+        context.decompress_using_ddict(raw, frame, known)
+    })
+}
+
+fn decompress_with(
+    frame: &[u8],
+    raw_length: usize,
+    decompress: impl FnOnce(&mut DCtx<'static>, &mut Vec<u8>) -> zstd_safe::SafeResult,
+) -> Result<Vec<u8>, BlockError> {
     check_frame(frame, raw_length)?;
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
-            *slot = Decompressor::new().ok();
+            *slot = DCtx::try_create();
         }
-        let decompressor = slot.as_mut().ok_or(DAMAGED)?;
+        let context = slot.as_mut().ok_or(DAMAGED)?;
         let mut raw = Vec::with_capacity(raw_length);
-        match decompressor.decompress_to_buffer(frame, &mut raw) {
+        match decompress(context, &mut raw) {
             Ok(length) if length == raw_length => Ok(raw),
             _ => Err(DAMAGED),
         }
@@ -242,13 +210,30 @@ impl<'a> Cursor<'a> {
         text(self.bytes()?)
     }
 
-    pub(super) fn blob(&mut self) -> Result<Cow<'a, [u8]>, BlockError> {
+    /// Reads a blob; what had to be decompressed stays in `slot`.
+    pub(super) fn blob(&mut self, slot: Slot<'a>) -> Result<&'a [u8], BlockError> {
+        match self.stored_blob()? {
+            (bytes, None) => Ok(bytes),
+            (frame, Some(raw_length)) => slot.get_or_fill(|| decompress(frame, raw_length)),
+        }
+    }
+
+    /// Reads a blob that is looked at once.
+    pub(super) fn owned_blob(&mut self) -> Result<Vec<u8>, BlockError> {
+        match self.stored_blob()? {
+            (bytes, None) => Ok(bytes.to_vec()),
+            (frame, Some(raw_length)) => decompress(frame, raw_length),
+        }
+    }
+
+    /// The bytes of a blob as they are stored, and if they are compressed their length before.
+    fn stored_blob(&mut self) -> Result<(&'a [u8], Option<usize>), BlockError> {
         let head = self.varint()?;
         let raw_length = usize::try_from(head >> 1).map_err(|_| SHORT)?;
-        if head & 1 == 0 {
-            return self.take(raw_length).map(Cow::Borrowed);
-        }
-        decompress(self.bytes()?, raw_length).map(Cow::Owned)
+        Ok(match head & 1 {
+            0 => (self.take(raw_length)?, None),
+            _ => (self.bytes()?, Some(raw_length)),
+        })
     }
 }
 
@@ -258,6 +243,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, BlockError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kept::{Keep, KeptBytes, KeptColumn};
     use super::*;
 
     #[test]
@@ -280,36 +266,31 @@ mod tests {
         for number in [0, -1, i64::MIN, i64::MAX] {
             assert_eq!(cursor.signed().unwrap(), number);
         }
-        assert_eq!(cursor.blob().unwrap(), long);
-        assert_eq!(cursor.blob().unwrap(), &b"short"[..]);
+        let (column, n_bytes) = (KeptColumn::default(), KeptBytes::default());
+        let keep = Keep { column: &column, n_bytes: &n_bytes };
+        assert_eq!(cursor.clone().blob(keep.only()).unwrap(), long);
+        assert_eq!(cursor.blob(keep.only()).unwrap(), long);
+        assert_eq!(cursor.blob(keep.only()).unwrap(), &b"short"[..]);
+        assert_eq!(n_bytes.get(), 800);
         assert!(cursor.is_empty());
         assert!(cursor.byte().is_err());
     }
 
     #[test]
-    fn the_start_of_a_frame_is_enough() {
-        let mut state = 1u32;
-        let mut digit = |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            b'a' + (state >> 28) as u8
-        };
-        let raw: Vec<u8> = (0..240_000).map(&mut digit).collect();
-        let frame = compress_parts(&raw, &[70_000, 140_000]).unwrap();
-        assert_eq!(decompress(&frame, raw.len()).unwrap(), raw);
-        for wanted in [0, 1, 69_999, 70_001, raw.len()] {
-            assert_eq!(
-                decompress_start(&frame, raw.len(), wanted).unwrap(),
-                raw[..wanted]
-            );
-        }
-        // What lies behind is not needed.
-        let cut = &frame[..frame.len() / 2];
-        assert_eq!(
-            decompress_start(cut, raw.len(), 70_000).unwrap(),
-            raw[..70_000]
-        );
-        assert!(decompress_start(cut, raw.len(), raw.len()).is_err());
-        assert!(decompress_start(&frame, 1 << 40, 1).is_err());
+    fn a_frame_like_a_known_text_needs_that_text() {
+        let known: Vec<u8> = (0..40_000u32).flat_map(|n| (n * n % 65_521).to_le_bytes()).collect();
+        let raw = known[60_000..70_000].to_vec();
+        let mut frames = compressor_like(&known).unwrap().compress(&raw).unwrap();
+        assert!(frames.len() < raw.len() / 10);
+        frames.extend(compress(b"next").unwrap());
+        let (frame, length, rest) = split_frame(&frames).unwrap();
+        assert_eq!((length, rest.is_empty()), (10_000, false));
+        let dictionary = DDict::create(&known);
+        assert_eq!(decompress_like(&dictionary, frame, 10_000).unwrap(), raw);
+        assert_eq!(decompress_like(&dictionary, rest, 4).unwrap(), b"next");
+        assert!(decompress(frame, 10_000).is_err());
+        assert!(split_frame(&rest[..rest.len() - 1]).is_err());
+        assert!(split_frame(&[]).is_err());
     }
 
     #[test]

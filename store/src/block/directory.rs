@@ -294,6 +294,8 @@ pub(super) struct Entry {
 pub(super) struct Directory {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// The entries of every column by its number: the first, and how many follow each other.
+    places: Vec<(u32, u32)>,
     pub(super) n_events: usize,
     pub(super) n_links: usize,
     pub(super) n_chunks: usize,
@@ -301,7 +303,7 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn read(section: &[u8]) -> Result<Self, BlockError> {
-        let bytes = Cursor::new(section).blob()?.into_owned();
+        let bytes = Cursor::new(section).owned_blob()?;
         let mut cursor = Cursor::new(&bytes);
         let rows = |cursor: &mut Cursor<'_>| match cursor.varint()? {
             rows if rows <= MAX_ROWS => Ok(rows as usize),
@@ -336,28 +338,47 @@ impl Directory {
                 length,
             });
         }
+        let mut places = vec![(0, 0); 1 + usize::from(u8::MAX)];
+        for (number, entry) in (0..).zip(&entries) {
+            let (first, count) = &mut places[usize::from(entry.column)];
+            if *count == 0 {
+                *first = number;
+            }
+            // Others in between would be no part of one kind.
+            *count += u32::from(number == *first + *count);
+        }
         Ok(Self {
             bytes,
             entries,
+            places,
             n_events,
             n_links,
             n_chunks,
         })
     }
 
-    pub(super) fn find(&self, column: Column) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.column == column as u8)
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.bytes.len() + size_of_val(self.entries.as_slice()) + size_of_val(self.places.as_slice())
     }
 
-    /// The attribute columns of one kind, in the order shapes count them.
-    pub(super) fn all(&self, column: Column) -> &[Entry] {
-        let number = column as u8;
-        let start = self.entries.iter().position(|entry| entry.column == number);
-        let rest = start.map_or(&self.entries[..0], |start| &self.entries[start..]);
-        let length = rest.iter().take_while(|entry| entry.column == number);
-        &rest[..length.count()]
+    pub(super) fn n_entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry of a column, and its number.
+    pub(super) fn find(&self, column: Column) -> Option<(usize, &Entry)> {
+        let (first, count) = self.places[usize::from(column as u8)];
+        let entry = self.entries.get(first as usize)?;
+        (count > 0).then_some((first as usize, entry))
+    }
+
+    /// The attribute columns of one kind, in the order shapes count them, and the number of the
+    /// first.
+    pub(super) fn all(&self, column: Column) -> (usize, &[Entry]) {
+        let (first, count) = self.places[usize::from(column as u8)];
+        let (first, count) = (first as usize, count as usize);
+        let entries = self.entries.get(first..first + count);
+        (first, entries.unwrap_or_default())
     }
 
     pub(super) fn key(&self, entry: &Entry) -> &str {

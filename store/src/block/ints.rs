@@ -12,10 +12,9 @@
 //! nothing but its own bytes; planes cost a decompression and are chosen only where they are a
 //! good deal smaller.
 
-use std::borrow::Cow;
-
 use super::BlockError;
 use super::bytes::{Cursor, compress, put_frame, put_signed, put_varint};
+use super::kept::Slot;
 
 const CONSTANT: u8 = 0;
 const PACKED: u8 = 1;
@@ -96,7 +95,7 @@ fn pack(out: &mut Vec<u8>, rows: impl Iterator<Item = u64>, width: usize) {
 }
 
 /// A column of integers that is read row by row without being unpacked first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Ints<'a> {
     rows: usize,
     base: i64,
@@ -104,11 +103,11 @@ pub struct Ints<'a> {
     form: Form<'a>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Form<'a> {
     Constant,
     Packed { width: usize, bits: &'a [u8] },
-    Planes { planes: Cow<'a, [u8]> },
+    Planes { planes: &'a [u8] },
 }
 
 impl<'a> Ints<'a> {
@@ -122,7 +121,12 @@ impl<'a> Ints<'a> {
         }
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'a>, rows: usize) -> Result<Self, BlockError> {
+    /// Reads a column; planes are decompressed into `slot`.
+    pub(super) fn read(
+        cursor: &mut Cursor<'a>,
+        rows: usize,
+        slot: Slot<'a>,
+    ) -> Result<Self, BlockError> {
         let form = cursor.byte()?;
         let base = cursor.signed()?;
         if form == CONSTANT {
@@ -141,7 +145,7 @@ impl<'a> Ints<'a> {
                 }
             }
             PLANES if (1..=8).contains(&width) => {
-                let planes = cursor.blob()?;
+                let planes = cursor.blob(slot)?;
                 if Some(planes.len()) != rows.checked_mul(width) {
                     return Err(BlockError::malformed("a column has the wrong length"));
                 }
@@ -149,6 +153,9 @@ impl<'a> Ints<'a> {
             }
             _ => return Err(BlockError::malformed("a column has an unknown form")),
         };
+        if rows == 0 {
+            return Ok(Self::constant(rows, base));
+        }
         Ok(Self {
             rows,
             base,
@@ -179,11 +186,9 @@ impl<'a> Ints<'a> {
             Form::Constant => return self.base,
             Form::Packed { width, bits } => unpack(bits, row * width, *width),
             Form::Planes { planes } => planes
-                .iter()
-                .skip(row)
-                .step_by(self.rows)
+                .chunks_exact(self.rows)
                 .rev()
-                .fold(0, |value, byte| value << 8 | u64::from(*byte)),
+                .fold(0, |value, plane| value << 8 | u64::from(plane[row])),
         };
         self.value(stored)
     }
@@ -214,7 +219,22 @@ impl<'a> Ints<'a> {
                     each(row, self.value(u64::from(*byte)));
                 }
             }
-            Form::Planes { .. } => (first..end).for_each(|row| each(row, self.get(row))),
+            Form::Planes { planes } => {
+                let mut each_plane = [&[] as &[u8]; 8];
+                let planes = planes.chunks_exact(self.rows);
+                let n_planes = planes.len();
+                for (place, plane) in each_plane.iter_mut().zip(planes) {
+                    *place = plane;
+                }
+                let each_plane = &each_plane[..n_planes];
+                for row in first..end {
+                    let stored = each_plane
+                        .iter()
+                        .rev()
+                        .fold(0, |value, plane| value << 8 | u64::from(plane[row]));
+                    each(row, self.value(stored));
+                }
+            }
         }
     }
 
@@ -258,13 +278,16 @@ fn unpack(bits: &[u8], at: usize, width: usize) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::kept::Keep;
     use super::*;
 
     fn check(rows: &[i64]) -> Vec<u8> {
         let mut out = Vec::new();
         put_ints(&mut out, rows);
         let mut cursor = Cursor::new(&out);
-        let column = Ints::read(&mut cursor, rows.len()).unwrap();
+        let (column, n_bytes) = Default::default();
+        let keep = Keep { column: &column, n_bytes: &n_bytes };
+        let column = Ints::read(&mut cursor, rows.len(), keep.only()).unwrap();
         assert!(cursor.is_empty());
         assert_eq!(column.to_vec(), rows);
         let single: Vec<i64> = (0..rows.len()).map(|row| column.get(row)).collect();
@@ -300,7 +323,9 @@ mod tests {
 
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), rows in 0usize..50) {
-            if let Ok(column) = Ints::read(&mut Cursor::new(&bytes), rows) {
+            let (column, n_bytes) = Default::default();
+            let keep = Keep { column: &column, n_bytes: &n_bytes };
+            if let Ok(column) = Ints::read(&mut Cursor::new(&bytes), rows, keep.only()) {
                 assert_eq!(column.to_vec().len(), rows);
             }
         }

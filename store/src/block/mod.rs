@@ -5,12 +5,14 @@
 
 mod attributes;
 mod bytes;
+mod chunks;
 mod decode;
 mod directory;
 mod encode;
 mod error;
 mod header;
 mod ints;
+mod kept;
 mod reader;
 mod scan;
 mod shared;

@@ -1,21 +1,21 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use spanlite_model::TraceId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::BlockError;
 use super::attributes::{ColumnValues, Shapes, ValueType};
-use super::bytes::{Cursor, decompress, decompress_start};
+use super::bytes::Cursor;
+use super::chunks::Stream;
 use super::directory::{AttributeColumns, Column, Directory, Entry};
-use super::header::{BlockHeader, Section, SectionKind};
+use super::header::{BlockHeader, Section};
 use super::ints::Ints;
+use super::kept::{Keep, KeptBytes, KeptColumn};
+use super::scan::Structure;
 use super::strings::Strings;
 use super::texts::TraceTexts;
-
-/// How many decompressed chunks of texts a reader keeps.
-const CACHED_CHUNKS: usize = 4;
 
 /// Where a [`BlockReader`] gets the bytes of its sections from.
 pub trait LoadSection {
@@ -42,23 +42,25 @@ where
 
 /// A block whose sections are read and checked when something in them is asked for.
 ///
-/// Columns borrow from the sections the reader keeps; texts are decompressed chunk by chunk, of
-/// which it keeps the last few.
+/// What was read and decompressed of columns and words stays with the reader, which makes asking
+/// again cheap; of texts it keeps the last chunks.
 #[derive(Debug)]
 pub struct BlockReader<L> {
     header: Arc<BlockHeader>,
     load: L,
     directory: Directory,
     sections: Vec<OnceLock<Vec<u8>>>,
-    chunks: OnceLock<Vec<ChunkPlace>>,
-    cached: Mutex<Vec<(usize, Arc<Chunk>)>>,
+    /// By entry of the directory.
+    columns: Vec<KeptColumn>,
+    span_starts: OnceLock<Vec<u32>>,
+    /// Of spans, tags, metadata, events and links.
+    shapes: [OnceLock<Shapes>; 5],
     text_tables: OnceLock<TextTables>,
+    structure: OnceLock<Structure>,
+    pub(super) stream: Stream,
+    pub(super) kept_bytes: KeptBytes,
     loaded_bytes: AtomicU64,
 }
-
-/// A decompressed chunk of texts.
-#[derive(Debug)]
-struct Chunk(Vec<u8>);
 
 /// The tables of the texts of all traces.
 #[derive(Debug)]
@@ -77,31 +79,38 @@ struct TextPlace {
     stream: u64,
 }
 
-/// Where a chunk begins in the stream of texts, and which section it is.
-#[derive(Debug, Clone, Copy)]
-struct ChunkPlace {
-    start: u64,
-    section: u32,
-}
-
 impl<L: LoadSection> BlockReader<L> {
     /// Opens a block; reads its directory.
     pub fn open(header: impl Into<Arc<BlockHeader>>, load: L) -> Result<Self, BlockError> {
-        let header = header.into();
+        Self::open_among(header.into(), load, &Arc::default())
+    }
+
+    /// Opens a block that counts what it keeps, in bytes, in `all_kept` too.
+    pub(crate) fn open_among(
+        header: Arc<BlockHeader>,
+        load: L,
+        all_kept: &Arc<AtomicU64>,
+    ) -> Result<Self, BlockError> {
         let section = load_checked(&header, &load, 0)?;
-        let length = section.len();
         let directory = Directory::read(&section)?;
-        let mut sections = Vec::new();
+        let kept_bytes = KeptBytes::among(all_kept);
+        kept_bytes.add(directory.kept_bytes());
+        let (mut sections, mut columns) = (Vec::new(), Vec::new());
         sections.resize_with(header.sections.len(), OnceLock::new);
+        columns.resize_with(directory.n_entries(), KeptColumn::default);
         Ok(Self {
             header,
             load,
-            directory,
             sections,
-            chunks: OnceLock::new(),
-            cached: Mutex::default(),
+            columns,
+            directory,
+            span_starts: OnceLock::new(),
+            shapes: Default::default(),
             text_tables: OnceLock::new(),
-            loaded_bytes: AtomicU64::new(length as u64),
+            structure: OnceLock::new(),
+            stream: Stream::default(),
+            kept_bytes,
+            loaded_bytes: AtomicU64::new(section.len() as u64),
         })
     }
 
@@ -120,24 +129,17 @@ impl<L: LoadSection> BlockReader<L> {
         self.header.summary.n_spans as usize
     }
 
-    /// How many bytes the reader keeps in memory: sections of columns and words, and the last
-    /// chunks of texts.
-    pub fn kept_bytes(&self) -> u64 {
-        let sections = self.sections.iter().filter_map(OnceLock::get);
-        let sections: usize = sections.map(Vec::len).sum();
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let chunks: usize = cached.iter().map(|(_, chunk)| chunk.0.len()).sum();
-        (sections + chunks) as u64
-    }
-
     /// How many bytes of sections were loaded so far.
     pub fn loaded_bytes(&self) -> u64 {
         self.loaded_bytes.load(Ordering::Relaxed)
     }
 
-    fn count_loaded(&self, section: &[u8]) {
+    /// Reads a section that is not kept.
+    pub(super) fn load(&self, number: u32) -> Result<Vec<u8>, BlockError> {
+        let section = load_checked(&self.header, &self.load, number)?;
         self.loaded_bytes
             .fetch_add(section.len() as u64, Ordering::Relaxed);
+        Ok(section)
     }
 
     pub(super) fn directory(&self) -> &Directory {
@@ -152,39 +154,57 @@ impl<L: LoadSection> BlockReader<L> {
         if let Some(section) = slot.get() {
             return Ok(section);
         }
-        let section = load_checked(&self.header, &self.load, number)?;
-        self.count_loaded(&section);
-        Ok(slot.get_or_init(|| section))
+        let section = self.load(number)?;
+        Ok(slot.get_or_init(|| {
+            self.kept_bytes.add(section.len());
+            section
+        }))
     }
 
-    pub(super) fn column_bytes(&self, entry: &Entry) -> Result<&[u8], BlockError> {
+    fn column_bytes(&self, entry: &Entry) -> Result<Cursor<'_>, BlockError> {
         let section = self.section(entry.section)?;
         let end = entry.offset.saturating_add(entry.length);
-        section
-            .get(entry.offset..end)
+        let bytes = section.get(entry.offset..end);
+        bytes
+            .map(Cursor::new)
             .ok_or(BlockError::malformed("a column lies outside its section"))
     }
 
-    /// The entry of a column that must have this many rows.
-    fn entry(&self, column: Column, rows: usize) -> Result<Option<&Entry>, BlockError> {
+    /// Where the column of an entry keeps what was worked out of it.
+    fn keep(&self, entry: usize) -> Result<Keep<'_>, BlockError> {
+        let column = self.columns.get(entry);
+        Ok(Keep {
+            column: column.ok_or(BlockError::malformed("a column is not there"))?,
+            n_bytes: &self.kept_bytes,
+        })
+    }
+
+    /// A column that must have this many rows, and where it keeps what was worked out of it.
+    fn column(
+        &self,
+        column: Column,
+        rows: usize,
+    ) -> Result<Option<(Cursor<'_>, Keep<'_>)>, BlockError> {
         match self.directory.find(column) {
-            Some(entry) if entry.rows != rows => Err(BlockError::malformed(
+            Some((_, entry)) if entry.rows != rows => Err(BlockError::malformed(
                 "a column has the wrong number of rows",
             )),
-            entry => Ok(entry),
+            Some((number, entry)) => Ok(Some((self.column_bytes(entry)?, self.keep(number)?))),
+            None => Ok(None),
         }
     }
 
     pub(super) fn ints(&self, column: Column, rows: usize) -> Result<Ints<'_>, BlockError> {
-        match self.entry(column, rows)? {
-            Some(entry) => Ints::read(&mut Cursor::new(self.column_bytes(entry)?), rows),
+        match self.column(column, rows)? {
+            Some((mut bytes, keep)) => Ints::read(&mut bytes, rows, keep.only()),
             None => Ok(Ints::constant(rows, 0)),
         }
     }
 
     /// A column of spans that have something few have.
     pub(super) fn list(&self, column: Column) -> Result<Ints<'_>, BlockError> {
-        let rows = self.directory.find(column).map_or(0, |entry| entry.rows);
+        let entry = self.directory.find(column);
+        let rows = entry.map_or(0, |(_, entry)| entry.rows);
         if rows > self.n_spans() {
             return Err(BlockError::malformed("a list is longer than the spans"));
         }
@@ -192,8 +212,8 @@ impl<L: LoadSection> BlockReader<L> {
     }
 
     pub(super) fn strings(&self, column: Column, rows: usize) -> Result<Strings<'_>, BlockError> {
-        match self.entry(column, rows)? {
-            Some(entry) => Strings::read(&mut Cursor::new(self.column_bytes(entry)?), rows),
+        match self.column(column, rows)? {
+            Some((mut bytes, keep)) => Strings::read(&mut bytes, rows, keep),
             None => Ok(Strings::constant(rows)),
         }
     }
@@ -203,13 +223,13 @@ impl<L: LoadSection> BlockReader<L> {
         column: Column,
         rows: usize,
     ) -> Result<&[[u8; N]], BlockError> {
-        let Some(entry) = self.entry(column, rows)? else {
+        let Some((mut bytes, _)) = self.column(column, rows)? else {
             return match rows {
                 0 => Ok(&[]),
                 _ => Err(BlockError::malformed("a column of ids is missing")),
             };
         };
-        let (ids, rest) = self.column_bytes(entry)?.as_chunks::<N>();
+        let (ids, rest) = bytes.take(bytes.len())?.as_chunks::<N>();
         if ids.len() != rows || !rest.is_empty() {
             return Err(BlockError::malformed(
                 "a column of ids has the wrong length",
@@ -218,20 +238,32 @@ impl<L: LoadSection> BlockReader<L> {
         Ok(ids)
     }
 
-    pub(super) fn shapes(&self, columns: AttributeColumns) -> Result<Shapes, BlockError> {
-        match self.directory.find(columns.shapes) {
-            Some(entry) => Shapes::read(&Cursor::new(self.column_bytes(entry)?).blob()?),
-            None => Ok(Shapes::default()),
+    pub(super) fn shapes(&self, columns: AttributeColumns) -> Result<&Shapes, BlockError> {
+        let place = columns.values as usize - Column::TagValues as usize;
+        let slot = &self.shapes[place];
+        if let Some(shapes) = slot.get() {
+            return Ok(shapes);
         }
+        let shapes = match self.directory.find(columns.shapes) {
+            Some((_, entry)) => Shapes::read(&self.column_bytes(entry)?.owned_blob()?)?,
+            None => Shapes::default(),
+        };
+        Ok(slot.get_or_init(|| {
+            self.kept_bytes.add(shapes.kept_bytes());
+            shapes
+        }))
     }
 
+    /// The values of the attribute column with a number in the directory.
     pub(super) fn values(
         &self,
+        number: usize,
         entry: &Entry,
     ) -> Result<(ValueType, ColumnValues<'_>), BlockError> {
         let value_type = ValueType::from_number(entry.value_type)
             .ok_or(BlockError::malformed("a column has an unknown type"))?;
-        let values = ColumnValues::read(self.column_bytes(entry)?, value_type, entry.rows)?;
+        let (mut bytes, keep) = (self.column_bytes(entry)?, self.keep(number)?);
+        let values = ColumnValues::read(&mut bytes, value_type, entry.rows, keep)?;
         Ok((value_type, values))
     }
 
@@ -248,7 +280,10 @@ impl<L: LoadSection> BlockReader<L> {
     }
 
     /// Where the spans of every trace begin, and at the end where they end.
-    pub fn span_starts(&self) -> Result<Vec<u32>, BlockError> {
+    pub fn span_starts(&self) -> Result<&[u32], BlockError> {
+        if let Some(starts) = self.span_starts.get() {
+            return Ok(starts);
+        }
         let counts = self.ints(Column::SpanCounts, self.n_traces())?;
         let mut starts = Vec::with_capacity(self.n_traces() + 1);
         let mut at = 0u64;
@@ -257,13 +292,29 @@ impl<L: LoadSection> BlockReader<L> {
             at = at.saturating_add(count as u64);
             starts.push(at as u32);
         });
-        if at == self.n_spans() as u64 {
-            Ok(starts)
-        } else {
-            Err(BlockError::malformed(
+        if at != self.n_spans() as u64 {
+            return Err(BlockError::malformed(
                 "the spans of the traces do not add up",
-            ))
+            ));
         }
+        Ok(self.span_starts.get_or_init(|| {
+            self.kept_bytes.add(4 * starts.len());
+            starts
+        }))
+    }
+
+    pub(super) fn kept_structure(
+        &self,
+        read: impl FnOnce() -> Result<Structure, BlockError>,
+    ) -> Result<&Structure, BlockError> {
+        if let Some(structure) = self.structure.get() {
+            return Ok(structure);
+        }
+        let structure = read()?;
+        Ok(self.structure.get_or_init(|| {
+            self.kept_bytes.add(structure.kept_bytes());
+            structure
+        }))
     }
 
     pub(super) fn trace_texts(&self, trace: usize) -> Result<TraceTexts, BlockError> {
@@ -297,103 +348,13 @@ impl<L: LoadSection> BlockReader<L> {
             places.push(place);
         });
         let bytes = match self.directory.find(Column::TextTable) {
-            Some(entry) => Cursor::new(self.column_bytes(entry)?).blob()?.into_owned(),
+            Some((_, entry)) => self.column_bytes(entry)?.owned_blob()?,
             None => Vec::new(),
         };
-        Ok(self
-            .text_tables
-            .get_or_init(|| TextTables { places, bytes }))
-    }
-
-    fn chunk_places(&self) -> Result<&[ChunkPlace], BlockError> {
-        if let Some(places) = self.chunks.get() {
-            return Ok(places);
-        }
-        let sections = self.header.sections.iter().zip(0u32..);
-        let mut numbers = sections
-            .filter(|(section, _)| section.kind == SectionKind::Texts)
-            .map(|(_, number)| number);
-        let lengths = self.ints(Column::ChunkLengths, self.directory.n_chunks)?;
-        let mut places = Vec::new();
-        let mut start = 0u64;
-        lengths.for_each(0, lengths.len(), |_, length| {
-            if let Some(section) = numbers.next() {
-                places.push(ChunkPlace { start, section });
-                start = start.saturating_add(length as u64);
-            }
-        });
-        // The end of the last chunk, so that every chunk has a length.
-        places.push(ChunkPlace { start, section: 0 });
-        Ok(self.chunks.get_or_init(|| places))
-    }
-
-    /// A chunk, of which the first `wanted` bytes are needed. Asked for the first time it is
-    /// decompressed that far, asked for more it is decompressed whole.
-    fn chunk(
-        &self,
-        number: usize,
-        places: &[ChunkPlace],
-        wanted: usize,
-    ) -> Result<Arc<Chunk>, BlockError> {
-        let mut is_known = false;
-        {
-            let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, chunk)) = cached.iter().find(|(cached, _)| *cached == number) {
-                if chunk.0.len() >= wanted {
-                    return Ok(Arc::clone(chunk));
-                }
-                is_known = true;
-            }
-        }
-        let (Some(place), Some(next)) = (places.get(number), places.get(number + 1)) else {
-            return Err(BlockError::malformed("a chunk of texts is missing"));
-        };
-        let raw_length = usize::try_from(next.start - place.start)
-            .map_err(|_| BlockError::malformed("a chunk of texts is too long"))?;
-        let stored = load_checked(&self.header, &self.load, place.section)?;
-        self.count_loaded(&stored);
-        let chunk = Arc::new(Chunk(if stored.len() == raw_length {
-            stored
-        } else if is_known || wanted >= raw_length {
-            decompress(&stored, raw_length)?
-        } else {
-            decompress_start(&stored, raw_length, wanted)?
-        }));
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.retain(|(cached, _)| *cached != number);
-        if cached.len() >= CACHED_CHUNKS {
-            cached.remove(0);
-        }
-        cached.push((number, Arc::clone(&chunk)));
-        Ok(chunk)
-    }
-
-    /// Appends a range of the stream of texts. More is going to be read, up to `until`.
-    pub(super) fn read_stream(
-        &self,
-        range: Range<u64>,
-        until: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), BlockError> {
-        let places = self.chunk_places()?;
-        let mut at = range.start;
-        while at < range.end {
-            let number = places
-                .partition_point(|place| place.start <= at)
-                .wrapping_sub(1);
-            let bounds = places.get(number).zip(places.get(number.wrapping_add(1)));
-            let (start, chunk_end) = bounds.map_or((0, 0), |(a, b)| (a.start, b.start));
-            let end = range.end.min(chunk_end);
-            if end <= at {
-                return Err(BlockError::malformed("a text lies outside"));
-            }
-            let wanted = until.clamp(end, chunk_end) - start;
-            let chunk = self.chunk(number, places, wanted as usize)?;
-            let bytes = chunk.0.get((at - start) as usize..(end - start) as usize);
-            out.extend_from_slice(bytes.ok_or(BlockError::malformed("a text lies outside"))?);
-            at = end;
-        }
-        Ok(())
+        Ok(self.text_tables.get_or_init(|| {
+            self.kept_bytes.add(bytes.len() + size_of_val(places.as_slice()));
+            TextTables { places, bytes }
+        }))
     }
 
     /// Appends `range` of a long value of a trace; values are counted from 0.
@@ -405,7 +366,7 @@ impl<L: LoadSection> BlockReader<L> {
         out: &mut Vec<u8>,
     ) -> Result<(), BlockError> {
         texts.resolve(value, range, |part| {
-            self.read_stream(part, texts.end(), out)
+            self.read_stream(part, &mut |piece| out.extend_from_slice(piece))
         })
     }
 }

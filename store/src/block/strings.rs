@@ -5,7 +5,6 @@
 //! byte 1: row n is entry n          | byte 0: integer column of codes, 0 no value, n entry n - 1
 //! ```
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -14,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::BlockError;
 use super::bytes::{Cursor, put_blob, put_varint, text};
 use super::ints::{Ints, put_ints};
+use super::kept::Keep;
 
 /// A hash map that is quick for short keys. Keys that collide on purpose make one block slow to
 /// encode, no more.
@@ -112,10 +112,10 @@ impl<'a> StringsBuilder<'a> {
 ///
 /// A scan evaluates its predicate once for every entry of the dictionary and then goes through
 /// the codes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Strings<'a> {
-    starts: Vec<u32>,
-    bytes: Cow<'a, [u8]>,
+    starts: &'a [u32],
+    bytes: &'a [u8],
     rows: usize,
     codes: Option<Ints<'a>>,
 }
@@ -124,34 +124,43 @@ impl<'a> Strings<'a> {
     /// A column that is not stored, because no row has a value.
     pub(super) fn constant(rows: usize) -> Self {
         Self {
-            starts: vec![0],
-            bytes: Cow::Borrowed(&[]),
+            starts: &[0],
+            bytes: &[],
             rows,
             codes: Some(Ints::constant(rows, 0)),
         }
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'a>, rows: usize) -> Result<Self, BlockError> {
+    /// Reads a column; what has to be worked out of it stays in `keep`.
+    pub(super) fn read(
+        cursor: &mut Cursor<'a>,
+        rows: usize,
+        keep: Keep<'a>,
+    ) -> Result<Self, BlockError> {
         let n_entries = cursor.count()?;
         if n_entries > rows {
             return Err(BlockError::malformed(
                 "a dictionary is longer than its column",
             ));
         }
-        let lengths = Ints::read(cursor, n_entries)?;
-        let bytes = cursor.blob()?;
-        let mut starts = Vec::with_capacity(n_entries + 1);
-        let mut at = 0u64;
-        starts.push(0);
-        lengths.for_each(0, n_entries, |_, length| {
-            at = at.saturating_add(length as u64);
-            starts.push(at as u32);
+        let [lengths, texts, codes] = keep.of_texts();
+        let lengths = Ints::read(cursor, n_entries, lengths)?;
+        let bytes = cursor.blob(texts)?;
+        let starts = keep.starts(|| {
+            let mut starts = Vec::with_capacity(n_entries + 1);
+            let mut at = 0u64;
+            starts.push(0);
+            lengths.for_each(0, n_entries, |_, length| {
+                at = at.saturating_add(length as u64);
+                starts.push(u32::try_from(at).unwrap_or(u32::MAX));
+            });
+            starts
         });
-        if at != bytes.len() as u64 {
+        if starts.last().map(|end| *end as usize) != Some(bytes.len()) {
             return Err(BlockError::malformed("a dictionary has the wrong length"));
         }
         let codes = match cursor.byte()? {
-            0 => Some(Ints::read(cursor, rows)?),
+            0 => Some(Ints::read(cursor, rows, codes)?),
             1 if n_entries == rows => None,
             _ => return Err(BlockError::malformed("a text column has an unknown form")),
         };
@@ -179,13 +188,13 @@ impl<'a> Strings<'a> {
     }
 
     /// The bytes of a distinct value; its number is its code less 1.
-    pub fn entry_bytes(&self, entry: usize) -> Option<&[u8]> {
+    pub fn entry_bytes(&self, entry: usize) -> Option<&'a [u8]> {
         let (start, end) = (self.starts.get(entry)?, self.starts.get(entry + 1)?);
         self.bytes.get(*start as usize..*end as usize)
     }
 
     /// A distinct value as text; its number is its code less 1.
-    pub fn entry(&self, entry: usize) -> Result<&str, BlockError> {
+    pub fn entry(&self, entry: usize) -> Result<&'a str, BlockError> {
         text(
             self.entry_bytes(entry)
                 .ok_or(BlockError::malformed("a code has no entry"))?,
@@ -230,7 +239,7 @@ impl<'a> Strings<'a> {
     }
 
     /// The bytes of a row, if it has a value.
-    pub fn get_bytes(&self, row: usize) -> Result<Option<&[u8]>, BlockError> {
+    pub fn get_bytes(&self, row: usize) -> Result<Option<&'a [u8]>, BlockError> {
         match self.code(row) {
             0 => Ok(None),
             code => match self.entry_bytes(code as usize - 1) {
@@ -241,7 +250,7 @@ impl<'a> Strings<'a> {
     }
 
     /// The text of a row, if it has one.
-    pub fn get(&self, row: usize) -> Result<Option<&str>, BlockError> {
+    pub fn get(&self, row: usize) -> Result<Option<&'a str>, BlockError> {
         self.get_bytes(row)?.map(text).transpose()
     }
 }
@@ -261,7 +270,9 @@ mod tests {
             }
             let mut out = Vec::new();
             builder.put(&mut out);
-            let column = Strings::read(&mut Cursor::new(&out), rows.len()).unwrap();
+            let (column, n_bytes) = Default::default();
+            let keep = Keep { column: &column, n_bytes: &n_bytes };
+            let column = Strings::read(&mut Cursor::new(&out), rows.len(), keep).unwrap();
             for (row, value) in rows.iter().enumerate() {
                 assert_eq!(column.get(row).unwrap(), value.as_deref());
                 if let Some(value) = value {
@@ -273,7 +284,9 @@ mod tests {
 
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), rows in 0usize..50) {
-            if let Ok(column) = Strings::read(&mut Cursor::new(&bytes), rows) {
+            let (column, n_bytes) = Default::default();
+            let keep = Keep { column: &column, n_bytes: &n_bytes };
+            if let Ok(column) = Strings::read(&mut Cursor::new(&bytes), rows, keep) {
                 for row in 0..rows {
                     let _unchecked = column.get(row);
                 }

@@ -190,7 +190,7 @@ fn look_words_up(block: &EncodedBlock) {
 
 #[test]
 fn traces_beside_a_damaged_text_come_back() {
-    let traces: Vec<Trace> = (1..=3u8)
+    let traces: Vec<Trace> = (1..=4u8)
         .map(|number| {
             let trace_id = TraceId::from_bytes([number; 16]);
             let mut span = plain_span(u64::from(number));
@@ -202,17 +202,73 @@ fn traces_beside_a_damaged_text_come_back() {
             Trace::new(trace_id, vec![span])
         })
         .collect();
-    let mut block = encode_block(&traces).unwrap();
+    let block = encode_block(&traces).unwrap();
     let header = BlockHeader::read(&block.header).unwrap();
-    let is_texts = |section: &Section| section.kind == SectionKind::Texts;
-    let first = header.sections().iter().position(is_texts).unwrap();
-    block.sections[first][10] ^= 1;
-    let reader = BlockReader::open(header, load(&block)).unwrap();
-    let decoder = reader.decoder().unwrap();
-    assert!(decoder.trace(0).is_err());
-    assert_eq!(decoder.trace(1).unwrap(), traces[1]);
-    assert!(decoder.trace(0).is_err());
-    assert_eq!(decoder.trace(2).unwrap(), traces[2]);
+    let of_texts = header.sections().iter().zip(0..);
+    let of_texts = of_texts.filter(|(section, _)| section.kind == SectionKind::Texts);
+    let of_texts: Vec<usize> = of_texts.map(|(_, number)| number).collect();
+    // The second damaged costs its own trace; the first one, which the others are compressed
+    // like, costs all.
+    for (damaged, readable) in [(1, [true, false, true, true]), (0, [false; 4])] {
+        let mut block = block.clone();
+        block.sections[of_texts[damaged]][10] ^= 1;
+        let reader = BlockReader::open(header.clone(), load(&block)).unwrap();
+        let decoder = reader.decoder().unwrap();
+        for _ in 0..2 {
+            for (place, readable) in readable.into_iter().enumerate() {
+                match decoder.trace(place) {
+                    Ok(trace) => assert!(readable && trace == traces[place]),
+                    Err(error) => {
+                        assert!(!readable);
+                        let number = of_texts[damaged] as u32;
+                        assert!(
+                            matches!(error, BlockError::SectionChecksum { section } if section == number)
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_in_many_frames_come_back_in_any_order() {
+    let words = ["refund", "policy", "order", "answer", "question", "tool"];
+    let traces: Vec<Trace> = (0..120u64)
+        .map(|number| {
+            let mut span = plain_span(number + 1);
+            span.trace_id = TraceId::from_bytes([number as u8 + 1; 16]);
+            // Some are longer than a chunk, and one is longer than chunks may be.
+            let n_words = match number {
+                70 => 400_000,
+                number if number % 25 == 3 => 30_000,
+                number => 300 + number * 7,
+            };
+            let text: Vec<String> = (0..n_words)
+                .map(|at| format!("{}{}", words[((at * at + number) % 6) as usize], at % 17))
+                .collect();
+            span.attributes.push("text", text.join(" "));
+            Trace::new(span.trace_id, vec![span])
+        })
+        .collect();
+    let block = check(&traces);
+    let bytes: usize = block.sections.iter().map(Vec::len).sum();
+    assert!(bytes < 1_500_000, "{bytes} bytes");
+}
+
+/// The first bytes of a block's texts are taken for no dictionary of zstd's own form.
+#[test]
+fn texts_that_begin_like_a_dictionary_come_back() {
+    let traces: Vec<Trace> = (1..=40u8)
+        .map(|number| {
+            let mut span = plain_span(u64::from(number));
+            span.trace_id = TraceId::from_bytes([number; 16]);
+            let bytes = [0x37, 0xa4, 0x30, 0xec, number].repeat(2_000);
+            span.attributes.push("bytes", Value::Bytes(bytes));
+            Trace::new(span.trace_id, vec![span])
+        })
+        .collect();
+    check(&traces);
 }
 
 /// The block with other bytes in one section, and the checksums as if they belonged there.

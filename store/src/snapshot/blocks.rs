@@ -1,5 +1,6 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::ReadTransaction;
@@ -17,35 +18,83 @@ use crate::record::Record;
 use crate::segment::sealed::{self, BlockEntry, BlockFacts, KnownBlocks, Sections, SharedTable};
 use crate::segment::{BLOCKS, table};
 
-/// How many bytes of columns the blocks of a segment keep in memory, roughly.
+/// How many bytes the open blocks of a snapshot keep in memory, roughly.
 const OPEN_BYTES: u64 = 64 << 20;
 
 /// The blocks of one segment.
 pub(super) struct Blocks {
     table: Option<SharedTable>,
     entries: Vec<Arc<BlockEntry>>,
-    open: Mutex<Open>,
+    open: Arc<OpenBlocks>,
 }
 
-/// Blocks that stay open, so that what was read of them need not be read again.
+/// Blocks of a snapshot that stay open, so that what was read and decompressed of them is there
+/// when it is asked for again.
+#[derive(Default)]
+pub(super) struct OpenBlocks {
+    open: Mutex<Open>,
+    kept_bytes: Arc<AtomicU64>,
+}
+
 #[derive(Default)]
 struct Open {
-    readers: HashMap<u32, Arc<BlockReader<Sections>>>,
-    /// Their numbers, the one opened first in front.
-    order: VecDeque<u32>,
+    /// By the address of its entry, which lives as long as the snapshot.
+    places: HashMap<usize, usize>,
+    readers: Vec<(usize, Arc<BlockReader<Sections>>)>,
+    n_closed: usize,
 }
 
 impl Open {
-    fn insert(&mut self, number: u32, reader: &Arc<BlockReader<Sections>>) {
-        let kept = |reader: &Arc<BlockReader<Sections>>| reader.kept_bytes();
-        let mut bytes: u64 = self.readers.values().map(kept).sum();
-        while bytes > OPEN_BYTES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            bytes -= self.readers.remove(&oldest).as_ref().map_or(0, kept);
+    fn find(&self, key: usize) -> Option<&Arc<BlockReader<Sections>>> {
+        let place = self.places.get(&key)?;
+        self.readers.get(*place).map(|(_, reader)| reader)
+    }
+
+    fn insert(&mut self, key: usize, reader: &Arc<BlockReader<Sections>>) {
+        self.places.insert(key, self.readers.len());
+        self.readers.push((key, Arc::clone(reader)));
+    }
+
+    /// Closes a block, any: of blocks that are read one after the other, again and again, an
+    /// order would close each just before it is asked for.
+    fn close_one(&mut self) {
+        const STRIDE: usize = 0x9e37_79b9;
+        self.n_closed = self.n_closed.wrapping_add(STRIDE);
+        let place = self.n_closed % self.readers.len();
+        let (key, _) = self.readers.swap_remove(place);
+        self.places.remove(&key);
+        if let Some((moved, _)) = self.readers.get(place) {
+            self.places.insert(*moved, place);
         }
-        self.order.push_back(number);
-        self.readers.insert(number, Arc::clone(reader));
+    }
+}
+
+impl OpenBlocks {
+    /// The open block of an entry; opened now if it is not.
+    fn get(
+        &self,
+        entry: &BlockEntry,
+        open: impl FnOnce(&Arc<AtomicU64>) -> Result<BlockReader<Sections>, BlockError>,
+    ) -> Result<Arc<BlockReader<Sections>>, BlockError> {
+        let key = std::ptr::from_ref(entry).addr();
+        let locked = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked();
+        // What blocks keep grows while they are read.
+        while self.kept_bytes.load(Ordering::Relaxed) > OPEN_BYTES && !known.readers.is_empty() {
+            known.close_one();
+        }
+        if let Some(reader) = known.find(key) {
+            return Ok(Arc::clone(reader));
+        }
+        drop(known);
+        // Read without the lock: other threads open other blocks meanwhile.
+        let reader = Arc::new(open(&self.kept_bytes)?);
+        let mut known = locked();
+        if let Some(reader) = known.find(key) {
+            return Ok(Arc::clone(reader));
+        }
+        known.insert(key, &reader);
+        Ok(reader)
     }
 }
 
@@ -56,6 +105,7 @@ impl Blocks {
         path: &Path,
         known: &KnownBlocks,
         expected: u32,
+        open: &Arc<OpenBlocks>,
         report: &dyn Fn(Damage),
     ) -> Result<Self, StorageError> {
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +147,7 @@ impl Blocks {
         Ok(Self {
             entries: entries.cloned().collect(),
             table: table(txn, path, BLOCKS)?.map(|table| Arc::new(Owned::new(table))),
-            open: Mutex::default(),
+            open: Arc::clone(open),
         })
     }
 
@@ -111,19 +161,10 @@ impl Blocks {
         entry: &BlockEntry,
         path: &Path,
     ) -> Result<Arc<BlockReader<Sections>>, BlockError> {
-        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reader) = open().readers.get(&entry.number) {
-            return Ok(Arc::clone(reader));
-        }
-        // Read without the lock: other threads open other blocks meanwhile.
-        let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
-        let reader = Arc::new(BlockReader::open(Arc::clone(&entry.header), sections)?);
-        let mut open = open();
-        if let Some(known) = open.readers.get(&entry.number) {
-            return Ok(Arc::clone(known));
-        }
-        open.insert(entry.number, &reader);
-        Ok(reader)
+        self.open.get(entry, |kept_bytes| {
+            let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
+            BlockReader::open_among(Arc::clone(&entry.header), sections, kept_bytes)
+        })
     }
 
     /// Reads every section, and decodes every trace.

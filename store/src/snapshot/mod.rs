@@ -128,9 +128,11 @@ impl Snapshot {
         let mut segments = Vec::new();
         let files = directory.segment_files()?;
         readers.close_gone(files.len());
+        let open_blocks = Arc::default();
         for path in files {
             match readers.get(&path).and_then(|reader| {
-                reader.map_or(Ok(None), |reader| SegmentView::begin(reader).map(Some))
+                let begin = |reader| SegmentView::begin(reader, &open_blocks);
+                reader.map(begin).transpose()
             }) {
                 Ok(view) => segments.extend(view),
                 Err(error @ (StorageError::Damaged { .. } | StorageError::DamagedValue { .. })) => {

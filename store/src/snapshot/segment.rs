@@ -7,7 +7,7 @@ use spanlite_model::TraceId;
 use uuid::Uuid;
 
 use super::assembly::Assembly;
-use super::blocks::{Blocks, damaged, facts_of};
+use super::blocks::{Blocks, OpenBlocks, damaged, facts_of};
 use super::damage::Damage;
 use super::index::Index;
 use crate::block::{BlockError, BlockReader};
@@ -34,6 +34,7 @@ pub(super) struct SegmentView {
     blocks: OnceLock<Blocks>,
     /// Which blocks hold something of loose traces, and when that began.
     loose_places: OnceLock<HashMap<TraceId, Vec<(u32, u64)>>>,
+    open_blocks: Arc<OpenBlocks>,
     kept: Mutex<Kept>,
 }
 
@@ -68,7 +69,11 @@ impl std::fmt::Debug for SegmentView {
 }
 
 impl SegmentView {
-    pub(super) fn begin(reader: Arc<SegmentReader>) -> Result<Self, StorageError> {
+    /// Begins to read a segment; its blocks are open among those of others.
+    pub(super) fn begin(
+        reader: Arc<SegmentReader>,
+        open_blocks: &Arc<OpenBlocks>,
+    ) -> Result<Self, StorageError> {
         let (txn, positions, counts) = protected(reader.path(), || {
             let txn = reader.begin()?;
             let positions = positions(&txn, reader.path())?;
@@ -83,6 +88,7 @@ impl SegmentView {
             hot: OnceLock::new(),
             blocks: OnceLock::new(),
             loose_places: OnceLock::new(),
+            open_blocks: Arc::clone(open_blocks),
             kept: Mutex::default(),
         })
     }
@@ -146,7 +152,14 @@ impl SegmentView {
             return Ok(blocks);
         }
         let known = self.reader.known_blocks();
-        let blocks = Blocks::read(&self.txn, self.path(), known, self.counts.blocks, report)?;
+        let blocks = Blocks::read(
+            &self.txn,
+            self.path(),
+            known,
+            self.counts.blocks,
+            &self.open_blocks,
+            report,
+        )?;
         Ok(self.blocks.get_or_init(|| blocks))
     }
 

@@ -15,8 +15,10 @@ use super::{into_text, once};
 /// Gives the attributes of rows back. Quick when rows are asked for in order.
 pub(super) struct AttributesDecoder<'b, L> {
     block: &'b BlockReader<L>,
-    shapes: Shapes,
+    shapes: &'b Shapes,
     rows: Ints<'b>,
+    /// The number of the first of the entries.
+    first_entry: usize,
     entries: &'b [Entry],
     columns: Vec<OnceCell<(ValueType, ColumnValues<'b>)>>,
     position: RefCell<Position>,
@@ -35,13 +37,14 @@ impl<'b, L: LoadSection> AttributesDecoder<'b, L> {
         columns: AttributeColumns,
         n_rows: usize,
     ) -> Result<Self, BlockError> {
-        let entries = block.directory().all(columns.values);
+        let (first_entry, entries) = block.directory().all(columns.values);
         let mut cells = Vec::new();
         cells.resize_with(entries.len(), OnceCell::new);
         Ok(Self {
             block,
             shapes: block.shapes(columns)?,
             rows: block.ints(columns.rows, n_rows)?,
+            first_entry,
             entries,
             columns: cells,
             position: RefCell::default(),
@@ -66,8 +69,9 @@ impl<'b, L: LoadSection> AttributesDecoder<'b, L> {
             };
             let index = *passed as usize;
             *passed += 1;
-            let (value_type, values) =
-                once(&self.columns[*column as usize], || self.block.values(entry))?;
+            let (value_type, values) = once(&self.columns[*column as usize], || {
+                self.block.values(self.first_entry + *column as usize, entry)
+            })?;
             if index >= values.len() {
                 return Err(BlockError::malformed("a column has too few values"));
             }

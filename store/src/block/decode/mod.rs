@@ -23,7 +23,7 @@ use super::texts::TraceTexts;
 /// Gives the traces of a block back, one by one. Opens a column when a trace needs it.
 pub struct TraceDecoder<'b, L> {
     block: &'b BlockReader<L>,
-    span_starts: Vec<u32>,
+    span_starts: &'b [u32],
     trace_ids: &'b [[u8; 16]],
     span_ids: &'b [[u8; 8]],
     depths: Ints<'b>,

@@ -105,13 +105,14 @@ impl<'b> AttributeReader<'b> {
         let mut overflow = Vec::new();
         // For every column, the part it is.
         let mut numbers = Vec::new();
-        for entry in block.directory().all(columns.values) {
+        let (first, entries) = block.directory().all(columns.values);
+        for (number, entry) in (first..).zip(entries) {
             let is_overflow = entry.value_type == ValueType::Overflow as u8;
             if !is_overflow && block.directory().key(entry) != key {
                 numbers.push(None);
                 continue;
             }
-            let (value_type, values) = block.values(entry)?;
+            let (value_type, values) = block.values(number, entry)?;
             if let (ColumnValues::Strings(rows), true) = (&values, is_overflow) {
                 overflow = overflow_rows(rows, key)?;
             }
@@ -129,7 +130,7 @@ impl<'b> AttributeReader<'b> {
         let shapes = block.shapes(columns)?;
         Ok(Self {
             rows: block.ints(columns.rows, n_rows)?,
-            shapes: shape_parts(&shapes, &numbers, &parts),
+            shapes: shape_parts(shapes, &numbers, &parts),
             parts,
             overflow,
         })

@@ -35,7 +35,7 @@ impl<L: LoadSection> BlockReader<L> {
                 let roots = structure.span_starts.windows(2).enumerate();
                 let mut traces = Vec::new();
                 for (trace, bound) in roots {
-                    if let Some(root) = root_of(&structure, bound[0], bound[1])
+                    if let Some(root) = root_of(structure, bound[0], bound[1])
                         && names.get(root as usize)?.unwrap_or_default() == value
                     {
                         traces.push(trace as u32);

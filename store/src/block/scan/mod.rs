@@ -204,7 +204,8 @@ impl<L: LoadSection> BlockReader<L> {
     /// The keys of one kind of attributes, in the order they first came, each once for every type
     /// of value it has. Keys that share a column because there are too many are not among them.
     pub fn attribute_keys(&self, kind: AttributeKind) -> impl Iterator<Item = &str> {
-        let entries = self.directory().all(kind.columns().values).iter();
+        let (_, entries) = self.directory().all(kind.columns().values);
+        let entries = entries.iter();
         entries
             .map(|entry| self.directory().key(entry))
             .filter(|key| !key.is_empty())

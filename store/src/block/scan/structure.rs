@@ -18,6 +18,18 @@ pub struct Structure {
 }
 
 impl Structure {
+    pub(in super::super) fn kept_bytes(&self) -> usize {
+        let Self {
+            span_starts,
+            parents,
+            ends,
+            depths,
+            orphans,
+        } = self;
+        let columns = [span_starts, parents, ends, depths, orphans];
+        columns.iter().map(|column| 4 * column.len()).sum()
+    }
+
     /// Stands for the parent of a root.
     pub const NO_PARENT: u32 = u32::MAX;
 
@@ -30,9 +42,13 @@ impl Structure {
 
 impl<L: LoadSection> BlockReader<L> {
     /// The trees of all traces.
-    pub fn structure(&self) -> Result<Structure, BlockError> {
+    pub fn structure(&self) -> Result<&Structure, BlockError> {
+        self.kept_structure(|| self.read_structure())
+    }
+
+    fn read_structure(&self) -> Result<Structure, BlockError> {
         let n_spans = self.n_spans();
-        let span_starts = self.span_starts()?;
+        let span_starts = self.span_starts()?.to_vec();
         let column = self.ints(Column::Depths, n_spans)?;
         let mut depths = Vec::with_capacity(n_spans);
         column.for_each(0, n_spans, |_, depth| depths.push(depth as u32));

@@ -75,8 +75,10 @@ impl<'b, L: LoadSection> Texts<'b, L> {
         for part in self.table.parts(index) {
             if let Part::New { start, length } = *part {
                 bytes.clear();
-                let part = start..start + length;
-                self.block.read_stream(part, self.table.end(), &mut bytes)?;
+                self.block
+                    .read_stream(start..start + length, &mut |piece| {
+                        bytes.extend_from_slice(piece);
+                    })?;
                 each(at, &bytes);
             }
             at += part.length();

@@ -19,7 +19,7 @@ mod parts;
 mod split;
 
 pub(super) use parts::{Part, TraceTexts};
-pub(super) use split::TextsBuilder;
+pub(super) use split::{TextsBuilder, known_bytes};
 
 /// Strings from this length on are texts.
 pub(super) const MIN_TEXT_BYTES: usize = 256;

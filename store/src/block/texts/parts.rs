@@ -31,8 +31,6 @@ pub(in super::super) struct TraceTexts {
     parts: Vec<Part>,
     /// Where the parts of each value end, and how long the value is.
     values: Vec<(u32, u64)>,
-    /// Where the trace's new bytes end in the block's stream.
-    end: u64,
 }
 
 impl TraceTexts {
@@ -49,7 +47,6 @@ impl TraceTexts {
         let mut texts = Self::default();
         let mut at = start;
         let end = start.checked_add(n_new_bytes).ok_or(WRONG)?;
-        texts.end = end;
         for number in 0..n_values {
             let head = cursor.varint()?;
             let mut total = 0u64;
@@ -92,11 +89,6 @@ impl TraceTexts {
         Ok(texts)
     }
 
-    /// Where the trace's new bytes end in the block's stream.
-    pub(in super::super) fn end(&self) -> u64 {
-        self.end
-    }
-
     /// How many distinct values the trace has.
     pub(in super::super) fn len(&self) -> usize {
         self.values.len()
@@ -128,6 +120,9 @@ impl TraceTexts {
         range: Range<u64>,
         mut each: impl FnMut(Range<u64>) -> Result<(), BlockError>,
     ) -> Result<(), BlockError> {
+        if let [Part::New { start, .. }] = self.parts(value) {
+            return each(start + range.start..start + range.end);
+        }
         let mut steps = 0;
         let mut todo = vec![Todo::Value(value, range)];
         let mut inner = Vec::new();

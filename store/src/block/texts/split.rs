@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64;
+use zstd::bulk::Compressor;
 
-use super::super::bytes::{compress_parts, put_varint};
+use super::super::bytes::{compress, compressor_like, put_varint};
 use super::super::strings::FastMap;
 use super::items::{Item, MIN_ITEM_BYTES, items};
 
@@ -11,11 +12,22 @@ const CHUNK_BYTES: usize = 128 << 10;
 /// A longer trace is cut into chunks of this length.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
 
-/// A trace that ends this far behind the last mark gets one: a reader decompresses up to there.
-const MARK_BYTES: usize = 16 << 10;
+/// A frame ends with the trace that makes it this long: a reader of a trace decompresses its frame.
+const FRAME_BYTES: usize = 16 << 10;
+/// So much of the first chunk is known to the frames of the others, which are compressed as if
+/// they followed it.
+const KNOWN_BYTES: usize = 64 << 10;
+/// What a dictionary of zstd's own form begins with; bytes that happen to are not used as one.
+const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
+
+/// What the frames of all chunks but the first are compressed with, by the bytes of the first.
+pub(in super::super) fn known_bytes(first_chunk: &[u8]) -> Option<&[u8]> {
+    let known = first_chunk.get(..KNOWN_BYTES).unwrap_or(first_chunk);
+    (known.len() >= 8 && !known.starts_with(&DICTIONARY_MAGIC)).then_some(known)
+}
 
 /// Splits the long values of a block into parts and packs the new bytes into chunks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in super::super) struct TextsBuilder<'a> {
     trace: TraceValues<'a>,
     /// Encoded values of all traces.
@@ -25,8 +37,10 @@ pub(in super::super) struct TextsBuilder<'a> {
     pub(in super::super) n_value_bytes: Vec<i64>,
     pub(in super::super) n_new_bytes: Vec<i64>,
     chunk: Vec<u8>,
-    /// Where in the chunk readers may stop.
-    marks: Vec<usize>,
+    /// Where in the chunk frames end.
+    frame_ends: Vec<usize>,
+    /// Makes the frames of all chunks but the first.
+    compressor: Option<Compressor<'static>>,
     chunks: Vec<Chunk>,
 }
 
@@ -87,8 +101,8 @@ impl<'a> TextsBuilder<'a> {
             self.end_chunk();
         }
         self.chunk.append(&mut new_bytes);
-        if self.chunk.len() - self.marks.last().unwrap_or(&0) >= MARK_BYTES {
-            self.marks.push(self.chunk.len());
+        if self.chunk.len() - self.frame_ends.last().unwrap_or(&0) >= FRAME_BYTES {
+            self.frame_ends.push(self.chunk.len());
         }
     }
 
@@ -97,13 +111,36 @@ impl<'a> TextsBuilder<'a> {
             return;
         }
         let raw_length = self.chunk.len();
-        let compressed = compress_parts(&self.chunk, &self.marks);
-        let compressed = compressed.filter(|frame| frame.len() < raw_length);
+        let frames = if self.chunks.is_empty() {
+            self.compressor = known_bytes(&self.chunk).and_then(compressor_like);
+            compress(&self.chunk)
+        } else {
+            self.frames()
+        };
+        let frames = frames.filter(|frames| frames.len() < raw_length);
         // A chunk that does not shrink is stored as it is and known by its length.
-        let stored = compressed.unwrap_or_else(|| self.chunk.clone());
+        let stored = frames.unwrap_or_else(|| self.chunk.clone());
         self.chunks.push(Chunk { raw_length, stored });
         self.chunk.clear();
-        self.marks.clear();
+        self.frame_ends.clear();
+    }
+
+    /// The frames of the chunk at hand.
+    fn frames(&mut self) -> Option<Vec<u8>> {
+        let mut frames = Vec::with_capacity(self.chunk.len() / 2);
+        let mut start = 0;
+        let ends = self.frame_ends.iter().copied();
+        for end in ends.chain([self.chunk.len()]) {
+            let raw = self.chunk.get(start..end)?;
+            if !raw.is_empty() {
+                frames.extend(match &mut self.compressor {
+                    Some(compressor) => compressor.compress(raw).ok()?,
+                    None => compress(raw)?,
+                });
+            }
+            start = end;
+        }
+        Some(frames)
     }
 
     /// The chunks of all traces, in order.

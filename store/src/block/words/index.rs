@@ -15,6 +15,7 @@
 use super::super::BlockError;
 use super::super::bytes::{Cursor, put_bytes};
 use super::super::ints::{Ints, put_ints};
+use super::super::kept::{Keep, KeptBytes, KeptColumn};
 use super::bits::{BitReader, BitWriter};
 use super::split::{EachWord, split};
 
@@ -234,8 +235,13 @@ pub(in super::super) fn find_rows(
     const WRONG: BlockError = BlockError::malformed("the word index is wrong");
     let (bucket, tail) = place(hash_of(word.as_bytes(), 0), n_sections);
     let mut cursor = Cursor::new(section);
-    let counts = Ints::read(&mut cursor, N_BUCKETS)?;
-    let starts = Ints::read(&mut cursor, N_BUCKETS)?;
+    let (columns, n_bytes): ([KeptColumn; 2], KeptBytes) = Default::default();
+    let [counts, starts] = columns.each_ref().map(|column| {
+        let n_bytes = &n_bytes;
+        let keep = Keep { column, n_bytes };
+        Ints::read(&mut cursor, N_BUCKETS, keep.only())
+    });
+    let (counts, starts) = (counts?, starts?);
     let n_words = usize::try_from(counts.sum(0, N_BUCKETS)).map_err(|_| WRONG)?;
     let (tails, _) = cursor
         .take(n_words.checked_mul(2).ok_or(WRONG)?)?
