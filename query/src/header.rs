@@ -45,20 +45,13 @@ impl From<&Trace> for TraceHeader {
 /// The headers of the traces that fit a query, newest first.
 ///
 /// Order, limit and offset of the query do not count: [`Query::run`] orders.
+#[derive(Debug)]
 pub struct Headers<'s> {
     candidates: Candidates<'s>,
     stages: Vec<Stage>,
     options: RunOptions,
     left: u64,
     stopped: bool,
-}
-
-impl std::fmt::Debug for Headers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Headers")
-            .field("left", &self.left)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Query {

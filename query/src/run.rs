@@ -111,6 +111,7 @@ pub enum RunError {
 }
 
 /// The traces that fit a query, one by one.
+#[derive(Debug)]
 pub struct Rows<'s> {
     candidates: Candidates<'s>,
     /// The candidates in the order the query asks for, where it does.
@@ -121,14 +122,6 @@ pub struct Rows<'s> {
     left: u64,
     last: Option<Cursor>,
     stopped: bool,
-}
-
-impl std::fmt::Debug for Rows<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows")
-            .field("left", &self.left)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Query {

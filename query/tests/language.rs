@@ -19,6 +19,19 @@ fn unescape(field: &str) -> String {
     out
 }
 
+/// Queries with their verdict, and their canonical form where one is given.
+fn conformance() -> impl Iterator<Item = (String, String, String)> {
+    let lists = [
+        include_str!("data/conformance.tsv"),
+        include_str!("data/more.tsv"),
+    ];
+    lists.into_iter().flat_map(str::lines).map(|line| {
+        let mut fields = line.split('\t').map(unescape);
+        let mut next = || fields.next().unwrap_or_default();
+        (next(), next(), next())
+    })
+}
+
 fn verdict(query: &str) -> &'static str {
     match Query::parse(query) {
         Ok(_) => "valid",
@@ -33,9 +46,7 @@ fn verdict(query: &str) -> &'static str {
 #[test]
 fn every_verdict_of_the_conformance_list_holds() {
     let mut wrong = Vec::new();
-    for line in include_str!("data/conformance.tsv").lines() {
-        let mut fields = line.split('\t').map(unescape);
-        let (query, class) = (fields.next().unwrap(), fields.next().unwrap());
+    for (query, class, _) in conformance() {
         let found = verdict(&query);
         if found != class {
             wrong.push(format!("{class} but {found}: {query}"));
@@ -58,10 +69,7 @@ const SWAPPED_POWERS: [&str; 2] = [
 #[test]
 fn every_canonical_form_of_the_conformance_list_holds() {
     let mut wrong = Vec::new();
-    for line in include_str!("data/conformance.tsv").lines() {
-        let mut fields = line.split('\t').map(unescape);
-        let (query, class) = (fields.next().unwrap(), fields.next().unwrap());
-        let canonical = fields.next().unwrap_or_default();
+    for (query, class, canonical) in conformance() {
         if class == "parse_fails" || SWAPPED_POWERS.contains(&query.as_str()) {
             continue;
         }

@@ -73,6 +73,16 @@ pub(crate) struct Candidates<'s> {
     pub(crate) counts: Explain,
 }
 
+impl std::fmt::Debug for Candidates<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Candidates")
+            .field("ready", &self.ready.len())
+            .field("closed", &self.closed.len())
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'s> Candidates<'s> {
     pub(crate) fn new(
         snapshot: &'s Snapshot,

@@ -58,9 +58,10 @@ fn doubled(input: &str, quote: char) -> Lexed<'_, String> {
     unclosed(input)
 }
 
-/// A string with Go's escapes, on one line.
+/// A string with Go's escapes, on one line. Escapes of bytes may spell a character out; bytes that
+/// are none stand for U+FFFD, as they do wherever texts are made of bytes.
 fn escaped(input: &str) -> Lexed<'_, String> {
-    let mut value = String::new();
+    let mut value = Vec::new();
     let mut rest = after_char(input);
     loop {
         let here = rest;
@@ -69,7 +70,7 @@ fn escaped(input: &str) -> Lexed<'_, String> {
         };
         rest = after_char(rest);
         match c {
-            '"' => return Ok((rest, value)),
+            '"' => return Ok((rest, String::from_utf8_lossy(&value).into_owned())),
             '\n' => return unclosed(input),
             '\\' => {
                 let Some((decoded, after)) = escape(rest) else {
@@ -87,16 +88,29 @@ fn escaped(input: &str) -> Lexed<'_, String> {
                     .help("write \\\\ for a backslash, or put the string in back quotes")
                     .cut();
                 };
-                value.push(decoded);
+                match decoded {
+                    Escape::Byte(byte) => value.push(byte),
+                    Escape::Char(c) => push_char(&mut value, c),
+                }
                 rest = after;
             }
-            c => value.push(c),
+            c => push_char(&mut value, c),
         }
     }
 }
 
-/// The character that an escape stands for, from behind its backslash.
-fn escape(input: &str) -> Option<(char, &str)> {
+fn push_char(bytes: &mut Vec<u8>, c: char) {
+    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// What an escape stands for.
+enum Escape {
+    Char(char),
+    Byte(u8),
+}
+
+/// What an escape stands for, from behind its backslash.
+fn escape(input: &str) -> Option<(Escape, &str)> {
     let first = input.chars().next()?;
     let rest = after_char(input);
     let plain = match first {
@@ -109,23 +123,32 @@ fn escape(input: &str) -> Option<(char, &str)> {
         'v' => '\u{b}',
         '\\' => '\\',
         '"' => '"',
-        'x' => return coded(rest, 2, 16),
-        'u' => return coded(rest, 4, 16),
-        'U' => return coded(rest, 8, 16),
+        'x' => return byte(rest, 2, 16),
+        'u' => return char_of(rest, 4),
+        'U' => return char_of(rest, 8),
         // Three octal digits are one byte.
-        '0'..='3' => return coded(input, 3, 8),
+        '0'..='3' => return byte(input, 3, 8),
         _ => return None,
     };
-    Some((plain, rest))
+    Some((Escape::Char(plain), rest))
 }
 
-fn coded(input: &str, digits: usize, radix: u32) -> Option<(char, &str)> {
+fn byte(input: &str, digits: usize, radix: u32) -> Option<(Escape, &str)> {
+    let (number, rest) = coded(input, digits, radix)?;
+    Some((Escape::Byte(u8::try_from(number).ok()?), rest))
+}
+
+fn char_of(input: &str, digits: usize) -> Option<(Escape, &str)> {
+    let (number, rest) = coded(input, digits, 16)?;
+    Some((Escape::Char(char::from_u32(number)?), rest))
+}
+
+fn coded(input: &str, digits: usize, radix: u32) -> Option<(u32, &str)> {
     let (code, rest) = input.split_at_checked(digits)?;
     if !code.chars().all(|c| c.is_digit(radix)) {
         return None;
     }
-    let code = u32::from_str_radix(code, radix).ok()?;
-    Some((char::from_u32(code)?, rest))
+    Some((u32::from_str_radix(code, radix).ok()?, rest))
 }
 
 /// An attribute's key: everything up to white space or an operator; quoted parts hold anything.
@@ -203,7 +226,10 @@ pub(crate) fn path(input: &str) -> Lexed<'_, Vec<PathStep>> {
             let (after, digits) = take_while(|c| c != ']').parse(index)?;
             let step = match digits {
                 "*" => Some(PathStep::Any),
-                digits => digits.parse().ok().map(PathStep::Index),
+                digits if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                    digits.parse().ok().map(PathStep::Index)
+                }
+                _ => None,
             };
             let (Some(step), Some(after)) = (step, after.strip_prefix(']')) else {
                 return Fault::new(

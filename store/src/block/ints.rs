@@ -249,7 +249,7 @@ impl<'a> Ints<'a> {
     }
 
     /// All rows.
-    pub fn to_vec(&self) -> Vec<i64> {
+    pub fn to_vec(self) -> Vec<i64> {
         let mut values = Vec::with_capacity(self.rows);
         self.for_each(0, self.rows, |_, value| values.push(value));
         values
