@@ -56,7 +56,10 @@ impl Sieve {
     /// Anything passes if any part lets anything pass.
     fn any(parts: impl Iterator<Item = Self>) -> Self {
         let parts: Vec<Self> = parts.collect();
-        if parts.iter().any(|part| matches!(part, Self::Constant(true))) {
+        if parts
+            .iter()
+            .any(|part| matches!(part, Self::Constant(true)))
+        {
             return Self::Constant(true);
         }
         Self::Any(parts)
@@ -170,7 +173,9 @@ impl Sieve {
                     name,
                 },
                 _,
-            ) if !name.starts_with("mlflow.") => quantity(Quantity::Attribute(name.as_ref().into())),
+            ) if !name.starts_with("mlflow.") => {
+                quantity(Quantity::Attribute(name.as_ref().into()))
+            }
             _ => Self::Constant(true),
         }
     }
@@ -199,10 +204,8 @@ impl Quantity {
         let first = summary.first_start_unix_nano;
         match self {
             Self::SpanDuration => {
-                let (shortest, longest) = (
-                    summary.duration_nanos.start(),
-                    summary.duration_nanos.end(),
-                );
+                let (shortest, longest) =
+                    (summary.duration_nanos.start(), summary.duration_nanos.end());
                 NumberRange::Between(*shortest as f64, *longest as f64)
             }
             Self::TraceDuration => {

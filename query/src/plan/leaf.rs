@@ -271,7 +271,8 @@ impl Block<'_> {
             Node::Regex { of, .. } | Node::Text { of, .. } => matches!(**of, Node::Field(_)),
             _ => false,
         };
-        let mut bytes = Vec::new();
+        let mut scratch = Vec::new();
+        let mut known: Vec<(i64, Truth)> = Vec::new();
         for (place, bound) in self.span_starts()?.windows(2).enumerate() {
             let (first, end) = (bound[0] as usize, bound[1] as usize);
             if !self.is_wanted(place) {
@@ -280,7 +281,7 @@ impl Block<'_> {
                 }
                 continue;
             }
-            let mut known: Vec<(i64, Truth)> = Vec::new();
+            known.clear();
             let texts = self.reader.texts(place)?;
             for row in first..end {
                 let number = numbers.get(row);
@@ -288,16 +289,18 @@ impl Block<'_> {
                     _ if number == 0 => nil,
                     Some((_, truth)) => *truth,
                     None => {
-                        bytes.clear();
-                        texts.read(number, &mut bytes)?;
-                        self.count_text(bytes.len());
-                        let truth = match std::str::from_utf8(&bytes) {
-                            Ok(text) if is_plain && let Some(text) = plain_string(text) => {
-                                leaf.truth(&Datum::text(text))
+                        let truth = texts.look(number, &mut scratch, |bytes| {
+                            self.count_text(bytes.len());
+                            match std::str::from_utf8(bytes) {
+                                Ok(text) if is_plain && let Some(text) = plain_string(text) => {
+                                    leaf.truth(&Datum::text(text))
+                                }
+                                Ok(text) => {
+                                    leaf.truth(&Datum::Json(&Json::from_trusted_text(text)))
+                                }
+                                Err(_) => Truth::Maybe,
                             }
-                            Ok(text) => leaf.truth(&Datum::Json(&Json::from_trusted_text(text))),
-                            Err(_) => Truth::Maybe,
-                        };
+                        })?;
                         known.push((number, truth));
                         truth
                     }
@@ -407,17 +410,12 @@ fn texts(column: &Strings<'_>, leaf: &Leaf<'_, '_>, missing: &str) -> Read<Mask>
 
 /// A column with few distinct values.
 fn few(column: &Ints<'_>, leaf: &Leaf<'_, '_>, datum: impl Fn(i64) -> Datum<'static>) -> Mask {
-    let mut known: Vec<(i64, Truth)> = Vec::new();
+    let mut known = [None; 16];
     let mut mask = Mask::empty(column.len());
     column.for_each(0, column.len(), |row, value| {
-        let truth = if let Some((_, truth)) = known.iter().find(|(other, _)| *other == value) {
-            *truth
-        } else {
-            let truth = leaf.truth(&datum(value));
-            if known.len() < 16 {
-                known.push((value, truth));
-            }
-            truth
+        let truth = match known.get_mut(value as usize) {
+            Some(known) => *known.get_or_insert_with(|| leaf.truth(&datum(value))),
+            None => leaf.truth(&datum(value)),
         };
         mask.set(row, truth);
     });

@@ -158,6 +158,7 @@ impl<'s> Search<'s> {
                     counts.text_bytes_read += block.text_bytes();
                     counts.bytes_loaded += block.reader.loaded_bytes().saturating_sub(before);
                     block.add_stages(counts);
+                    block.reader.forget_texts();
                 }
                 Ok(())
             });

@@ -199,9 +199,7 @@ impl Block<'_> {
         for place in 0..self.reader.n_traces() {
             let (root, whole) = self.root(place)?;
             let name = match (builtin, root) {
-                (Builtin::TraceName, _) => {
-                    names.get(place, root)?.map_or(Datum::Nil, Datum::text)
-                }
+                (Builtin::TraceName, _) => names.get(place, root)?.map_or(Datum::Nil, Datum::text),
                 (_, Some(row)) if whole => Datum::text(names.of_spans.get(row)?.unwrap_or("")),
                 _ => Datum::text(""),
             };

@@ -297,8 +297,15 @@ fn number(input: &str) -> Lexed<'_, Token<'_>> {
         return after_number(input, rest, Token::Int(number));
     }
     let whole = input.get(..input.len() - rest.len()).unwrap_or(text);
-    match whole.parse() {
-        Ok(number) => after_number(input, rest, Token::Float(number)),
+    match whole.parse::<f64>() {
+        Ok(number) if number.is_finite() => after_number(input, rest, Token::Float(number)),
+        Ok(_) => Fault::new(
+            input,
+            rest,
+            Code::BadNumber,
+            format!("{whole} is more than a float holds"),
+        )
+        .cut(),
         Err(_) => Fault::new(
             input,
             rest,

@@ -280,6 +280,12 @@ pub(crate) fn literal(value: &Literal) -> String {
 fn literal_in(value: &Literal, form: Form) -> String {
     match value {
         Literal::Int(number) => number.to_string(),
+        // Neither has a literal of its own.
+        Literal::Float(number) if number.is_nan() => "(0.0 / 0.0)".to_owned(),
+        Literal::Float(number) if number.is_infinite() => {
+            let sign = if *number < 0.0 { "-" } else { "" };
+            format!("({sign}1.0 / 0.0)")
+        }
         Literal::Float(number) => show_float(*number),
         Literal::Text(text) => match form {
             Form::Braces => quoted(text),

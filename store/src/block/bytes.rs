@@ -267,7 +267,10 @@ mod tests {
             assert_eq!(cursor.signed().unwrap(), number);
         }
         let (column, n_bytes) = (KeptColumn::default(), KeptBytes::default());
-        let keep = Keep { column: &column, n_bytes: &n_bytes };
+        let keep = Keep {
+            column: &column,
+            n_bytes: &n_bytes,
+        };
         assert_eq!(cursor.clone().blob(keep.only()).unwrap(), long);
         assert_eq!(cursor.blob(keep.only()).unwrap(), long);
         assert_eq!(cursor.blob(keep.only()).unwrap(), &b"short"[..]);
@@ -278,7 +281,9 @@ mod tests {
 
     #[test]
     fn a_frame_like_a_known_text_needs_that_text() {
-        let known: Vec<u8> = (0..40_000u32).flat_map(|n| (n * n % 65_521).to_le_bytes()).collect();
+        let known: Vec<u8> = (0..40_000u32)
+            .flat_map(|n| (n * n % 65_521).to_le_bytes())
+            .collect();
         let raw = known[60_000..70_000].to_vec();
         let mut frames = compressor_like(&known).unwrap().compress(&raw).unwrap();
         assert!(frames.len() < raw.len() / 10);

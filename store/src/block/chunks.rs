@@ -1,7 +1,7 @@
 //! The stream of texts of a block, as it is read: chunk by chunk, frame by frame.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use zstd::zstd_safe::DDict;
 
@@ -170,16 +170,30 @@ impl<L: LoadSection> BlockReader<L> {
         Chunk::read(self.load(place.section)?, raw_length)
     }
 
+    fn cached_chunks(&self) -> MutexGuard<'_, Vec<(usize, Arc<Chunk>)>> {
+        let cached = self.stream.cached.lock();
+        cached.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cached_chunk(&self, number: usize) -> Option<Arc<Chunk>> {
+        let cached = self.cached_chunks();
+        let mut found = cached.iter().filter(|(cached, _)| *cached == number);
+        found.next().map(|(_, chunk)| Arc::clone(chunk))
+    }
+
+    /// Forgets the chunks that were read last: nobody is going to read what is near to them.
+    pub fn forget_texts(&self) {
+        for (_, chunk) in self.cached_chunks().drain(..) {
+            self.kept_bytes.remove(chunk.most_bytes());
+        }
+    }
+
     fn chunk(&self, number: usize, places: &[ChunkPlace]) -> Result<Arc<Chunk>, BlockError> {
-        let cached = || {
-            let cached = &self.stream.cached;
-            cached.lock().unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some((_, chunk)) = cached().iter().find(|(cached, _)| *cached == number) {
-            return Ok(Arc::clone(chunk));
+        if let Some(chunk) = self.cached_chunk(number) {
+            return Ok(chunk);
         }
         let chunk = Arc::new(self.load_chunk(number, places)?);
-        let mut cached = cached();
+        let mut cached = self.cached_chunks();
         if cached.len() >= CACHED_CHUNKS {
             let (_, oldest) = cached.remove(0);
             self.kept_bytes.remove(oldest.most_bytes());
@@ -197,7 +211,11 @@ impl<L: LoadSection> BlockReader<L> {
         if let Some(known) = self.stream.known.get() {
             return Ok(known.as_ref());
         }
-        let first = self.load_chunk(0, places)?;
+        // Who reads one trace has no more use for the first chunk.
+        let first = match self.cached_chunk(0) {
+            Some(first) => first,
+            None => Arc::new(self.load_chunk(0, places)?),
+        };
         let mut bytes = Vec::new();
         first.pieces(0..usize::MAX, None, &mut |piece| {
             bytes.extend_from_slice(piece);

@@ -358,7 +358,9 @@ impl Directory {
     }
 
     pub(super) fn kept_bytes(&self) -> usize {
-        self.bytes.len() + size_of_val(self.entries.as_slice()) + size_of_val(self.places.as_slice())
+        self.bytes.len()
+            + size_of_val(self.entries.as_slice())
+            + size_of_val(self.places.as_slice())
     }
 
     pub(super) fn n_entries(&self) -> usize {

@@ -286,7 +286,10 @@ mod tests {
         put_ints(&mut out, rows);
         let mut cursor = Cursor::new(&out);
         let (column, n_bytes) = Default::default();
-        let keep = Keep { column: &column, n_bytes: &n_bytes };
+        let keep = Keep {
+            column: &column,
+            n_bytes: &n_bytes,
+        };
         let column = Ints::read(&mut cursor, rows.len(), keep.only()).unwrap();
         assert!(cursor.is_empty());
         assert_eq!(column.to_vec(), rows);

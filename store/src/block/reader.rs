@@ -352,7 +352,8 @@ impl<L: LoadSection> BlockReader<L> {
             None => Vec::new(),
         };
         Ok(self.text_tables.get_or_init(|| {
-            self.kept_bytes.add(bytes.len() + size_of_val(places.as_slice()));
+            self.kept_bytes
+                .add(bytes.len() + size_of_val(places.as_slice()));
             TextTables { places, bytes }
         }))
     }
@@ -365,9 +366,20 @@ impl<L: LoadSection> BlockReader<L> {
         range: Range<u64>,
         out: &mut Vec<u8>,
     ) -> Result<(), BlockError> {
-        texts.resolve(value, range, |part| {
-            self.read_stream(part, &mut |piece| out.extend_from_slice(piece))
+        self.each_piece(texts, value, range, &mut |piece| {
+            out.extend_from_slice(piece);
         })
+    }
+
+    /// Calls `each` with the pieces that `range` of a long value is made of, in order.
+    pub(super) fn each_piece(
+        &self,
+        texts: &TraceTexts,
+        value: usize,
+        range: Range<u64>,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), BlockError> {
+        texts.resolve(value, range, |part| self.read_stream(part, each))
     }
 }
 

@@ -79,9 +79,23 @@ fn rich() -> Trace {
     rich
 }
 
+/// Traces whose texts together need several chunks, and several frames of one.
+fn long() -> Vec<Trace> {
+    let long = |number: u64| {
+        let mut long = trace(number, 2);
+        let words: Vec<String> = (0..1_500)
+            .map(|at| format!("word{}", (at * at + number * 7) % 61))
+            .collect();
+        long.spans[1].inputs = Some(Json::string(&words.join(" ")));
+        long
+    };
+    (30..=45).map(long).collect()
+}
+
 /// What the fixture holds, newest first.
 fn expected() -> Vec<Trace> {
     let mut traces: Vec<Trace> = (1..=12).rev().map(|number| trace(number, 4)).collect();
+    traces.splice(0..0, long().into_iter().rev());
     traces.insert(0, rich());
     let tagged = traces
         .iter_mut()
@@ -99,7 +113,7 @@ fn expected() -> Vec<Trace> {
     traces
 }
 
-/// Traces 1 to 8 and the rich one are in blocks, trace 5 goes on in a hot batch, the others are
+/// Traces 1 to 8, the long and the rich ones are in blocks, trace 5 goes on in a hot batch, the others are
 /// in hot batches.
 #[test]
 #[ignore = "writes the fixture"]
@@ -109,6 +123,7 @@ fn write_fixture() {
     fs::create_dir_all(&path).unwrap();
     let store = Store::open(&path, patient()).unwrap();
     let mut first: Vec<Trace> = (1..=8).map(|number| trace(number, 4)).collect();
+    first.extend(long());
     first.push(rich());
     store.write(&first).unwrap();
     assert!(store.seal().unwrap());

@@ -70,7 +70,8 @@ impl<'b, L: LoadSection> AttributesDecoder<'b, L> {
             let index = *passed as usize;
             *passed += 1;
             let (value_type, values) = once(&self.columns[*column as usize], || {
-                self.block.values(self.first_entry + *column as usize, entry)
+                self.block
+                    .values(self.first_entry + *column as usize, entry)
             })?;
             if index >= values.len() {
                 return Err(BlockError::malformed("a column has too few values"));

@@ -49,6 +49,31 @@ impl<'b, L: LoadSection> Texts<'b, L> {
         self.block.read_text(&self.table, index, 0..length, out)
     }
 
+    /// Calls `look` with a whole value, which is put together in `scratch` only where it does not
+    /// stand in one piece anyway.
+    pub fn look<T>(
+        &self,
+        number: i64,
+        scratch: &mut Vec<u8>,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, BlockError> {
+        let (index, length) = self.index(number)?;
+        scratch.clear();
+        let (mut look, mut seen) = (Some(look), None);
+        self.block
+            .each_piece(&self.table, index, 0..length, &mut |piece| {
+                if piece.len() as u64 == length
+                    && let Some(look) = look.take()
+                {
+                    seen = Some(look(piece));
+                } else {
+                    scratch.extend_from_slice(piece);
+                }
+            })?;
+        let seen = seen.or_else(|| look.map(|look| look(scratch)));
+        seen.ok_or(BlockError::malformed("a text comes twice"))
+    }
+
     /// Appends a part of a value; what lies beyond its end is left out. Only the chunks that hold
     /// the part are decompressed.
     pub fn read_range(

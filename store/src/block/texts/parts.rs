@@ -44,7 +44,12 @@ impl TraceTexts {
     ) -> Result<Self, BlockError> {
         const WRONG: BlockError = BlockError::malformed("a text has impossible parts");
         let mut cursor = Cursor::new(encoded);
-        let mut texts = Self::default();
+        // A damaged count does not reserve more than its bytes may hold.
+        let most = n_values.min(encoded.len());
+        let mut texts = Self {
+            parts: Vec::with_capacity(most),
+            values: Vec::with_capacity(most),
+        };
         let mut at = start;
         let end = start.checked_add(n_new_bytes).ok_or(WRONG)?;
         for number in 0..n_values {

@@ -14,9 +14,9 @@ const MAX_CHUNK_BYTES: usize = 1 << 20;
 
 /// A frame ends with the trace that makes it this long: a reader of a trace decompresses its frame.
 const FRAME_BYTES: usize = 16 << 10;
-/// So much of the first chunk is known to the frames of the others, which are compressed as if
-/// they followed it.
-const KNOWN_BYTES: usize = 64 << 10;
+/// The first chunk ends with the trace that makes it this long, and so much of it is known to the
+/// frames of the others, which are compressed as if they followed it.
+const KNOWN_BYTES: usize = 32 << 10;
 /// What a dictionary of zstd's own form begins with; bytes that happen to are not used as one.
 const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 
@@ -92,7 +92,12 @@ impl<'a> TextsBuilder<'a> {
         trace.by_hash.clear();
         trace.places.clear();
 
-        if self.chunk.len() + new_bytes.len() > CHUNK_BYTES {
+        let is_full = if self.chunks.is_empty() {
+            self.chunk.len() >= KNOWN_BYTES || new_bytes.len() > MAX_CHUNK_BYTES
+        } else {
+            self.chunk.len() + new_bytes.len() > CHUNK_BYTES
+        };
+        if is_full {
             self.end_chunk();
         }
         while new_bytes.len() > MAX_CHUNK_BYTES {
