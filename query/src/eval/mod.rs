@@ -11,6 +11,6 @@ mod view;
 
 pub(crate) use datum::Datum;
 pub(crate) use node::{At, RowValues};
-pub(crate) use pipeline::{aggregate_of, fold, is_one_group, push_group_key, run};
+pub(crate) use pipeline::{aggregate_of, fold, group_name, is_one_group, push_group_key, run};
 pub(crate) use text::words;
 pub(crate) use view::View;

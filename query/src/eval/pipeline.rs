@@ -285,6 +285,18 @@ pub(crate) fn group_key(value: &Datum<'_>) -> String {
     key
 }
 
+/// What a group is called: of 3 and 3.0 the whole number, whichever came first.
+pub(crate) fn group_name(value: Datum<'_>) -> Datum<'_> {
+    match value {
+        Datum::Float(number) if is_whole(number) => Datum::Int(number as i64),
+        value => value,
+    }
+}
+
+fn is_whole(number: f64) -> bool {
+    number.fract() == 0.0 && number.abs() < 9e15
+}
+
 /// Appends the key of a value. Keys one after another are equal where their values are.
 pub(crate) fn push_group_key(out: &mut String, value: &Datum<'_>) {
     let text = |out: &mut String, text: &str| {
@@ -297,9 +309,7 @@ pub(crate) fn push_group_key(out: &mut String, value: &Datum<'_>) {
         Datum::Json(json) => return text(out, &json.to_display_text()),
         Datum::Nil => write!(out, "n"),
         Datum::Int(number) => write!(out, "i{number};"),
-        Datum::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
-            write!(out, "i{};", *number as i64)
-        }
+        Datum::Float(number) if is_whole(*number) => write!(out, "i{};", *number as i64),
         Datum::Array(_) => write!(out, "{:?};", value.clone().into_owned()),
         value => write!(out, "{value:?};"),
     };

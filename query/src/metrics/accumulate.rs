@@ -6,7 +6,7 @@ use super::combine::Table;
 use super::differences::Differences;
 use super::{Axis, Series};
 use crate::cell::Cell;
-use crate::eval::{self, At, Datum, View, push_group_key};
+use crate::eval::{self, At, Datum, View, group_name, push_group_key};
 use crate::resolve::{Node, SeriesFn, SeriesPlan};
 use crate::run::RunError;
 use crate::syntax::ast::OverTime;
@@ -215,8 +215,9 @@ impl<'p> Accumulator<'p> {
         }
         if !self.groups.contains_key(&self.key) {
             let names = self.plan.by.iter().map(|(name, _)| name.clone());
+            let labels = labels.into_iter().map(group_name).map(Cell::from);
             let group = Group {
-                labels: names.zip(labels.into_iter().map(Cell::from)).collect(),
+                labels: names.zip(labels).collect(),
                 sums: BTreeMap::new(),
             };
             self.groups.insert(self.key.clone(), group);

@@ -222,20 +222,17 @@ impl Blocks {
         Ok(())
     }
 
-    /// The places in a block where a trace stands, with when it began there.
+    /// When a trace began at each of its places in a block, and whether it has spans there.
     pub(super) fn find(
         &self,
         entry: &BlockEntry,
         facts: &BlockFacts,
         path: &Path,
         trace_id: TraceId,
-    ) -> Result<Vec<(usize, u64)>, BlockError> {
-        let places = self.open(entry, path)?.find(trace_id)?;
-        let start = |place: usize| facts.starts.get(place).copied().unwrap_or(0);
-        Ok(places
-            .into_iter()
-            .map(|place| (place, start(place)))
-            .collect())
+    ) -> Result<Vec<(u64, bool)>, BlockError> {
+        let reader = self.open(entry, path)?;
+        let places = reader.find(trace_id)?.into_iter();
+        places.map(|place| begin(&reader, facts, place)).collect()
     }
 
     /// Adds what the blocks hold of a trace.
@@ -280,6 +277,17 @@ impl Blocks {
         }
         Ok(())
     }
+}
+
+/// When the trace at a place of a block began there, and whether it has spans there.
+pub(super) fn begin(
+    reader: &BlockReader<Sections>,
+    facts: &BlockFacts,
+    place: usize,
+) -> Result<(u64, bool), BlockError> {
+    let spans = reader.span_starts()?;
+    let has_spans = spans.get(place) != spans.get(place + 1);
+    Ok((facts.starts.get(place).copied().unwrap_or(0), has_spans))
 }
 
 /// Adds the trace at a place of a block.

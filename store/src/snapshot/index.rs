@@ -73,8 +73,8 @@ impl Index {
     }
 
     /// Adds what a block holds of a trace of the index.
-    pub(super) fn add_from_block(&mut self, trace_id: TraceId, unix_nano: u64) {
-        self.add(trace_id, unix_nano, true);
+    pub(super) fn add_from_block(&mut self, trace_id: TraceId, unix_nano: u64, has_spans: bool) {
+        self.add(trace_id, unix_nano, has_spans);
         self.in_blocks += 1;
     }
 
@@ -156,10 +156,11 @@ mod tests {
         index.add_note(a);
         index.add_note(b);
         index.add_note(c);
-        index.add_from_block(c, 7);
+        index.add_from_block(c, 7, true);
+        index.add_from_block(a, 0, false);
         index.drop_notes();
         assert_eq!(index.starts().collect::<Vec<_>>(), [(a, 40), (c, 7)]);
-        assert_eq!((index.len(), index.in_blocks()), (2, 1));
+        assert_eq!((index.len(), index.in_blocks()), (2, 2));
         assert!(!index.contains(b));
     }
 }

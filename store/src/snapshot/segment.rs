@@ -7,7 +7,7 @@ use spanlite_model::TraceId;
 use uuid::Uuid;
 
 use super::assembly::Assembly;
-use super::blocks::{Blocks, OpenBlocks, damaged, facts_of};
+use super::blocks::{Blocks, OpenBlocks, begin, damaged, facts_of};
 use super::damage::Damage;
 use super::index::Index;
 use crate::block::{BlockError, BlockReader};
@@ -204,8 +204,8 @@ impl SegmentView {
                 };
                 match blocks.find(entry, facts, self.path(), *trace_id) {
                     Ok(places) => {
-                        for (_, start) in places {
-                            index.add_from_block(*trace_id, start);
+                        for (start, has_spans) in places {
+                            index.add_from_block(*trace_id, start, has_spans);
                             let known = found.entry(*trace_id).or_default();
                             known.push((entry.number, start));
                         }
@@ -311,18 +311,18 @@ impl SegmentView {
                 continue;
             };
             let opened = blocks.open(entry, self.path());
-            match opened.as_ref().map(|reader| reader.trace_ids()) {
-                Ok(Ok(ids)) => {
-                    for part in &facts.parts {
-                        let id = ids.get(*part as usize);
-                        let start = facts.starts.get(*part as usize);
-                        if let (Some(id), Some(start)) = (id, start) {
-                            index.add(TraceId::from_bytes(*id), *start, true);
-                        }
+            let added = opened.and_then(|reader| {
+                let ids = reader.trace_ids()?;
+                for part in &facts.parts {
+                    if let Some(id) = ids.get(*part as usize) {
+                        let (start, has_spans) = begin(&reader, facts, *part as usize)?;
+                        index.add(TraceId::from_bytes(*id), start, has_spans);
                     }
                 }
-                Ok(Err(error)) => report(damaged(entry, self.path(), &error)),
-                Err(error) => report(damaged(entry, self.path(), error)),
+                Ok(())
+            });
+            if let Err(error) = added {
+                report(damaged(entry, self.path(), &error));
             }
         }
         for (_, directory) in &self.hot(report)?.directories {
