@@ -225,6 +225,7 @@ impl CliError {
             | Self::NotConfirmed
             | Self::NoSuchForm { .. }
             | Self::LimitOfServer
+            | Self::Job(spanlite_export::JobError::Target(_))
             | Self::RedactionRule { .. }
             | Self::RedactionPattern(_)
             | Self::Variable { .. }
@@ -307,6 +308,9 @@ impl CliError {
             Self::Job(spanlite_export::JobError::NoSuchJob { .. }) => {
                 Some("`spanlite jobs list` shows them")
             }
+            Self::Job(spanlite_export::JobError::Target(
+                spanlite_export::ConnectError::Address { .. },
+            )) => Some("an address begins with its protocol, such as http://127.0.0.1:5000"),
             _ => None,
         }
     }

@@ -26,6 +26,10 @@ fn the_command_adds_runs_shows_and_removes_jobs() {
     };
     let (code, said) = text(&["jobs", "run", "prod"]);
     assert_eq!(code, 3, "{said}");
+    let bare = url.strip_prefix("http://").expect("plain");
+    let (code, said) = text(&["jobs", "add", "bare", "--to", "mlflow", "--url", bare]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("hint: an address begins with"), "{said}");
     let (code, said) = text(&[
         "jobs",
         "add",
@@ -51,10 +55,10 @@ fn the_command_adds_runs_shows_and_removes_jobs() {
     assert_eq!((code, said.trim()), (0, "✓ 0 sent   3 there already"));
     let (code, said) = text(&["jobs", "status", "prod"]);
     assert_eq!(code, 0);
-    assert_eq!(
-        said,
-        "prod → mlflow URL   done\n3 sent   0 waiting   0 refused\n"
-    );
+    let (first, rest) = said.split_once('\n').expect("two lines");
+    // When it ended stands behind.
+    assert!(first.starts_with("prod → mlflow URL   done   "), "{said}");
+    assert_eq!(rest, "3 sent   0 waiting   0 refused\n");
     let once = [
         "export",
         "--to",

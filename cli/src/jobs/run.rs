@@ -1,3 +1,5 @@
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -119,6 +121,9 @@ struct Shown {
     bar: ProgressBar,
     heading: String,
     progress: Mutex<Progress>,
+    /// Where no bar is drawn, a run that follows tells on stderr when its target goes and comes.
+    logs: bool,
+    is_away: AtomicBool,
 }
 
 #[derive(Default)]
@@ -153,6 +158,10 @@ impl Watch {
                 bar,
                 heading,
                 progress: Mutex::default(),
+                logs: job.schedule != Schedule::Once
+                    && !settings.stderr_is_terminal
+                    && !settings.quiet,
+                is_away: AtomicBool::new(false),
             }),
             refusals: Arc::default(),
         }
@@ -174,6 +183,9 @@ impl Watch {
             }
             RunEvent::Taken { .. } => shown.change(|progress| progress.n_taken += 1),
             RunEvent::Progress(report) => {
+                if report.n_sent + report.n_updated > 0 {
+                    shown.log(false, || "the target answers again".to_owned());
+                }
                 shown.change(|progress| progress.report.clone_from(report));
             }
             RunEvent::Refused { trace_id, reason } => {
@@ -185,6 +197,7 @@ impl Watch {
             }
             RunEvent::Failed { error } => {
                 let text = view::safe(&view::chain(error));
+                shown.log(true, || format!("! {text}; trying again"));
                 shown.bar.set_message(format!("trying again: {text}"));
             }
             _ => {}
@@ -203,6 +216,14 @@ impl Shown {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         // Numbers are set under the lock, nothing that could be left half done.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a line when the target went away or came back.
+    fn log(&self, is_away: bool, text: impl FnOnce() -> String) {
+        if self.logs && self.is_away.swap(is_away, Ordering::Relaxed) != is_away {
+            // Nobody reads it any more: the run goes on.
+            drop(writeln!(io::stderr().lock(), "{}", text()));
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {

@@ -159,6 +159,9 @@ fn counts(report: &ExportReport) -> Line {
     add(adjusted.cut_texts, "texts cut");
     let rewritten = adjusted.integers_as_text + adjusted.subtrees_as_text + adjusted.bytes_as_text;
     add(rewritten, "values sent as text");
+    if report.n_selected == 0 && report.end == RunEnd::Complete {
+        parts.push("the job selects no trace".to_owned());
+    }
     line.text(Role::Plain, &parts.join("   "));
     line
 }
@@ -217,7 +220,12 @@ pub(super) fn list(session: &mut Session<'_>) -> Result<Outcome, CliError> {
         Column::right("REFUSED"),
         Column::left("STATE"),
     ]);
-    for job in ExportJob::list(&store)? {
+    let jobs = ExportJob::list(&store)?;
+    if jobs.is_empty() {
+        let hint = "no job is kept; `spanlite jobs add NAME --to mlflow --url URL` keeps one";
+        session.out.hint(hint);
+    }
+    for job in jobs {
         let status = job.status(&store)?;
         let state = state(&status);
         listing.push(
@@ -265,6 +273,13 @@ pub(super) fn status(name: &str, session: &mut Session<'_>) -> Result<Outcome, C
     let (role, state) = state(&status);
     let mut first = Line::of(Role::Strong, &heading(&job));
     first.pad(3).text(role, &state);
+    if let Some(run) = &status.last_run {
+        let at = run
+            .ended_time_unix_nano
+            .unwrap_or(run.started_time_unix_nano);
+        let at = session.out.look().month_day_time(at);
+        first.pad(3).text(Role::Dim, &at);
+    }
     let text = format!(
         "{} sent   {} waiting   {} refused",
         units::count(status.n_sent),
@@ -293,6 +308,9 @@ pub(super) fn show(
     let job = ExportJob::find(&store, name)?;
     let problems = job.problems(&store)?;
     if failed {
+        if problems.is_empty() {
+            session.out.hint("nothing was refused, and nothing waits");
+        }
         session.out.list(&problem_list(&store, &problems)?)?;
         return Ok(Outcome::Done);
     }

@@ -184,17 +184,22 @@ impl Reply {
     }
 }
 
-impl Client {
-    pub(crate) fn new(connection: &Connection) -> Result<Self, ConnectError> {
+impl Connection {
+    /// Finds out whether the address and the extra headers can be used.
+    pub(crate) fn check(&self) -> Result<(), ConnectError> {
+        self.base()?;
+        self.extra_headers()?;
+        Ok(())
+    }
+
+    fn base(&self) -> Result<Url, ConnectError> {
         let address = || ConnectError::Address {
-            url: connection.url.clone(),
+            url: self.url.clone(),
         };
-        let mut base = Url::parse(&connection.url).map_err(|_| address())?;
-        let https = match base.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err(address()),
-        };
+        let mut base = Url::parse(&self.url).map_err(|_| address())?;
+        if !matches!(base.scheme(), "https" | "http") {
+            return Err(address());
+        }
         if base.password().is_some() || !base.username().is_empty() {
             return Err(ConnectError::PasswordInAddress);
         }
@@ -202,8 +207,12 @@ impl Client {
             let path = format!("{}/", base.path());
             base.set_path(&path);
         }
+        Ok(base)
+    }
+
+    fn extra_headers(&self) -> Result<HeaderMap, ConnectError> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &connection.headers {
+        for (name, value) in &self.headers {
             let key =
                 HeaderName::try_from(name.as_str()).map_err(|source| ConnectError::HeaderName {
                     name: name.clone(),
@@ -217,6 +226,15 @@ impl Client {
             })?;
             headers.insert(key, value);
         }
+        Ok(headers)
+    }
+}
+
+impl Client {
+    pub(crate) fn new(connection: &Connection) -> Result<Self, ConnectError> {
+        let base = connection.base()?;
+        let https = base.scheme() == "https";
+        let mut headers = connection.extra_headers()?;
         if let Some(secret) = connection.credentials.resolve()? {
             headers.insert(AUTHORIZATION, secret);
         }

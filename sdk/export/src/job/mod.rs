@@ -18,10 +18,11 @@ pub(crate) use self::deliveries::{Deliveries, Mark, Refused, Sent, Waiting};
 pub(crate) use self::lock::JobLock;
 pub use self::lock::LockError;
 pub use self::status::{DeliveryProblem, JobStatus, LastRun};
-use crate::http::Credentials;
+use crate::http::{ConnectError, Connection, Credentials};
 use crate::redact::RedactionRules;
 
 const JOBS: &str = "export.jobs";
+const WORKSPACE_HEADER: &str = "X-MLFLOW-WORKSPACE";
 
 /// Which traces go where, and how. Kept in the store under its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +132,33 @@ impl Target {
         }
     }
 
+    /// Finds out whether the address and the extra headers can be used. Nothing is sent, and the
+    /// secret is not looked for.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        self.connection().check()
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        match self {
+            Self::Mlflow(server) => Connection {
+                url: server.url.clone(),
+                credentials: server.credentials.clone(),
+                ca_file: server.ca_file.clone(),
+                headers: server
+                    .workspace
+                    .iter()
+                    .map(|name| (WORKSPACE_HEADER.to_owned(), name.clone()))
+                    .collect(),
+            },
+            Self::Otlp(endpoint) => Connection {
+                url: endpoint.url.clone(),
+                credentials: endpoint.credentials.clone(),
+                ca_file: endpoint.ca_file.clone(),
+                headers: endpoint.headers.clone(),
+            },
+        }
+    }
+
     /// An id that follows from where the target is, so that two stores give it the same.
     pub(crate) fn place_id(&self) -> Uuid {
         let mut place = Xxh3Default::new();
@@ -174,6 +202,9 @@ pub enum JobError {
         /// The name.
         name: String,
     },
+    /// Its target cannot be reached as it is written.
+    #[error(transparent)]
+    Target(#[from] ConnectError),
     /// A job is kept in a form that this version cannot read.
     #[error("the job `{name}` is kept in a form that this version does not read")]
     UnknownForm {
@@ -219,8 +250,9 @@ impl ExportJob {
         }
     }
 
-    /// Keeps a new job in the store.
+    /// Keeps a new job in the store. The target is not asked; its address must be one.
     pub fn add(&self, store: &Store) -> Result<(), JobError> {
+        self.target.check()?;
         let bytes = self.to_bytes()?;
         let mut change = store.state().change();
         change.put_if(JOBS, self.name.as_bytes(), None, &bytes);

@@ -3,13 +3,11 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::{ExportError, RunEvent, RunOptions};
-use crate::http::{Circuit, Client, Connection, Sender};
+use crate::http::{Circuit, Client, Sender};
 use crate::job::{ExportJob, Target};
 use crate::mlflow::{MlflowTarget, NotATarget};
 use crate::otlp::OtlpTarget;
 use crate::parcel::{Delivered, Parcel};
-
-const WORKSPACE_HEADER: &str = "X-MLFLOW-WORKSPACE";
 
 /// A target, asked what it is when there is something to send for the first time.
 #[derive(Debug)]
@@ -35,26 +33,8 @@ impl OpenTarget {
 
 impl Endpoint {
     pub(super) fn of(job: &ExportJob) -> Result<Arc<Self>, ExportError> {
-        let connection = match &job.target {
-            Target::Mlflow(server) => Connection {
-                url: server.url.clone(),
-                credentials: server.credentials.clone(),
-                ca_file: server.ca_file.clone(),
-                headers: server
-                    .workspace
-                    .iter()
-                    .map(|name| (WORKSPACE_HEADER.to_owned(), name.clone()))
-                    .collect(),
-            },
-            Target::Otlp(endpoint) => Connection {
-                url: endpoint.url.clone(),
-                credentials: endpoint.credentials.clone(),
-                ca_file: endpoint.ca_file.clone(),
-                headers: endpoint.headers.clone(),
-            },
-        };
         Ok(Arc::new(Self {
-            client: Client::new(&connection)?,
+            client: Client::new(&job.target.connection())?,
             open: OnceCell::new(),
         }))
     }

@@ -46,11 +46,13 @@ impl Tally {
         self.options.tell(RunEvent::Refused { trace_id, reason });
     }
 
-    /// Ends the pass early; the first reason counts.
+    /// Ends the pass early; the first reason counts, and the first trouble that somebody had.
     pub(super) fn end(&self, end: RunEnd, trouble: Option<String>) {
         let mut report = self.report();
         if report.end == RunEnd::Unfinished {
             report.end = end;
+        }
+        if report.trouble.is_none() {
             report.trouble = trouble;
         }
     }
