@@ -190,13 +190,9 @@ impl<'v> Block<'v> {
     /// A text operator over everything `text` stands for.
     fn any_text(&self, node: &Node) -> Read<Mask> {
         let asked = self.asked(node);
-        let mut mask = Mask::empty(self.reader.n_spans());
-        for builtin in [
-            Builtin::SpanName,
-            Builtin::SpanStatusMessage,
-            Builtin::SpanInput,
-            Builtin::SpanOutput,
-        ] {
+        // A message that is not there is no empty text.
+        let mut mask = self.status_messages(&asked, Truth::No)?;
+        for builtin in [Builtin::SpanName, Builtin::SpanInput, Builtin::SpanOutput] {
             if let Some(part) = self.leaf(&Field::Builtin(builtin), &asked)? {
                 mask = mask.or(&part);
             }

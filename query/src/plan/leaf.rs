@@ -182,7 +182,9 @@ impl Block<'_> {
                 self.overwrite_open(&mut mask, leaf)?;
                 mask
             }
-            Field::Builtin(B::SpanStatusMessage) => self.status_messages(leaf)?,
+            Field::Builtin(B::SpanStatusMessage) => {
+                self.status_messages(leaf, leaf.truth(&Datum::text("")))?
+            }
             Field::Builtin(B::SpanInput) => self.payloads(&reader.inputs()?, leaf)?,
             Field::Builtin(B::SpanOutput) => self.payloads(&reader.outputs()?, leaf)?,
             Field::Builtin(B::InstrumentationName) => {
@@ -245,8 +247,12 @@ impl Block<'_> {
         Ok(())
     }
 
-    fn status_messages(&self, leaf: &Leaf<'_, '_>) -> Read<Mask> {
-        let mut mask = texts(&self.reader.status_messages()?, leaf, "")?;
+    /// Status messages; `empty` is what is known where there is none.
+    pub(super) fn status_messages(&self, leaf: &Leaf<'_, '_>, empty: Truth) -> Read<Mask> {
+        let messages = self.reader.status_messages()?;
+        let mut mask = by_entry(&messages, empty, |entry| {
+            Ok(leaf.truth(&Datum::text(messages.entry(entry)?)))
+        })?;
         let long = self.reader.status_message_texts()?;
         if long.constant_value() != Some(0) {
             let mut maybe = Mask::empty(mask.len());
