@@ -87,3 +87,50 @@ impl JobLock {
 fn path_of(store: &Store, job: &ExportJob) -> PathBuf {
     store.path().join(format!("job-{}.lock", job.id.simple()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use spanlite_store::OpenOptions as StoreOptions;
+
+    use super::*;
+    use crate::job::{OtlpEndpoint, Target};
+
+    #[test]
+    fn asking_keeps_no_run_from_beginning_and_makes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("t.spans"), StoreOptions::default()).unwrap();
+        let target = Target::Otlp(OtlpEndpoint {
+            url: "http://127.0.0.1:1".to_owned(),
+            headers: Vec::new(),
+            credentials: crate::http::Credentials::None,
+            ca_file: None,
+        });
+        let job = ExportJob::new("prod", target);
+        assert!(!JobLock::is_taken(&store, &job));
+        assert!(!path_of(&store, &job).try_exists().unwrap());
+        let ended = AtomicBool::new(false);
+        let refused = std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        JobLock::is_taken(&store, &job);
+                    }
+                });
+            }
+            let refused = (0..2_000).find_map(|_| JobLock::take(&store, &job).err());
+            ended.store(true, Ordering::Relaxed);
+            refused
+        });
+        assert!(refused.is_none(), "{refused:?}");
+        let held = JobLock::take(&store, &job).unwrap();
+        assert!(JobLock::is_taken(&store, &job));
+        assert!(matches!(
+            JobLock::take(&store, &job),
+            Err(LockError::Running { .. })
+        ));
+        drop(held);
+        assert!(!JobLock::is_taken(&store, &job));
+    }
+}

@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use spanlite_export::{
@@ -63,40 +62,6 @@ async fn a_job_runs_once_at_a_time() {
     assert_eq!((report.end, report.n_sent), (RunEnd::Stopped, 1));
     // A process that another test starts in this moment holds the lock until it is itself.
     wait_until(|| !job.status(&store).unwrap().is_running);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asking_how_far_a_job_is_keeps_no_run_from_beginning() {
-    let server = FakeServer::start();
-    let (_folder, store) = store_of(1);
-    let job = mlflow_job(server.url());
-    assert!(!job.status(&store).unwrap().is_running);
-    let has_lock = |entry: std::io::Result<std::fs::DirEntry>| {
-        let name = entry.unwrap().file_name();
-        name.to_string_lossy().starts_with("job-")
-    };
-    let mut files = std::fs::read_dir(store.path()).unwrap();
-    assert!(!files.any(has_lock), "asking makes no file");
-    let ended = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while !ended.load(Ordering::Relaxed) {
-                    job.status(&store).unwrap();
-                }
-            });
-        }
-        let runs = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(async {
-                for _ in 0..100 {
-                    run(&store, &job, options()).await?;
-                }
-                Ok::<_, ExportError>(())
-            })
-        });
-        ended.store(true, Ordering::Relaxed);
-        runs.unwrap();
-    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
