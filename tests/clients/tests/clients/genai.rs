@@ -1,10 +1,11 @@
 //! genai, whose spans come by `tracing`, against a server on the loopback device.
 
 use std::process::Command;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use genai::adapter::AdapterKind;
-use genai::chat::{ChatMessage, ChatRequest};
+use genai::chat::{ChatMessage, ChatRequest, Tool};
 use genai::resolver::{AuthData, Endpoint, ServiceTargetResolver};
 use genai::{Client, ModelIden, ServiceTarget};
 use serde_json::json;
@@ -51,14 +52,14 @@ fn ask(answer: Answer, kind: AdapterKind, stream: bool) -> (Span, Span) {
     let capture: Capture = capture();
     let server = Server::start(vec![answer]);
     let client = client(&server, kind);
-    let question = ChatRequest::new(vec![ChatMessage::user("2+2?")]);
+    let tool = Tool::new("add").with_schema(json!({"type": "object"}));
+    let question = ChatRequest::new(vec![ChatMessage::user("2+2?")]).with_tools(vec![tool]);
     let asking = async {
         if stream {
             let answer = client.exec_chat_stream("m", question, None).await;
             let mut events = answer.unwrap().stream;
-            while let Some(event) = events.next().await {
-                drop(event.unwrap());
-            }
+            // A stream that breaks off ends with an error.
+            while let Some(Ok(_)) = events.next().await {}
         } else {
             drop(client.exec_chat("m", question, None).await);
         }
@@ -112,7 +113,62 @@ fn calls() {
     );
 
     let busy = json!({"error": {"message": "slow down", "type": "rate_limit_error"}});
-    let (ask, call) = ask(Answer::json(429, &busy), AdapterKind::OpenAI, false);
+    let (asking, call) = ask(Answer::json(429, &busy), AdapterKind::OpenAI, false);
     assert!(call.is_error(), "{call:?}");
-    assert!(!ask.is_error(), "the caller went on");
+    assert!(!asking.is_error(), "the caller went on");
+
+    let called = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "t-1",
+        "type": "function", "function": {"name": "add", "arguments": "{\"x\":2,\"y\":2}"}}]});
+    let answer = json!({"id": "c", "model": "m-1", "choices": [{"index": 0,
+        "finish_reason": "tool_calls", "message": called}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}});
+    let (_, call) = ask(Answer::json(200, &answer), AdapterKind::OpenAI, false);
+    let outputs = call.outputs.as_ref().unwrap().as_text();
+    assert!(
+        outputs.contains("t-1") && outputs.contains("add"),
+        "{outputs}"
+    );
+    assert!(call.attributes.get("gen_ai.tool.definitions").is_some());
+
+    let (_, call) = ask(anthropic_stream(), AdapterKind::Anthropic, true);
+    assert_eq!(call.provider(), Some("anthropic"));
+    assert!(!call.is_error(), "{call:?}");
+
+    let (slow, word) = anthropic_stream().gated();
+    let giving = std::thread::spawn(move || {
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(20));
+            // The server waits for each of them.
+            word.send(()).unwrap();
+        }
+    });
+    let (_, call) = ask(slow, AdapterKind::Anthropic, true);
+    assert!(!call.is_error(), "{call:?}");
+    giving.join().unwrap();
+
+    let mut cut = Answer::events(&[&format!("data: {piece}\n\n")]);
+    cut.cut = true;
+    let (asking, call) = ask(cut, AdapterKind::OpenAI, true);
+    assert!(call.is_error(), "{call:?}");
+    assert!(!asking.is_error(), "the caller went on");
+}
+
+fn anthropic_stream() -> Answer {
+    let events = [
+        json!({"type": "message_start", "message": {"id": "a", "model": "claude-1",
+            "role": "assistant", "content": [], "usage": {"input_tokens": 5, "output_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0,
+            "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0,
+            "delta": {"type": "text_delta", "text": "four"}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+            "usage": {"output_tokens": 2}}),
+        json!({"type": "message_stop"}),
+    ];
+    let events = events.map(|event| {
+        let kind = event["type"].as_str().unwrap();
+        format!("event: {kind}\ndata: {event}\n\n")
+    });
+    Answer::events(&events.each_ref().map(String::as_str))
 }
