@@ -11,7 +11,7 @@
 )]
 
 use std::env;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::slice;
@@ -23,6 +23,8 @@ use spanlite_model::{Json, Span, SpanId, Trace, TraceId};
 use spanlite_store::{OpenOptions, Store};
 
 const ROUNDS: usize = 7;
+/// Spans that are written while `tail -f` runs.
+const SPANS_FOLLOWED: usize = 60;
 /// Spans of the trace that is shown.
 const LARGE_TRACE_SPANS: u64 = 1_000;
 const SMALL_TRACE_SPANS: u64 = 10;
@@ -63,6 +65,42 @@ fn main() {
         let (first, whole) = (median(&mut first), median(&mut whole));
         println!("{line:<34} {first:>9.1} ms {whole:>9.1} ms");
     }
+    let mut late = follow(&binary, &path);
+    let median = median(&mut late);
+    let most = late.iter().copied().fold(0.0, f64::max);
+    println!("tail -f behind the writer: median {median:.0} ms, at most {most:.0} ms");
+}
+
+/// How long after the end of each of some spans `tail -f` shows it, in milliseconds. This process
+/// is the writer; what it traces stays in the store.
+fn follow(binary: &Path, store: &Path) -> Vec<f64> {
+    let tracing = spanlite::builder().path(store).init().unwrap();
+    spanlite::span("before").start().end();
+    spanlite::flush().unwrap();
+    let mut tail = Command::new(binary)
+        .args(["tail", "-f", "-n", "1", "--store"])
+        .arg(store)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let mut until = |part: &str| while !lines.next().unwrap().unwrap().contains(part) {};
+    until("before");
+    let late = (0..SPANS_FOLLOWED).map(|number| {
+        // At different places between two looks of the follower.
+        std::thread::sleep(Duration::from_millis(37));
+        let name = format!("followed {number} ");
+        spanlite::span(&name).start().end();
+        let ended = Instant::now();
+        until(&name);
+        ended.elapsed().as_secs_f64() * 1e3
+    });
+    let late = late.collect();
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    tracing.close().unwrap();
+    late
 }
 
 /// The command in the folder that the benchmark was built into.

@@ -8,6 +8,7 @@ use spanlite_query::{Cursor, Query, Rows, RunError, RunOptions, SpanMatch, SpanS
 use spanlite_store::{ReadError, Snapshot, Store, TimeRange};
 
 use crate::error::CliError;
+use crate::near::near;
 use crate::render::json;
 
 /// Where saved queries lie in the store.
@@ -19,12 +20,22 @@ pub(crate) fn read(text: &str, store: &Store) -> Result<Query, CliError> {
         None => parse(text),
         Some(name) => {
             let saved = store.state().get(SAVED, name.as_bytes())?;
-            let saved = saved.ok_or_else(|| CliError::NoSavedQuery {
-                name: name.chars().take(80).collect(),
-            })?;
+            let Some(saved) = saved else {
+                return Err(no_saved(name, store)?);
+            };
             parse(&String::from_utf8_lossy(&saved.bytes))
         }
     }
+}
+
+/// Says that no query is saved under a name, and which may have been meant.
+pub(crate) fn no_saved(name: &str, store: &Store) -> Result<CliError, CliError> {
+    let saved = store.state().list(SAVED, b"")?.into_iter();
+    let names = saved.map(|(name, _)| String::from_utf8_lossy(&name).into_owned());
+    Ok(CliError::NoSavedQuery {
+        name: name.chars().take(80).collect(),
+        near: near(name, names).into_iter().next(),
+    })
 }
 
 /// Reads the query that narrows a command down, where one was given.

@@ -1,15 +1,21 @@
 //! Groups of spans straight from the columns of blocks, without putting the traces together.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
+use std::{mem, thread};
 
 use spanlite_model::{
-    Attributes, PriceTable, Span, SpanId, SpanType, StatusCode, TraceId, Value, keys,
+    Attributes, PriceTable, Span, SpanId, SpanType, StatusCode, TokenUsage, TraceId, Value, keys,
 };
 use spanlite_store::block::{
     AttributeKind, AttributePart, BlockError, BlockReader, ColumnValues, LoadSection, ValueType,
 };
+use spanlite_store::{SealedBlock, Snapshot};
 
-use crate::group::{Counted, Covered, Field, Group, Groups};
+use crate::ask::Ask;
+use crate::error::CliError;
+use crate::group::{Counted, Covered, Field, Group, GroupKey, Groups, key_of};
 
 /// The number of a failed status.
 const ERROR: i64 = 2;
@@ -24,26 +30,135 @@ pub(crate) fn tell(fields: &[Field]) -> bool {
     })
 }
 
-/// What tells a group inside a block, as codes of its columns.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// Counts every span: from the columns of blocks where they tell all, else trace by trace. Blocks
+/// are read on all cores and added in their order, so that sums do not differ from run to run.
+pub(crate) fn count(
+    snapshot: &Snapshot,
+    asked: &Ask,
+    fields: &[Field],
+    groups: &mut Groups,
+) -> Result<(), CliError> {
+    let blocks = snapshot.blocks()?;
+    let n_threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let count = |blocks: &[SealedBlock<'_>]| -> Result<Vec<_>, CliError> {
+        let parts = blocks.iter();
+        parts
+            .map(|block| of_block(block, snapshot, asked, fields))
+            .collect()
+    };
+    let parts: Vec<Result<Vec<_>, CliError>> = thread::scope(|scope| {
+        let chunks = blocks.chunks(blocks.len().div_ceil(n_threads).max(1));
+        #[expect(
+            clippy::needless_collect,
+            reason = "all start before the first is waited for"
+        )]
+        let workers: Vec<_> = chunks.map(|chunk| scope.spawn(|| count(chunk))).collect();
+        let joined = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        joined
+            .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    for part in parts {
+        for (key, group) in part?.into_iter().flatten() {
+            groups.merge(key, group);
+        }
+    }
+    for (trace_id, start) in snapshot.loose()? {
+        if asked.range.contains(start) {
+            add(trace_id, snapshot, asked, groups)?;
+        }
+    }
+    Ok(())
+}
+
+/// The wanted spans of one block, in groups.
+fn of_block(
+    block: &SealedBlock<'_>,
+    snapshot: &Snapshot,
+    asked: &Ask,
+    fields: &[Field],
+) -> Result<Vec<(GroupKey, Group)>, CliError> {
+    asked.check()?;
+    let none = PriceTable::default();
+    let prices = asked.prices.as_deref().unwrap_or(&none);
+    let traces = block.traces()?;
+    let mut wanted = Vec::with_capacity(traces.len());
+    for (trace_id, start) in &traces {
+        wanted.push(asked.range.contains(*start) && !snapshot.is_loose(*trace_id)?);
+    }
+    let told = block
+        .reader()
+        .and_then(|reader| of_columns(fields, &reader, &wanted, prices));
+    if let Ok(Some(told)) = told {
+        return Ok(told);
+    }
+    // What cannot be read is reported by whoever puts the traces together.
+    let mut groups = Groups::new(fields.to_vec());
+    for ((trace_id, _), _) in traces.iter().zip(&wanted).filter(|(_, wanted)| **wanted) {
+        add(*trace_id, snapshot, asked, &mut groups)?;
+    }
+    Ok(groups.into_parts())
+}
+
+fn add(
+    trace_id: TraceId,
+    snapshot: &Snapshot,
+    asked: &Ask,
+    groups: &mut Groups,
+) -> Result<(), CliError> {
+    if let Some(mut trace) = snapshot.trace(trace_id)? {
+        if let Some(prices) = &asked.prices {
+            prices.apply(&mut trace);
+        }
+        groups.add(&trace, |_| true);
+    }
+    Ok(())
+}
+
+/// What tells a group inside a block, as codes of its columns and of [`Words`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 struct Key {
     name: u32,
     span_type: u32,
     status: i64,
-    model: Option<String>,
-    provider: Option<String>,
+    model: u32,
+    provider: u32,
 }
 
-/// Adds the spans of those traces of a block that are wanted. Returns false, and adds nothing,
-/// where a value that counts stands outside the columns.
-pub(crate) fn add_block<L: LoadSection>(
-    groups: &mut Groups,
+/// Texts as numbers from 1; 0 is none. There are few.
+#[derive(Debug, Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn code(&mut self, word: Option<&str>) -> u32 {
+        let Some(word) = word else { return 0 };
+        let place = self.0.iter().position(|known| known == word);
+        let place = place.unwrap_or_else(|| {
+            self.0.push(word.to_owned());
+            self.0.len() - 1
+        });
+        place as u32 + 1
+    }
+}
+
+/// A group, and how far it is covered in the trace that was looked at last.
+struct Found {
+    key: Vec<Option<String>>,
+    group: Group,
+    place: usize,
+    covered: Covered,
+}
+
+/// The spans of those traces of a block that are wanted, in groups. Nothing where a value that
+/// counts stands outside the columns.
+fn of_columns<L: LoadSection>(
+    fields: &[Field],
     block: &BlockReader<L>,
     wanted: &[bool],
     prices: &PriceTable,
-) -> Result<bool, BlockError> {
-    let Some(told) = told_attributes(block)? else {
-        return Ok(false);
+) -> Result<Option<Vec<(GroupKey, Group)>>, BlockError> {
+    let Some(mut told) = told_attributes(block)? else {
+        return Ok(None);
     };
     let (names, types) = (block.names()?, block.span_types()?);
     let statuses = block.status_codes()?.to_vec();
@@ -51,17 +166,18 @@ pub(crate) fn add_block<L: LoadSection>(
     let starts = block.start_times()?;
     let structure = block.structure()?;
     let open: HashSet<u32> = block.open_spans()?.into_iter().collect();
-    let by_name = groups.fields().contains(&Field::Name);
-    let by_type = groups.fields().contains(&Field::Type);
-    let by_status = groups.fields().contains(&Field::Status);
+    let by = |field: Field| fields.contains(&field);
+    let (by_name, by_type) = (by(Field::Name), by(Field::Type));
+    let (by_status, by_model, by_provider) =
+        (by(Field::Status), by(Field::Model), by(Field::Provider));
+    let (mut models, mut providers) = (Words::default(), Words::default());
     let mut numbers: HashMap<Key, usize> = HashMap::new();
-    let mut found: Vec<(Vec<Option<String>>, Group)> = Vec::new();
-    let mut covered: HashMap<usize, Covered> = HashMap::new();
+    let mut found: Vec<Found> = Vec::new();
+    let mut span = Span::new(TraceId::default(), SpanId::default(), "");
     for (place, bounds) in structure.span_starts.windows(2).enumerate() {
         if wanted.get(place) != Some(&true) {
             continue;
         }
-        covered.clear();
         for row in bounds[0]..bounds[1] {
             let at = row as usize;
             let mut counted = Counted {
@@ -74,44 +190,51 @@ pub(crate) fn add_block<L: LoadSection>(
                 name: if by_name { names.code(at) } else { 0 },
                 span_type: if by_type { types.code(at) } else { 0 },
                 status: if by_status { statuses[at] } else { 0 },
-                model: None,
-                provider: None,
+                ..Key::default()
             };
-            if let Some(attributes) = told.get(&row) {
-                let mut span = Span::new(TraceId::default(), SpanId::default(), "");
+            span.attributes = mem::take(&mut told[at]);
+            if !span.attributes.is_empty() {
+                names
+                    .get(at)?
+                    .unwrap_or_default()
+                    .clone_into(&mut span.name);
                 span.span_type = SpanType::from(types.get(at)?.unwrap_or_default());
                 span.start_time_unix_nano = starts[at];
-                span.attributes = attributes.clone();
-                prices.apply_to(&mut span);
-                counted.take_costs(&span);
-                key.model = span.model().map(ToOwned::to_owned);
-                key.provider = span.provider().map(ToOwned::to_owned);
+                counted.usage = TokenUsage::of(&span);
+                counted.cost = prices.cost_that_holds(&span).total_cost;
+                counted.is_model_call = span.span_type.is_model_call();
+                key.model = models.code(span.model().filter(|_| by_model));
+                key.provider = providers.code(span.provider().filter(|_| by_provider));
             }
-            let number = *numbers.entry(key).or_insert_with(|| {
-                found.push((Vec::new(), Group::default()));
-                found.len() - 1
-            });
-            if found[number].0.is_empty() {
-                let mut named = Span::new(
-                    TraceId::default(),
-                    SpanId::default(),
-                    names.get(at)?.unwrap_or_default(),
-                );
-                named.span_type = SpanType::from(types.get(at)?.unwrap_or_default());
-                named.status.code = status_code(statuses[at]);
-                named.attributes = told.get(&row).cloned().unwrap_or_default();
-                found[number].0 = groups.key_of(&named);
+            let number = match numbers.entry(key) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    names
+                        .get(at)?
+                        .unwrap_or_default()
+                        .clone_into(&mut span.name);
+                    span.span_type = SpanType::from(types.get(at)?.unwrap_or_default());
+                    span.status.code = status_code(statuses[at]);
+                    found.push(Found {
+                        key: key_of(fields, &span),
+                        group: Group::default(),
+                        place,
+                        covered: Covered::default(),
+                    });
+                    *new.insert(found.len() - 1)
+                }
+            };
+            let found = &mut found[number];
+            if found.place != place {
+                (found.place, found.covered) = (place, Covered::default());
             }
-            let covered = covered.entry(number).or_default();
-            found[number]
-                .1
-                .add(&counted, row, structure.ends[at], covered);
+            found
+                .group
+                .add(&counted, row, structure.ends[at], &mut found.covered);
         }
     }
-    for (key, group) in found {
-        groups.merge(key, group);
-    }
-    Ok(true)
+    let found = found.into_iter().map(|found| (found.key, found.group));
+    Ok(Some(found.collect()))
 }
 
 fn status_code(number: i64) -> StatusCode {
@@ -126,8 +249,8 @@ fn status_code(number: i64) -> StatusCode {
 /// plain value.
 fn told_attributes<L: LoadSection>(
     block: &BlockReader<L>,
-) -> Result<Option<HashMap<u32, Attributes>>, BlockError> {
-    let mut told: HashMap<u32, Attributes> = HashMap::new();
+) -> Result<Option<Vec<Attributes>>, BlockError> {
+    let mut told = vec![Attributes::default(); block.n_spans()];
     for key in keys::COST_KEYS {
         let reader = block.attribute(AttributeKind::Span, key)?;
         if !reader.parts().iter().all(is_plain) {
@@ -136,7 +259,7 @@ fn told_attributes<L: LoadSection>(
         let mut failed = None;
         reader.for_each(
             |row, part, index| match value(&reader.parts()[part], index) {
-                Ok(value) => told.entry(row as u32).or_default().push(*key, value),
+                Ok(value) => told[row].push(*key, value),
                 Err(error) => failed = Some(error),
             },
         );
@@ -200,7 +323,11 @@ mod tests {
         for block in blocks {
             let reader = block.reader().unwrap();
             let wanted = vec![true; reader.n_traces()];
-            n_told += usize::from(add_block(&mut columns, &reader, &wanted, &prices).unwrap());
+            let part = of_columns(&fields, &reader, &wanted, &prices).unwrap();
+            n_told += usize::from(part.is_some());
+            part.into_iter()
+                .flatten()
+                .for_each(|(key, group)| columns.merge(key, group));
         }
         assert!(n_told > 0);
         assert_eq!(columns.range, whole.range);

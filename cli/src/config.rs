@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::args::ColorChoice;
+use crate::args::When;
 use crate::error::CliError;
 
 /// A file that was read.
@@ -21,7 +21,10 @@ pub(crate) struct ConfigFile {
 pub(crate) struct Values {
     /// The folder of the store, meant from where the file stands.
     pub(crate) store: Option<PathBuf>,
-    pub(crate) color: Option<Color>,
+    pub(crate) color: Option<Choice>,
+    pub(crate) hyperlinks: Option<Choice>,
+    /// Where a trace is seen in a browser, with `{trace_id}` in it.
+    pub(crate) trace_url: Option<String>,
     pub(crate) utc: Option<bool>,
     /// The pager command; empty for none.
     pub(crate) pager: Option<String>,
@@ -29,18 +32,18 @@ pub(crate) struct Values {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Color {
+pub(crate) enum Choice {
     Auto,
     Always,
     Never,
 }
 
-impl From<Color> for ColorChoice {
-    fn from(color: Color) -> Self {
-        match color {
-            Color::Auto => Self::Auto,
-            Color::Always => Self::Always,
-            Color::Never => Self::Never,
+impl From<Choice> for When {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Auto => Self::Auto,
+            Choice::Always => Self::Always,
+            Choice::Never => Self::Never,
         }
     }
 }

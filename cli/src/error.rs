@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ pub(crate) enum CliError {
     State(#[from] StateError),
     #[error("no trace begins with `{prefix}`")]
     NoTrace { prefix: String },
-    #[error("the store holds {count} traces, `{reference}` is further back")]
+    #[error("{}", no_such_age(reference, *count))]
     NoSuchAge { reference: String, count: usize },
     #[error("`{reference}` names no trace: {why}")]
     Reference {
@@ -119,7 +120,11 @@ pub(crate) enum CliError {
     #[error("the query failed")]
     Run(#[from] RunError),
     #[error("there is no saved query `@{name}`")]
-    NoSavedQuery { name: String },
+    NoSavedQuery {
+        name: String,
+        /// The name that is spelled most alike.
+        near: Option<String>,
+    },
     #[error("a line of the input is no JSON string")]
     CheckInput(#[source] serde_json::Error),
     #[error("the prices cannot be read")]
@@ -191,10 +196,26 @@ pub(crate) enum CliError {
     RedactionRule { rule: String },
     #[error("a redaction rule cannot be used")]
     RedactionPattern(#[source] spanlite_export::PatternError),
+    #[error("{} is a folder with files in it", path.display())]
+    NotEmpty { path: PathBuf },
+    #[error("`{command}` needs a terminal to draw on")]
+    NoTerminal { command: &'static str },
     #[error("no such help: `{topic}`")]
-    NoSuchHelp { topic: String },
+    NoSuchHelp {
+        topic: String,
+        /// The command that is spelled most alike.
+        near: Option<String>,
+    },
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
+}
+
+fn no_such_age(reference: &str, count: usize) -> String {
+    match count {
+        0 => "the store holds no traces".to_owned(),
+        1 => format!("the store holds one trace, `{reference}` is further back"),
+        _ => format!("the store holds {count} traces, `{reference}` is further back"),
+    }
 }
 
 fn form(format: Format) -> String {
@@ -224,6 +245,7 @@ impl CliError {
             | Self::CheckInput(_)
             | Self::NotConfirmed
             | Self::NoSuchForm { .. }
+            | Self::NoTerminal { .. }
             | Self::LimitOfServer
             | Self::Job(spanlite_export::JobError::Target(_))
             | Self::RedactionRule { .. }
@@ -265,8 +287,21 @@ impl CliError {
         reasons
     }
 
-    fn hint(&self) -> Option<&'static str> {
-        match self {
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::NoSuchHelp {
+                near: Some(near), ..
+            } => {
+                return Some(format!("did you mean `{near}`?").into());
+            }
+            Self::NoSavedQuery {
+                near: Some(near), ..
+            } => {
+                return Some(format!("did you mean `@{near}`?").into());
+            }
+            Self::NoSuchAge { count: 0, .. } => Some(
+                "a traced program writes to it, `spanlite import` reads files, `spanlite demo` plays",
+            ),
             Self::NoStore { .. } => Some(
                 "your program has not written yet, or pass --store PATH; \
                  `spanlite demo` makes a store to play with",
@@ -304,6 +339,8 @@ impl CliError {
             Self::Serve(spanlite_server::ServeError::Bind { .. }) => {
                 Some("another program may listen there; --listen 127.0.0.1:PORT takes another port")
             }
+            Self::NotEmpty { .. } => Some("name a folder that is not there yet"),
+            Self::NoTerminal { .. } => Some("`spanlite list` and `spanlite show` print"),
             Self::NoSuchHelp { .. } => Some("`spanlite help` lists the commands"),
             Self::Job(spanlite_export::JobError::NoSuchJob { .. }) => {
                 Some("`spanlite jobs list` shows them")
@@ -312,7 +349,8 @@ impl CliError {
                 spanlite_export::ConnectError::Address { .. },
             )) => Some("an address begins with its protocol, such as http://127.0.0.1:5000"),
             _ => None,
-        }
+        };
+        hint.map(Cow::Borrowed)
     }
 
     /// All of it in one text: what, why, what to do.
@@ -326,7 +364,7 @@ impl CliError {
 
     /// What to do, if there is something.
     pub(crate) fn advice(&self) -> Option<String> {
-        self.hint().map(ToOwned::to_owned)
+        self.hint().map(Cow::into_owned)
     }
 
     /// The last cause, which says most.
@@ -342,6 +380,7 @@ impl CliError {
         let look = Look {
             width: 200,
             color,
+            hyperlinks: None,
             ascii: false,
             zone: Zone::Utc,
         };
@@ -359,7 +398,7 @@ impl CliError {
             let mut line = Line::new();
             line.pad(2)
                 .text(Role::Key, "hint: ")
-                .text(Role::Plain, hint);
+                .text(Role::Plain, &hint);
             lines.push(line);
         }
         for line in &lines {

@@ -29,6 +29,12 @@ pub(crate) enum Field {
 }
 
 impl Field {
+    /// The names of what is no attribute, tag or the like.
+    pub(crate) const NAMES: [&str; 12] = [
+        "name", "type", "kind", "status", "model", "provider", "service", "error", "trace",
+        "state", "session", "user",
+    ];
+
     /// Takes the names that the query language has for such things; any other is the key of an
     /// attribute.
     pub(crate) fn parse(text: &str) -> Self {
@@ -189,11 +195,23 @@ pub(crate) struct Covered {
     cost_until: u32,
 }
 
+/// The values that the spans of a group have in common, one of each field.
+pub(crate) type GroupKey = Vec<Option<String>>;
+
+/// The values of a span, where they do not depend on its trace.
+pub(crate) fn key_of(fields: &[Field], span: &Span) -> GroupKey {
+    let nowhere = Trace::new(span.trace_id, Vec::new());
+    fields
+        .iter()
+        .map(|field| field.of(&nowhere, span))
+        .collect()
+}
+
 /// Spans in groups by the values of fields.
 #[derive(Debug)]
 pub(crate) struct Groups {
     fields: Vec<Field>,
-    groups: BTreeMap<Vec<Option<String>>, Group>,
+    groups: BTreeMap<GroupKey, Group>,
     /// The first and last start of a span.
     pub(crate) range: Option<(u64, u64)>,
 }
@@ -210,7 +228,7 @@ impl Groups {
     /// Adds those spans of a trace that `is_wanted` picks by their place in it. Tokens and costs
     /// that a span repeats from spans below it, in the same group, count once.
     pub(crate) fn add(&mut self, trace: &Trace, is_wanted: impl Fn(usize) -> bool) {
-        let mut covered: BTreeMap<Vec<Option<String>>, Covered> = BTreeMap::new();
+        let mut covered: BTreeMap<GroupKey, Covered> = BTreeMap::new();
         for (place, node) in trace.forest().nodes().iter().enumerate() {
             if !is_wanted(node.span) {
                 continue;
@@ -225,19 +243,8 @@ impl Groups {
         }
     }
 
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    /// The values of a span, where they do not depend on its trace.
-    pub(crate) fn key_of(&self, span: &Span) -> Vec<Option<String>> {
-        let nowhere = Trace::new(span.trace_id, Vec::new());
-        let fields = self.fields.iter();
-        fields.map(|field| field.of(&nowhere, span)).collect()
-    }
-
     /// Adds a group that was counted apart.
-    pub(crate) fn merge(&mut self, key: Vec<Option<String>>, group: Group) {
+    pub(crate) fn merge(&mut self, key: GroupKey, group: Group) {
         for start in &group.starts {
             self.reach(*start);
         }
@@ -249,8 +256,13 @@ impl Groups {
         self.range = Some((first.min(start), last.max(start)));
     }
 
+    /// The groups as they were counted.
+    pub(crate) fn into_parts(self) -> Vec<(GroupKey, Group)> {
+        self.groups.into_iter().collect()
+    }
+
     /// The groups with their values, those of most spans first.
-    pub(crate) fn finish(self) -> Vec<(Vec<Option<String>>, Group)> {
+    pub(crate) fn finish(self) -> Vec<(GroupKey, Group)> {
         let mut groups: Vec<_> = self.groups.into_iter().collect();
         for (_, group) in &mut groups {
             group.durations.sort_unstable();
@@ -322,6 +334,10 @@ mod tests {
 
     #[test]
     fn fields_are_found_by_their_names() {
+        for name in Field::NAMES {
+            let field = Field::parse(name);
+            assert!(!matches!(field, Field::Attribute(_)), "{name}");
+        }
         assert_eq!(
             Field::parse("span.tool.name"),
             Field::Attribute("tool.name".to_owned())

@@ -20,6 +20,7 @@ mod html;
 mod jobs;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod near;
 mod output;
 mod prices;
 mod progress;
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
     };
     match run(&cli, &settings) {
         Ok(exit) => exit.into(),
-        Err(error) => failed(&error, settings.stderr_color),
+        Err(error) => failed(&error, settings.stderr_look.color),
     }
 }
 

@@ -1,4 +1,5 @@
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::args::Format;
@@ -177,6 +178,15 @@ impl<'s> Output<'s> {
         }
     }
 
+    /// Says on stderr, once the data is out, what was written to a file.
+    pub(crate) fn wrote(&mut self, what: &str, path: &Path, more: &str) {
+        let mut line = Line::of(Role::Dim, &format!("{what} to "));
+        let link = self.settings.stderr_look.file_link(path);
+        line.linked(Role::Dim, &path.display().to_string(), link.as_deref());
+        line.text(Role::Dim, more);
+        self.remark(line);
+    }
+
     /// Gives a hint on stderr once the data is out.
     pub(crate) fn hint(&mut self, text: &str) {
         self.remark(Line::of(Role::Dim, text));
@@ -200,12 +210,8 @@ impl<'s> Output<'s> {
                 child.wait()?;
             }
         }
-        let look = Look {
-            color: self.settings.stderr_color,
-            ..self.settings.look.clone()
-        };
         let mut stderr = io::stderr().lock();
-        let mut sheet = Sheet::new(&mut stderr, &look);
+        let mut sheet = Sheet::new(&mut stderr, &self.settings.stderr_look);
         for line in &self.remarks {
             sheet.line(line)?;
         }

@@ -134,6 +134,12 @@ fn number(value: Option<&Json>) -> Option<f64> {
     value?.as_f64().filter(|price| *price >= 0.0)
 }
 
+/// What keeping tokens for an hour costs in calls beyond a length, where that is not said: more by
+/// as much as tokens that go in.
+fn hour_beyond(base: &Price, input: f64) -> Option<f64> {
+    Some(base.cache_write_1h? * (input / base.input)).filter(|price| price.is_finite())
+}
+
 /// `model_prices_and_context_window.json`: dollars a token, by model.
 fn lite_llm(document: &Json) -> PriceTable {
     let mut table = PriceTable::default();
@@ -152,6 +158,7 @@ fn lite_llm(document: &Json) -> PriceTable {
             output: dollars("output_cost_per_token").unwrap_or(0.0),
             cache_read: dollars("cache_read_input_token_cost"),
             cache_write: dollars("cache_creation_input_token_cost"),
+            cache_write_1h: dollars("cache_creation_input_token_cost_above_1hr"),
         };
         table.push(price.clone());
         let long = |name: &str| dollars(&format!("{name}_above_200k_tokens"));
@@ -161,6 +168,9 @@ fn lite_llm(document: &Json) -> PriceTable {
             price.output = long("output_cost_per_token").unwrap_or(price.output);
             price.cache_read = long("cache_read_input_token_cost").or(price.cache_read);
             price.cache_write = long("cache_creation_input_token_cost").or(price.cache_write);
+            let base = table.prices().last();
+            price.cache_write_1h = long("cache_creation_input_token_cost_above_1hr")
+                .or_else(|| base.and_then(|base| hour_beyond(base, price.input)));
             table.push(price);
         }
     }
@@ -190,6 +200,7 @@ fn catalog(provider: &str, models: &Models) -> PriceTable {
             output: of(pricing, "output").unwrap_or(0.0),
             cache_read: of(pricing, "cache_read"),
             cache_write: of(pricing, "cache_write"),
+            cache_write_1h: of(pricing, "cache_write_1hr"),
         };
         let longer = pricing.get("long_context").and_then(Json::as_array);
         for tier in longer.into_iter().flatten() {
@@ -202,6 +213,8 @@ fn catalog(provider: &str, models: &Models) -> PriceTable {
                 output: of(tier, "output").unwrap_or(price.output),
                 cache_read: of(tier, "cache_read").or(price.cache_read),
                 cache_write: of(tier, "cache_write").or(price.cache_write),
+                cache_write_1h: of(tier, "cache_write_1hr")
+                    .or_else(|| hour_beyond(&price, of(tier, "input").unwrap_or(price.input))),
                 ..price.clone()
             });
         }

@@ -207,9 +207,7 @@ pub(crate) struct Ids(Vec<TraceId>);
 
 impl Ids {
     pub(crate) fn read(snapshot: &Snapshot) -> Result<Self, CliError> {
-        let mut ids = snapshot.trace_ids(TimeRange::default())?;
-        ids.sort_unstable();
-        Ok(Self(ids))
+        Ok(Self(snapshot.ids()?))
     }
 
     /// How many there are.

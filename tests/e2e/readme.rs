@@ -3,18 +3,19 @@
 //! Ids, times, durations and the bars of the waterfall differ from run to run; they are compared
 //! as placeholders. Everything else is compared as it stands.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 
 use regex::Regex;
 use spanlite_tests::{Answer, repository};
 
-/// The commands of the `console` blocks, each with the lines it prints.
-fn transcripts(text: &str) -> Vec<(String, String)> {
+/// The commands of the blocks of one sort, each with the lines it prints.
+fn transcripts(text: &str, fence: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut inside = false;
     for line in text.lines() {
         match (line, inside) {
-            ("```console", _) => inside = true,
+            (line, _) if line == fence => inside = true,
             ("```", true) => inside = false,
             (line, true) => match (line.strip_prefix("$ "), found.last_mut()) {
                 (Some(command), _) => found.push((command.to_owned(), String::new())),
@@ -36,6 +37,8 @@ fn comparable(text: &str) -> Vec<String> {
         (r"\d{4}-\d\d-\d\d", "DATE"),
         (r"\d\d:\d\d:\d\d", "TIME"),
         (r"\b\d+(\.\d+)?(ns|µs|ms|s)\b", "DUR"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+        (r"\b[\d,]+ (span|request|call)s\b", "N ${1}s"),
         (r"(\s0)?(\s+DUR)+$", " AXIS"),
         (r"\s+", " "),
     ]
@@ -72,7 +75,7 @@ fn the_readme_shows_what_the_command_prints() {
         Answer::of(&mut shell)
     };
     assert_eq!(run("spanlite demo").code, Some(0));
-    let transcripts = transcripts(&readme);
+    let transcripts = transcripts(&readme, "```console");
     assert!(transcripts.len() >= 5, "the README has its transcripts");
     for (command, shown) in transcripts {
         let answer = run(&command);
@@ -81,6 +84,45 @@ fn the_readme_shows_what_the_command_prints() {
         } else {
             answer.stderr
         };
+        assert_eq!(comparable(&printed), comparable(&shown), "{command}");
+    }
+}
+
+/// Commands that run until Ctrl-C, in `text` blocks. They listen on any port here, so that tests
+/// run beside each other.
+#[test]
+fn the_readme_shows_what_listening_commands_print() {
+    let readme = repository().join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README is readable");
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let transcripts = transcripts(&readme, "```text");
+    let commands: Vec<&str> = transcripts.iter().map(|(it, _)| it.as_str()).collect();
+    assert_eq!(commands, ["spanlite receive", "spanlite proxy"]);
+    for (command, shown) in transcripts {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_spanlite-under-test"))
+            .args(command.split_whitespace().skip(1))
+            .args(["--listen", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .env("XDG_CONFIG_HOME", folder.path())
+            .env_remove("SPANLITE_STORE")
+            .env_remove("SPANLITE_TOKEN")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it has one"));
+        let mut printed = String::new();
+        while !printed.ends_with("Ctrl-C ends.\n") {
+            let read = stdout.read_line(&mut printed).expect("it prints text");
+            assert!(read > 0, "{command} ended: {printed}");
+        }
+        let told = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(told.expect("there is a kill").success());
+        // What a terminal echoes.
+        printed.push_str("^C");
+        stdout.read_to_string(&mut printed).expect("it prints text");
+        assert!(child.wait().expect("it ends").success(), "{command}");
         assert_eq!(comparable(&printed), comparable(&shown), "{command}");
     }
 }

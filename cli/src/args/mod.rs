@@ -34,7 +34,18 @@ pub(crate) use prices::{PriceArgs, PriceUse, PricesCommand};
     disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Try `spanlite demo` for a store to play with, `spanlite help query` for the \
-                  query language."
+                  query language.",
+    after_long_help = "Settings come from a flag, else the environment, else the nearest \
+`.spanlite.toml`, else `$XDG_CONFIG_HOME/spanlite/config.toml`; `spanlite config` shows each with \
+its origin.\n\n\
+  SPANLITE_STORE       folder of the store\n  \
+  SPANLITE_COLOR       auto, always or never; NO_COLOR and CLICOLOR_FORCE hold too\n  \
+  SPANLITE_HYPERLINKS  auto, always or never\n  \
+  SPANLITE_TRACE_URL   where a trace is seen in a browser, with {trace_id} in it\n  \
+  SPANLITE_UTC         1 for times in UTC\n  \
+  SPANLITE_PAGER       the pager, before PAGER\n  \
+  SPANLITE_TOKEN       what senders to `receive` and `proxy` must know\n  \
+  SPANLITE_NOW         a time taken for the present in what is shown and by --since"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -58,7 +69,10 @@ pub(crate) struct GlobalArgs {
     pub(crate) json: bool,
     /// When to use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
-    pub(crate) color: Option<ColorChoice>,
+    pub(crate) color: Option<When>,
+    /// When ids and paths are links that a click opens
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub(crate) hyperlinks: Option<When>,
     /// Draw with ASCII only
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
@@ -96,10 +110,10 @@ pub(crate) enum Format {
     Md,
 }
 
-/// When colours are used.
+/// When something is used that not every terminal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorChoice {
-    /// On terminals that have them
+pub(crate) enum When {
+    /// On terminals that have it
     Auto,
     /// Always
     Always,

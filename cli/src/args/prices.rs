@@ -75,6 +75,9 @@ pub(crate) struct PriceArgs {
     /// Of tokens that go into a cache [default: as --input]
     #[arg(long, value_name = "USD", value_parser = parse_price)]
     pub(crate) cache_write: Option<f64>,
+    /// Of tokens that are kept in a cache for an hour [default: as --cache-write]
+    #[arg(long = "cache-write-1h", value_name = "USD", value_parser = parse_price)]
+    pub(crate) cache_write_1h: Option<f64>,
     /// Whose price it is [default: everybody's]
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,

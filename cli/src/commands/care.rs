@@ -1,6 +1,7 @@
 //! What keeps a store small and safe: removing old traces, copies, recovery.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
 use spanlite_export::ExportJob;
@@ -168,6 +169,12 @@ pub(super) fn compact(session: &mut Session<'_>) -> Result<Outcome, CliError> {
 /// Copies the store while any program goes on writing.
 pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
+    // A copy never mixes with what is there.
+    if fs::read_dir(&args.to).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(CliError::NotEmpty {
+            path: args.to.clone(),
+        });
+    }
     let report = store.backup(&args.to)?;
     if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
         let item = object([
@@ -179,13 +186,12 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Out
         json::write(session.out.data(), &item, style)?;
         return Ok(Outcome::Done);
     }
-    let text = format!(
-        "{} in {} to {}",
+    let what = format!(
+        "{} in {}",
         units::bytes(report.bytes),
         units::plural(report.segments, "segment"),
-        args.to.display()
     );
-    session.out.remark(Line::of(Role::Plain, &text));
+    session.out.wrote(&what, &args.to, "");
     Ok(Outcome::Done)
 }
 

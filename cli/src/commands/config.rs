@@ -1,5 +1,6 @@
 use clap::ValueEnum as _;
 
+use crate::args::When;
 use crate::error::{CliError, Outcome};
 use crate::render::{Column, Listing, Role, object};
 use crate::session::Session;
@@ -7,15 +8,27 @@ use crate::session::Session;
 /// Shows the settings and where each came from.
 pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let settings = session.settings;
-    let color = settings.color.value.to_possible_value();
-    let color = color.map_or_else(String::new, |value| value.get_name().to_owned());
+    let name = |choice: When| {
+        let value = choice.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    };
     let rows = [
         (
             "store",
             settings.store.value.display().to_string(),
             &settings.store.origin,
         ),
-        ("color", color, &settings.color.origin),
+        ("color", name(settings.color.value), &settings.color.origin),
+        (
+            "hyperlinks",
+            name(settings.hyperlinks.value),
+            &settings.hyperlinks.origin,
+        ),
+        (
+            "trace_url",
+            settings.trace_url.value.clone(),
+            &settings.trace_url.origin,
+        ),
         ("utc", settings.utc.value.to_string(), &settings.utc.origin),
         (
             "pager",

@@ -46,13 +46,13 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
     };
     let ids = ids?.into_iter().take(limit_or_all(&args.select));
     let report = spanlite_export::bundle(&store, &args.path, ids)?;
-    session.out.hint(&format!(
-        "{}, {}, {} to {}",
+    let what = format!(
+        "{}, {}, {}",
         units::plural(report.traces, "trace"),
         units::plural(report.spans, "span"),
         units::bytes(report.bytes),
-        args.path.display()
-    ));
+    );
+    session.out.wrote(&what, &args.path, "");
     let complete = session.warn_of_damage(&snapshot);
     Ok(if complete {
         Outcome::Done
@@ -149,16 +149,17 @@ fn to_file(
     }
     drop(counted.progress);
     let complete = session.warn_of_damage(&snapshot);
-    let mut said = format!(
-        "{}, {} to {}",
+    let what = format!(
+        "{}, {}",
         units::plural(counted.traces, "trace"),
         units::plural(counted.spans, "span"),
-        path.display()
     );
-    if rules != RedactionRules::default() {
-        said = format!("{said}, {} redacted", units::plural(redacted, "value"));
-    }
-    session.out.hint(&said);
+    let more = if rules == RedactionRules::default() {
+        String::new()
+    } else {
+        format!(", {} redacted", units::plural(redacted, "value"))
+    };
+    session.out.wrote(&what, path, &more);
     Ok(if complete {
         Outcome::Done
     } else {
@@ -200,9 +201,7 @@ fn page(
     failed_write(fs::write(path, &bytes).map_err(WriteError::from), path)?;
     let size = units::bytes(bytes.len() as u64);
     let count = units::plural(traces.len() as u64, "trace");
-    session
-        .out
-        .hint(&format!("{count}, {size} to {}", path.display()));
+    session.out.wrote(&format!("{count}, {size}"), path, "");
     Ok(Outcome::Done)
 }
 

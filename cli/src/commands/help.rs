@@ -2,6 +2,7 @@ use clap::CommandFactory as _;
 
 use crate::args::{Cli, CompletionsArgs, HelpArgs, ManArgs};
 use crate::error::{CliError, Outcome};
+use crate::near::near;
 use crate::render::Role;
 use crate::session::Session;
 
@@ -41,8 +42,12 @@ pub(super) fn help(args: &HelpArgs, session: &mut Session<'_>) -> Result<Outcome
 
 fn subcommand(command: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
     let found = command.find_subcommand(name).cloned();
-    found.ok_or_else(|| CliError::NoSuchHelp {
-        topic: name.chars().take(80).collect(),
+    found.ok_or_else(|| {
+        let names = command.get_subcommands().map(clap::Command::get_name);
+        CliError::NoSuchHelp {
+            topic: name.chars().take(80).collect(),
+            near: near(name, names.map(ToOwned::to_owned)).into_iter().next(),
+        }
     })
 }
 

@@ -13,6 +13,7 @@ use crate::commands::span::find_span;
 use crate::error::{CliError, Outcome};
 use crate::render::{Column, Line, Listing, Node, Role, json, object};
 use crate::session::{Session, find_trace, id_digits};
+use crate::settings::now_unix_nano;
 
 /// Sets and removes tags of a trace.
 pub(super) fn tag(args: &TagArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
@@ -89,7 +90,7 @@ fn put(
     session: &mut Session<'_>,
 ) -> Result<Outcome, CliError> {
     let id = AssessmentId::random();
-    let now = session.settings.now_unix_nano;
+    let now = now_unix_nano();
     let trace = change(session, &judge.trace, |trace, span| {
         // Whoever judges the same thing again replaces the earlier judgement.
         let source_type = SourceType::from(judge.source.to_ascii_uppercase().as_str());
@@ -266,7 +267,7 @@ fn change(
         .into_iter()
         .map(|change| TraceUpdate {
             trace_id: trace.trace_id,
-            time_unix_nano: session.settings.now_unix_nano,
+            time_unix_nano: now_unix_nano(),
             change,
         })
         .collect();

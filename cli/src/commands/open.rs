@@ -10,7 +10,7 @@ use crate::args::{Format, OpenArgs};
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::html::{self, Banner};
-use crate::render::{Role, json, object, units};
+use crate::render::{Line, Role, json, object, units};
 use crate::session::{Session, limit_or_all};
 
 /// Writes the page to a temporary place that only the user can read, and opens it.
@@ -66,10 +66,10 @@ pub(super) fn run(args: &OpenArgs, session: &mut Session<'_>) -> Result<Outcome,
         json::write(session.out.data(), &item, style)?;
         return Ok(Outcome::Done);
     }
-    session
-        .out
-        .plain_sheet()
-        .text(Role::Plain, &path.display().to_string())?;
+    let mut line = Line::new();
+    let link = session.out.look().file_link(&path);
+    line.linked(Role::Plain, &path.display().to_string(), link.as_deref());
+    session.out.plain_sheet().line(&line)?;
     let count = units::plural(traces.len() as u64, "trace");
     let redacted = match banner.redacted {
         Some(0) => "nothing to redact".to_owned(),

@@ -50,6 +50,7 @@ fn show(name: Option<&str>, session: &mut Session<'_>) -> Result<Outcome, CliErr
         Column::right("OUT"),
         Column::right("CACHE READ").dropped(2),
         Column::right("CACHE WRITE").dropped(1),
+        Column::right("1 H").dropped(1),
         Column::left("SET"),
     ]);
     let own = found.own.prices().iter().map(|price| (price, "here"));
@@ -92,6 +93,7 @@ fn cells(price: &Price, origin: &str) -> Vec<(Role, String)> {
         plain(price.output.to_string()),
         some(price.cache_read),
         some(price.cache_write),
+        some(price.cache_write_1h),
         (Role::Key, origin.to_owned()),
     ]
 }
@@ -110,6 +112,7 @@ fn item(price: &Price) -> crate::render::Node {
         ("output", price.output.into()),
         ("cache_read", price.cache_read.into()),
         ("cache_write", price.cache_write.into()),
+        ("cache_write_1h", price.cache_write_1h.into()),
     ])
 }
 
@@ -125,6 +128,7 @@ fn set(args: &PriceArgs, session: &mut Session<'_>) -> Result<Outcome, CliError>
         output: args.output,
         cache_read: args.cache_read,
         cache_write: args.cache_write,
+        cache_write_1h: args.cache_write_1h,
     });
     prices::change(&store, &Change::Own(&own))?;
     store.close()?;
@@ -282,10 +286,8 @@ fn missing(select: &SelectArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
     }
     session.out.list(&listing)?;
     session.out.hint(&match listing.len() as u64 {
-        0 => format!(
-            "every one of {} has a price",
-            units::plural(n_models, "model")
-        ),
+        0 if n_models == 0 => "no calls of models".to_owned(),
+        0 => format!("every model has a price, {} of {0}", units::count(n_models)),
         _ => "spanlite prices set MODEL --input USD --output USD, per million tokens".to_owned(),
     });
     Ok(Outcome::Done)

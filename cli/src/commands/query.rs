@@ -238,7 +238,8 @@ fn page(
     let mut line = Line::new();
     line.sign(Role::of_state(state), state_sign(state)).pad(2);
     let hex: String = trace.trace_id.to_hex().chars().take(digits).collect();
-    line.text(Role::Id, &hex).pad(2);
+    let link = sheet.look.trace_link(trace.trace_id);
+    line.linked(Role::Id, &hex, link.as_deref()).pad(2);
     let start = trace.start_time_unix_nano().unwrap_or(0);
     line.text(Role::Dim, &sheet.look.date_time(start)).pad(2);
     line.fitted(Role::Strong, trace.name().unwrap_or("(no name)"), 40)
@@ -283,8 +284,7 @@ fn span_line(span: &Span, selected: &[(String, Cell)], width: usize) -> Line {
     let mut line = Line::new();
     line.pad(5).text(Role::Id, &span.span_id.to_string()).pad(2);
     if span.span_type != spanlite_model::SpanType::Unknown {
-        line.text(Role::of_type(&span.span_type), span.span_type.as_str())
-            .pad(1);
+        line.span_type(&span.span_type).pad(1);
     }
     line.fitted(Role::Plain, &span.name, 40);
     if let Some(nanos) = span.duration_nanos() {

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use spanlite_export::Redaction;
+use spanlite_export::{Redaction, RedactionCounts};
 use spanlite_model::TraceId;
 use spanlite_store::Held;
 
@@ -9,7 +9,7 @@ use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::jobs::redaction_of;
 use crate::progress::Progress;
-use crate::render::{Line, Role, json, object, units};
+use crate::render::{Align, Line, Node, Role, json, object, units};
 use crate::session::{Session, id_digits, limit_or_all};
 
 /// Traces that are named before it is asked.
@@ -19,7 +19,7 @@ const SHOWN: usize = 10;
 #[derive(Default)]
 struct Found {
     trace_ids: HashSet<TraceId>,
-    values: u64,
+    counts: RedactionCounts,
     looked_at: u64,
     /// The first few, with how many values each.
     first: Vec<(String, String, u64)>,
@@ -47,10 +47,16 @@ pub(super) fn run(args: &RedactArgs, session: &mut Session<'_>) -> Result<Outcom
         return Ok(Outcome::Done);
     }
     let store = session.store_to_write(false)?;
+    let settings = session.settings;
+    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut n_rewritten = 0;
     let report = store.rewrite(&found.trace_ids, |trace| {
         redaction.apply(trace);
+        n_rewritten += 1;
+        progress.tell(|| format!("{} rewritten", units::plural(n_rewritten, "trace")));
     })?;
     store.close()?;
+    drop(progress);
     if args.yes {
         said(&found, true, session)?;
     }
@@ -93,9 +99,10 @@ fn find(
         let mut trace = one?.trace;
         found.looked_at += 1;
         let name = trace.name().unwrap_or_default().to_owned();
-        let values = redaction.apply(&mut trace);
+        let before = found.counts.total();
+        redaction.apply_counted(&mut trace, &mut found.counts);
+        let values = found.counts.total() - before;
         if values > 0 {
-            found.values += values;
             found.trace_ids.insert(trace.trace_id);
             if found.first.len() < SHOWN {
                 let digits = id_digits(&snapshot, trace.trace_id)?;
@@ -112,10 +119,13 @@ fn find(
 
 fn said(found: &Found, done: bool, session: &mut Session<'_>) -> Result<(), CliError> {
     if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+        let by_rule = found.counts.by_rule();
+        let by_rule = by_rule.map(|(rule, count)| (rule.to_owned(), count.into()));
         let item = object([
             ("done", done.into()),
             ("traces", found.trace_ids.len().into()),
-            ("values", found.values.into()),
+            ("values", found.counts.total().into()),
+            ("by_rule", Node::Object(by_rule.collect())),
             ("looked_at", found.looked_at.into()),
         ]);
         let style = session.out.json_style();
@@ -137,12 +147,26 @@ fn said(found: &Found, done: bool, session: &mut Session<'_>) -> Result<(), CliE
             &format!("and {} more", units::plural(more as u64, "trace")),
         )?;
     }
+    if found.trace_ids.is_empty() {
+        let looked_at = units::plural(found.looked_at, "trace");
+        sheet.text(Role::Plain, &format!("nothing to take out of {looked_at}"))?;
+        return Ok(());
+    }
     let verb = if done { "took" } else { "would take" };
     let text = format!(
         "{verb} {} out of {}; {} looked at",
-        units::plural(found.values, "value"),
+        units::plural(found.counts.total(), "value"),
         units::plural(found.trace_ids.len() as u64, "trace"),
         units::count(found.looked_at)
     );
-    Ok(sheet.text(Role::Plain, &text)?)
+    sheet.text(Role::Plain, &text)?;
+    for (rule, count) in found.counts.by_rule() {
+        let mut line = Line::new();
+        line.pad(2)
+            .cell(Role::Plain, &units::count(count), 7, Align::Right)
+            .pad(2)
+            .text(Role::Key, rule);
+        sheet.line(&line)?;
+    }
+    Ok(())
 }

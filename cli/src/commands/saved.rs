@@ -50,9 +50,7 @@ pub(super) fn queries(
             let store = session.store_to_write(false)?;
             let state = store.state();
             if state.get(SAVED, name.as_bytes())?.is_none() {
-                return Err(CliError::NoSavedQuery {
-                    name: name.to_owned(),
-                });
+                return Err(ask::no_saved(name, &store)?);
             }
             let mut change = state.change();
             change.remove(SAVED, name.as_bytes());

@@ -1,11 +1,14 @@
-use spanlite_model::{Cost, PriceTable, Trace};
-use spanlite_store::Snapshot;
+use std::collections::BTreeSet;
+use std::slice;
+
+use spanlite_model::{Cost, Trace};
 
 use crate::args::{SessionsArgs, StatsArgs, ValuesArgs};
-use crate::ask::{self, Ask};
+use crate::ask;
 use crate::columns;
 use crate::error::{CliError, Outcome};
-use crate::group::{Field, Group, Groups};
+use crate::group::{Field, Group, GroupKey, Groups};
+use crate::near::near;
 use crate::progress::Progress;
 use crate::render::{Column, Listing, Node, Role, json, object, sparkline, units};
 use crate::session::Session;
@@ -25,7 +28,7 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
                 text.to_uppercase()
             })
         })
-        .map(|column| column.shrinks_to(8))
+        .map(|column| column.shrinks_to(16))
         .collect();
     columns.extend([
         Column::right("CALLS"),
@@ -39,19 +42,19 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
         Column::right("COST"),
         Column::left("TREND").dropped(1),
     ]);
-    let collected = collect(fields, &args.scope, session)?;
+    let collected = collect(&fields, &args.scope, session)?;
     let range = collected.range.unwrap_or((0, 0));
     let mut listing = Listing::new(columns);
     listing.complete = collected.complete;
     let (mut calls, mut without_cost) = (0, 0);
     let count = collected.groups.len();
-    for (key, group) in collected.groups {
+    for (key, group) in &collected.groups {
         calls += group.spans;
         without_cost += group.without_cost;
         if listing.len() < session.limit(&args.scope.select) {
             listing.push(
-                stats_cells(&key, &group, range),
-                stats_item(&args.by, &key, &group),
+                stats_cells(key, group, range),
+                stats_item(&args.by, key, group),
             );
         }
     }
@@ -66,29 +69,30 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
         hint = format!("{hint} · {calls} without a known cost: spanlite prices missing");
     }
     session.out.hint(&hint);
+    say_missing(&args.by, &collected.groups, session)?;
     Ok(Outcome::Done)
 }
 
 struct Collected {
-    groups: Vec<(Vec<Option<String>>, Group)>,
+    groups: Vec<(GroupKey, Group)>,
     range: Option<(u64, u64)>,
     complete: bool,
 }
 
 fn collect(
-    fields: Vec<Field>,
+    fields: &[Field],
     scope: &crate::args::ScopeArgs,
     session: &mut Session<'_>,
 ) -> Result<Collected, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let mut groups = Groups::new(fields);
+    let mut groups = Groups::new(fields.to_vec());
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
     let query = ask::filter(scope.query.as_deref(), &store)?;
     let asked = session.ask(&store, &scope.select)?;
-    if query.is_none() && columns::tell(groups.fields()) {
-        by_columns(&snapshot, &asked, &mut groups)?;
+    if query.is_none() && columns::tell(fields) {
+        columns::count(&snapshot, &asked, fields, &mut groups)?;
         return Ok(Collected {
             range: groups.range,
             groups: groups.finish(),
@@ -110,44 +114,6 @@ fn collect(
         groups: groups.finish(),
         complete: session.warn_of_damage(&snapshot),
     })
-}
-
-/// Counts every span: from the columns of blocks where they tell all, else trace by trace.
-fn by_columns(snapshot: &Snapshot, asked: &Ask, groups: &mut Groups) -> Result<(), CliError> {
-    let none = PriceTable::default();
-    let prices = asked.prices.as_deref().unwrap_or(&none);
-    let add = |groups: &mut Groups, trace: Option<Trace>| {
-        if let Some(mut trace) = trace {
-            prices.apply(&mut trace);
-            groups.add(&trace, |_| true);
-        }
-    };
-    for block in snapshot.blocks()? {
-        asked.check()?;
-        let traces = block.traces()?;
-        let mut wanted = Vec::with_capacity(traces.len());
-        for (trace_id, start) in &traces {
-            wanted.push(asked.range.contains(*start) && !snapshot.is_loose(*trace_id)?);
-        }
-        let told = block
-            .reader()
-            .and_then(|reader| columns::add_block(groups, &reader, &wanted, prices));
-        if told.as_ref().is_ok_and(|told| *told) {
-            continue;
-        }
-        // What cannot be read is reported by whoever puts the traces together.
-        for (place, (trace_id, _)) in traces.iter().enumerate() {
-            if wanted[place] {
-                add(groups, snapshot.trace(*trace_id)?);
-            }
-        }
-    }
-    for (trace_id, start) in snapshot.loose()? {
-        if asked.range.contains(start) {
-            add(groups, snapshot.trace(trace_id)?);
-        }
-    }
-    Ok(())
 }
 
 fn shown(value: Option<&String>) -> (Role, String) {
@@ -217,7 +183,7 @@ fn stats_item(by: &[String], key: &[Option<String>], group: &Group) -> Node {
 
 /// Lists the values of a field with how often they come.
 pub(super) fn values(args: &ValuesArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
-    let collected = collect(vec![Field::parse(&args.field)], &args.scope, session)?;
+    let collected = collect(&[Field::parse(&args.field)], &args.scope, session)?;
     let total: u64 = collected.groups.iter().map(|(_, group)| group.spans).sum();
     let mut listing = Listing::new(vec![
         Column::right("SPANS"),
@@ -241,36 +207,48 @@ pub(super) fn values(args: &ValuesArgs, session: &mut Session<'_>) -> Result<Out
         );
     }
     session.out.list(&listing)?;
-    if listing.len() == 0 {
-        let near = near_keys(&args.field, session)?;
-        session
-            .out
-            .hint(&format!("no span has it; near names: {}", near.join(", ")));
-    }
+    say_missing(slice::from_ref(&args.field), &collected.groups, session)?;
     Ok(Outcome::Done)
 }
 
-/// The attribute keys of the newest traces that are spelled most alike.
-fn near_keys(wanted: &str, session: &Session<'_>) -> Result<Vec<String>, CliError> {
+/// Says which fields nothing has, and which may have been meant.
+fn say_missing(
+    names: &[String],
+    groups: &[(GroupKey, Group)],
+    session: &mut Session<'_>,
+) -> Result<(), CliError> {
+    for (place, name) in names.iter().enumerate() {
+        let has_it = |(key, _): &(GroupKey, Group)| key[place].is_some();
+        if groups.is_empty() || groups.iter().any(has_it) {
+            continue;
+        }
+        let near = near_fields(name, session)?;
+        let near = match near.as_slice() {
+            [] => String::new(),
+            names => format!("; near names: {}", names.join(", ")),
+        };
+        session.out.hint(&format!("no span has {name}{near}"));
+    }
+    Ok(())
+}
+
+/// The fields that are spelled most alike: ours, and the attributes and tags of the newest traces.
+fn near_fields(wanted: &str, session: &Session<'_>) -> Result<Vec<String>, CliError> {
     const TRACES: usize = 200;
-    const SHOWN: usize = 3;
     let snapshot = session.store()?.snapshot()?;
-    let mut keys = std::collections::BTreeSet::new();
+    let mut names: BTreeSet<String> = Field::NAMES.map(ToOwned::to_owned).into();
     for trace in snapshot
         .traces(spanlite_store::TimeRange::default())
         .take(TRACES)
     {
-        for span in &trace?.spans {
-            keys.extend(span.attributes.iter().map(|(key, _)| key.to_owned()));
+        let trace = trace?;
+        names.extend(trace.info.tags.keys().map(|key| format!("tag.{key}")));
+        for span in &trace.spans {
+            names.extend(span.attributes.iter().map(|(key, _)| key.to_owned()));
         }
     }
-    let wanted = wanted.trim_start_matches("span.");
-    let mut keys: Vec<(f64, String)> = keys
-        .into_iter()
-        .map(|key| (strsim::jaro_winkler(&key, wanted), key))
-        .collect();
-    keys.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    Ok(keys.into_iter().take(SHOWN).map(|(_, key)| key).collect())
+    names.remove(wanted);
+    Ok(near(wanted.trim_start_matches("span."), names))
 }
 
 /// One session: its traces together.

@@ -318,13 +318,13 @@ fn line(one: &Happening, look: &Look) -> Line {
     };
     line.sign(role, sign);
     let hex: String = span.trace_id.to_hex().chars().take(one.digits).collect();
-    line.text(Role::Id, &hex).pad(2);
+    let link = look.trace_link(span.trace_id);
+    line.linked(Role::Id, &hex, link.as_deref()).pad(2);
     for _ in 0..one.depth.min(10) {
         line.sign(Role::Dim, "│ ");
     }
     if span.span_type != SpanType::Unknown {
-        line.text(Role::of_type(&span.span_type), span.span_type.as_str())
-            .pad(1);
+        line.span_type(&span.span_type).pad(1);
     }
     line.fitted(Role::Plain, &span.name, 40);
     if one.phase == Phase::Ended {

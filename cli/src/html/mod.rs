@@ -114,6 +114,7 @@ fn plain(trace: &Arc<Trace>) -> io::Result<String> {
     let look = Look {
         width: 120,
         color: false,
+        hyperlinks: None,
         ascii: false,
         zone: Zone::Utc,
     };

@@ -22,7 +22,7 @@ use rmcp::{RoleServer, ServiceExt as _};
 use spanlite_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::args::{ColorChoice, Format};
+use crate::args::{Format, When};
 use crate::error::{CliError, Outcome};
 use crate::output::Output;
 use crate::session::Session;
@@ -81,8 +81,9 @@ impl Server {
         let mut settings = settings.clone();
         settings.read_only = true;
         settings.format = Some(Format::Json);
-        settings.color.value = ColorChoice::Never;
+        settings.color.value = When::Never;
         settings.look.color = false;
+        settings.look.hyperlinks = None;
         settings.stdout_is_terminal = false;
         settings.stderr_is_terminal = false;
         settings.quiet = true;

@@ -3,6 +3,7 @@ use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use rmcp::schemars::{self, JsonSchema};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::args::{
     Command, DiffArgs, ListArgs, QueryArgs, ScopeArgs, SelectArgs, StatsArgs, ValuesArgs, parse_age,
@@ -33,12 +34,22 @@ pub(super) enum CallError {
     After(#[from] spanlite_query::CursorError),
 }
 
-/// Which traces, and how many.
+/// Which traces, and how much of the result: what several tools take beside their own arguments.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(crate = "schemars")]
 struct Which {
+    /// Only traces that began in the last time, such as `30m`, `2h`, `7d`.
     since: Option<String>,
+    /// At most so many traces, groups or values; 20 if not given, 500 at most.
     limit: Option<usize>,
+    /// Continue behind this place: `next` of an earlier result.
     after: Option<String>,
 }
+
+/// The arguments of [`Which`] that tools take whose result comes in pages.
+const PAGED: &[&str] = &["since", "limit", "after"];
+/// Those of tools whose result is one page.
+const BOUNDED: &[&str] = &["since", "limit"];
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(crate = "schemars")]
@@ -46,12 +57,6 @@ struct Which {
 struct ListCall {
     /// Only traces with a match of this query.
     query: Option<String>,
-    /// Only traces that began in the last time, such as `30m`, `2h`, `7d`.
-    since: Option<String>,
-    /// At most so many traces; 20 if not given, 500 at most.
-    limit: Option<usize>,
-    /// Continue behind this place: `next` of an earlier result.
-    after: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -62,12 +67,6 @@ struct QueryCall {
     query: String,
     /// How many matched spans of each trace are listed; 3 if not given.
     spans: Option<usize>,
-    /// Only traces that began in the last time, such as `30m`, `2h`, `7d`.
-    since: Option<String>,
-    /// At most so many traces; 20 if not given, 500 at most.
-    limit: Option<usize>,
-    /// Continue behind this place: `next` of an earlier result.
-    after: Option<String>,
 }
 
 /// What to show, and how much of it.
@@ -97,10 +96,6 @@ struct StatsCall {
     by: Option<Vec<String>>,
     /// Count only spans that match this query.
     query: Option<String>,
-    /// Only traces that began in the last time, such as `30m`, `2h`, `7d`.
-    since: Option<String>,
-    /// At most so many groups; 20 if not given, 500 at most.
-    limit: Option<usize>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -121,10 +116,6 @@ struct ValuesCall {
     field: String,
     /// Count only spans that match this query.
     query: Option<String>,
-    /// Only traces that began in the last time, such as `30m`, `2h`, `7d`.
-    since: Option<String>,
-    /// At most so many values; 20 if not given, 500 at most.
-    limit: Option<usize>,
 }
 
 /// The tools, with the schemas of what they take.
@@ -132,35 +123,56 @@ pub(super) fn all() -> Vec<Tool> {
     vec![
         tool::<ListCall>(
             "list",
+            PAGED,
             "List traces, newest first: id, name, state, error, duration, tokens, cost, session.",
         ),
         tool::<QueryCall>(
             "query",
+            PAGED,
             "Ask for traces and the spans in them that match, in TraceQL or as an MLflow filter.",
         ),
         tool::<ShowCall>(
             "show",
+            &[],
             "Show one trace: every span with its place in the tree, type, status, error, \
              duration, tokens and cost; with `span`, one span with its inputs and outputs.",
         ),
         tool::<StatsCall>(
             "stats",
+            BOUNDED,
             "Count spans by fields: errors, p50, p95, p99 of the duration, tokens, cost.",
         ),
         tool::<DiffCall>(
             "diff",
+            &[],
             "Compare two traces: totals, where they part first, which spans differ.",
         ),
         tool::<ValuesCall>(
             "values",
+            BOUNDED,
             "List the values of a field with how often they come.",
         ),
     ]
 }
 
-fn tool<T: JsonSchema + 'static>(name: &'static str, description: &'static str) -> Tool {
+/// A tool that takes the fields of `T` and those of [`Which`] that are named.
+fn tool<T: JsonSchema + 'static>(
+    name: &'static str,
+    which: &[&str],
+    description: &'static str,
+) -> Tool {
     // Only a type that is no object has no schema.
-    let schema = schema_for_input::<T>().unwrap_or_default();
+    let mut schema = JsonObject::clone(&schema_for_input::<T>().unwrap_or_default());
+    let shared = schema_for_input::<Which>().unwrap_or_default();
+    let own = schema.entry("properties").or_insert_with(|| json!({}));
+    if let (Some(own), Some(Value::Object(shared))) =
+        (own.as_object_mut(), shared.get("properties"))
+    {
+        let named = shared
+            .iter()
+            .filter(|(name, _)| which.contains(&name.as_str()));
+        own.extend(named.map(|(name, of)| (name.clone(), of.clone())));
+    }
     Tool::new(name, description, schema).with_annotations(
         ToolAnnotations::new()
             .read_only(true)
@@ -180,9 +192,17 @@ impl Which {
 }
 
 fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, CallError> {
-    Ok(serde_json::from_value(serde_json::Value::Object(
-        arguments,
-    ))?)
+    Ok(serde_json::from_value(Value::Object(arguments))?)
+}
+
+/// What a tool takes of its own, and which traces it is asked for.
+fn read_selected<T: DeserializeOwned>(
+    arguments: JsonObject,
+    which: &[&str],
+) -> Result<(T, SelectArgs), CallError> {
+    let of_which = |name: &String| which.contains(&name.as_str());
+    let (which, own) = arguments.into_iter().partition(|(name, _)| of_which(name));
+    Ok((read(own)?, read::<Which>(which)?.select()?))
 }
 
 impl Call {
@@ -190,36 +210,14 @@ impl Call {
     pub(super) fn read(name: &str, arguments: JsonObject) -> Result<Self, CallError> {
         let command = match name {
             "list" => {
-                let ListCall {
-                    query,
-                    since,
-                    limit,
-                    after,
-                } = read(arguments)?;
-                let select = Which {
-                    since,
-                    limit,
-                    after,
-                }
-                .select()?;
+                let (ListCall { query }, select) = read_selected(arguments, PAGED)?;
                 Command::List(ListArgs { query, select })
             }
             "query" => {
-                let QueryCall {
-                    query,
-                    spans,
-                    since,
-                    limit,
-                    after,
-                } = read(arguments)?;
+                let (QueryCall { query, spans }, select) = read_selected(arguments, PAGED)?;
                 Command::Query(QueryArgs {
                     query: Some(query),
-                    select: Which {
-                        since,
-                        limit,
-                        after,
-                    }
-                    .select()?,
+                    select,
                     spans: spans.unwrap_or(3).min(MAX_LIMIT),
                     explain: false,
                     step: None,
@@ -228,19 +226,8 @@ impl Call {
             }
             "show" => return Ok(Self::Show(read(arguments)?)),
             "stats" => {
-                let StatsCall {
-                    by,
-                    query,
-                    since,
-                    limit,
-                } = read(arguments)?;
+                let (StatsCall { by, query }, select) = read_selected(arguments, BOUNDED)?;
                 let by = by.unwrap_or_else(|| vec!["name".to_owned(), "model".to_owned()]);
-                let select = Which {
-                    since,
-                    limit,
-                    after: None,
-                }
-                .select()?;
                 let scope = ScopeArgs { query, select };
                 Command::Stats(StatsArgs { by, scope })
             }
@@ -249,18 +236,7 @@ impl Call {
                 Command::Diff(DiffArgs { a, b, io: false })
             }
             "values" => {
-                let ValuesCall {
-                    field,
-                    query,
-                    since,
-                    limit,
-                } = read(arguments)?;
-                let select = Which {
-                    since,
-                    limit,
-                    after: None,
-                }
-                .select()?;
+                let (ValuesCall { field, query }, select) = read_selected(arguments, BOUNDED)?;
                 let scope = ScopeArgs { query, select };
                 Command::Values(ValuesArgs { field, scope })
             }
@@ -281,6 +257,15 @@ mod tests {
             assert_eq!(annotations.read_only_hint, Some(true), "{}", tool.name);
             assert_eq!(tool.input_schema.get("type").unwrap(), "object");
             let called = Call::read(&tool.name, JsonObject::new());
+            let properties = tool.input_schema["properties"].as_object().unwrap();
+            let shared = |name: &str| properties.contains_key(name);
+            let has = (shared("since"), shared("limit"), shared("after"));
+            let expected = match &*tool.name {
+                "list" | "query" => (true, true, true),
+                "stats" | "values" => (true, true, false),
+                _ => (false, false, false),
+            };
+            assert_eq!(has, expected, "{}", tool.name);
             let needs_nothing = matches!(&*tool.name, "list" | "stats");
             assert_eq!(called.is_ok(), needs_nothing, "{}", tool.name);
         }

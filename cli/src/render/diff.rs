@@ -244,8 +244,7 @@ fn is_like(a: &Pair<'_>, b: &Pair<'_>) -> bool {
 fn label(span: &Span) -> Line {
     let mut line = Line::new();
     if span.span_type != SpanType::Unknown {
-        line.text(Role::of_type(&span.span_type), span.span_type.as_str())
-            .pad(1);
+        line.span_type(&span.span_type).pad(1);
     }
     let role = if span.is_error() {
         Role::Error

@@ -257,6 +257,7 @@ mod tests {
         let look = Look {
             width: 60,
             color: false,
+            hyperlinks: None,
             ascii: false,
             zone: Zone::Utc,
         };

@@ -1,14 +1,31 @@
 use std::io::{self, Write};
+use std::sync::Arc;
+
+use spanlite_model::SpanType;
 
 use super::look::{Look, Role};
 use super::text::{escape, fit, to_ascii};
+
+/// Columns of a span's type, at most.
+const TYPE_COLUMNS: usize = 24;
 
 /// One line for people. Text that comes from elsewhere goes in by [`Line::text`] and the cell
 /// functions, which escape it; what we draw ourselves by [`Line::sign`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    parts: Vec<(Role, String)>,
+    parts: Vec<Part>,
     width: usize,
+    /// What the text that comes next leads to.
+    link: Option<Arc<str>>,
+}
+
+/// A piece of a line, escaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) role: Role,
+    pub(crate) text: String,
+    /// The address that a click opens.
+    link: Option<Arc<str>>,
 }
 
 /// On which side of a cell its text stands.
@@ -73,10 +90,39 @@ impl Line {
         self
     }
 
+    /// Adds the type of a span, which may be any text.
+    pub(crate) fn span_type(&mut self, span_type: &SpanType) -> &mut Self {
+        self.fitted(Role::of_type(span_type), span_type.as_str(), TYPE_COLUMNS)
+    }
+
+    /// Adds a text whole that leads to an address, where there is one.
+    pub(crate) fn linked(&mut self, role: Role, text: &str, url: Option<&str>) -> &mut Self {
+        self.link = url.map(Arc::from);
+        self.text(role, text);
+        self.link = None;
+        self
+    }
+
+    /// Adds a cell whose text leads to an address, where there is one.
+    pub(crate) fn linked_cell(
+        &mut self,
+        (role, text): (Role, &str),
+        width: usize,
+        align: Align,
+        url: Option<&str>,
+    ) -> &mut Self {
+        self.link = url.map(Arc::from);
+        self.cell(role, text, width, align);
+        self.link = None;
+        self
+    }
+
     /// Adds blanks.
     pub(crate) fn pad(&mut self, blanks: usize) -> &mut Self {
         self.width += blanks;
+        let link = self.link.take();
         self.push(Role::Plain, " ".repeat(blanks));
+        self.link = link;
         self
     }
 
@@ -93,7 +139,7 @@ impl Line {
     }
 
     /// The parts with their roles, escaped.
-    pub(crate) fn parts(&self) -> &[(Role, String)] {
+    pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
@@ -102,24 +148,28 @@ impl Line {
             return;
         }
         match self.parts.last_mut() {
-            Some((last, whole)) if *last == role => whole.push_str(&text),
-            _ => self.parts.push((role, text)),
+            Some(last) if last.role == role && last.link == self.link => last.text.push_str(&text),
+            _ => self.parts.push(Part {
+                role,
+                text,
+                link: self.link.clone(),
+            }),
         }
     }
 
     fn write(&self, out: &mut dyn Write, color: bool, ascii: bool) -> io::Result<()> {
         let mut parts = self.parts.as_slice();
-        while let Some(((_, text), rest)) = parts.split_last() {
-            if !text.bytes().all(|byte| byte == b' ') {
+        while let Some((last, rest)) = parts.split_last() {
+            if !last.text.bytes().all(|byte| byte == b' ') {
                 break;
             }
             parts = rest;
         }
-        for (index, (role, text)) in parts.iter().enumerate() {
+        for (index, part) in parts.iter().enumerate() {
             let text = if index + 1 == parts.len() {
-                text.trim_end_matches(' ')
+                part.text.trim_end_matches(' ')
             } else {
-                text
+                &part.text
             };
             let ascii_text = if ascii && !text.is_ascii() {
                 to_ascii(text)
@@ -131,9 +181,16 @@ impl Line {
             } else {
                 &ascii_text
             };
-            match role.sgr() {
+            let link = &part.link;
+            if let Some(url) = link {
+                write!(out, "\x1b]8;;{url}\x1b\\")?;
+            }
+            match part.role.sgr() {
                 sgr if color && !sgr.is_empty() => write!(out, "\x1b[{sgr}m{text}\x1b[0m")?,
                 _ => out.write_all(text.as_bytes())?,
+            }
+            if link.is_some() {
+                out.write_all(b"\x1b]8;;\x1b\\")?;
             }
         }
         out.write_all(b"\n")
@@ -205,6 +262,18 @@ mod tests {
         let mut plain = Vec::new();
         line.write(&mut plain, false, false).unwrap();
         assert_eq!(String::from_utf8(plain).unwrap(), "日本語テ…│   1.2s\n");
+    }
+
+    #[test]
+    fn what_leads_somewhere_is_a_link_and_as_wide_as_before() {
+        let mut line = Line::new();
+        line.linked_cell((Role::Id, "9f31"), 6, Align::Left, Some("http://h/9f31"))
+            .linked(Role::Plain, "none", None);
+        assert_eq!(line.width(), 10);
+        let mut plain = Vec::new();
+        line.write(&mut plain, false, false).unwrap();
+        let expected = "\x1b]8;;http://h/9f31\x1b\\9f31\x1b]8;;\x1b\\  none\n";
+        assert_eq!(String::from_utf8(plain).unwrap(), expected);
     }
 
     #[test]

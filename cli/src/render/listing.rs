@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::json::{self, Envelope, JsonStyle};
@@ -59,6 +60,8 @@ impl Column {
 pub(crate) struct Listing {
     columns: Vec<Column>,
     rows: Vec<Vec<(Role, String)>>,
+    /// What cells lead to, by row and column.
+    links: BTreeMap<(usize, usize), String>,
     items: Vec<Node>,
     /// False when damaged data was skipped.
     pub(crate) complete: bool,
@@ -74,6 +77,7 @@ impl Listing {
         Self {
             columns,
             rows: Vec::new(),
+            links: BTreeMap::new(),
             items: Vec::new(),
             complete: true,
             next: None,
@@ -84,6 +88,13 @@ impl Listing {
     pub(crate) fn push(&mut self, cells: Vec<(Role, String)>, item: Node) {
         self.rows.push(cells);
         self.items.push(item);
+    }
+
+    /// Lets a cell of the last row lead to an address, where there is one.
+    pub(crate) fn link(&mut self, column: usize, url: Option<String>) {
+        if let (Some(row), Some(url)) = (self.rows.len().checked_sub(1), url) {
+            self.links.insert((row, column), url);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -115,21 +126,23 @@ impl Listing {
             .filter(|&index| widths[index] > 0)
             .collect();
         let mut header = Line::new();
-        let put = |line: &mut Line, index: usize, role: Role, text: &str| {
+        let put = |line: &mut Line, index: usize, text: (Role, &str), link: Option<&str>| {
             if line.width() > 0 {
                 line.pad(2);
             }
-            line.cell(role, text, widths[index], self.columns[index].align);
+            line.linked_cell(text, widths[index], self.columns[index].align, link);
         };
         for &index in &shown {
-            put(&mut header, index, Role::Heading, &self.columns[index].name);
+            let name = &self.columns[index].name;
+            put(&mut header, index, (Role::Heading, name), None);
         }
         sheet.line(&header)?;
-        for row in &self.rows {
+        for (number, row) in self.rows.iter().enumerate() {
             let mut line = Line::new();
             for &index in &shown {
                 if let Some((role, text)) = row.get(index) {
-                    put(&mut line, index, *role, text);
+                    let link = self.links.get(&(number, index)).map(String::as_str);
+                    put(&mut line, index, (*role, text), link);
                 }
             }
             sheet.line(&line)?;
@@ -310,6 +323,7 @@ mod tests {
         let look = Look {
             width,
             color: false,
+            hyperlinks: None,
             ascii: false,
             zone: Zone::Utc,
         };

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Local, Utc};
 use spanlite_model::{SpanType, TraceState};
 
+use super::link::Hyperlinks;
+
 /// How output looks to a person: settled once, by the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
@@ -8,6 +10,8 @@ pub(crate) struct Look {
     pub(crate) width: usize,
     /// Whether roles become colours.
     pub(crate) color: bool,
+    /// Where ids and paths lead; nothing where the terminal has no links.
+    pub(crate) hyperlinks: Option<Hyperlinks>,
     /// Whether only ASCII is drawn.
     pub(crate) ascii: bool,
     /// The zone of times shown to people.

@@ -7,7 +7,7 @@ use super::line::{Line, Sheet};
 use super::look::Role;
 use super::node::Node;
 use super::show::{error_text, tokens};
-use super::text::{escape, pieces};
+use super::text::{fit, pieces};
 use super::units;
 
 /// Earlier model calls whose messages a call is compared with. Sub-agents take turns, so the
@@ -15,6 +15,8 @@ use super::units;
 const EARLIER_CALLS: usize = 16;
 /// Lines of one message that are shown.
 const MESSAGE_LINES: usize = 8;
+/// Columns of the role of a message, at most.
+const ROLE_COLUMNS: usize = 24;
 
 /// One message of a conversation, in whichever dialect it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +97,7 @@ fn title(sheet: &mut Sheet<'_>, span: &Span, depth: usize) -> io::Result<()> {
     let mut line = Line::new();
     line.pad(indent_of(depth));
     if span.span_type != SpanType::Unknown {
-        line.text(Role::of_type(&span.span_type), span.span_type.as_str())
-            .pad(1);
+        line.span_type(&span.span_type).pad(1);
     }
     line.fitted(Role::Strong, &span.name, 60);
     let mut facts = Vec::new();
@@ -104,7 +105,7 @@ fn title(sheet: &mut Sheet<'_>, span: &Span, depth: usize) -> io::Result<()> {
     let usage = tokens(TokenUsage::of(span), units::count);
     facts.extend(usage.map(|tokens| format!("{tokens} tokens")));
     if span.span_type.is_model_call() {
-        facts.extend(span.model().map(|model| escape(model).text));
+        facts.extend(span.model().map(|model| fit(model, 60).text));
     }
     line.pad(2).text(Role::Dim, &facts.join("  "));
     sheet.line(&line)
@@ -150,7 +151,7 @@ fn write(
     message: &Message,
     (indent, full): (usize, bool),
 ) -> io::Result<()> {
-    let role = format!("{sign}{:<10}", message.role);
+    let role = format!("{sign}{:<10}", fit(&message.role, ROLE_COLUMNS).text);
     let sign_role = if sign == "+ " { Role::Key } else { Role::Model };
     if !message.text.is_empty() || message.calls.is_empty() {
         paragraph(sheet, (sign_role, &role), &message.text, (indent, full))?;
@@ -170,18 +171,17 @@ fn paragraph(
     text: &str,
     (indent, full): (usize, bool),
 ) -> io::Result<()> {
-    let label = escape(label).text;
-    let left = indent + label.chars().count();
+    let mut line = Line::new();
+    line.pad(indent).text(role, label);
+    let left = line.width();
     let columns = sheet.look.width.saturating_sub(left).max(20);
     let most = if full { usize::MAX } else { MESSAGE_LINES };
-    let mut line = Line::new();
-    line.pad(indent).text(role, &label);
     let mut shown = 0;
     let mut rest = text.trim();
     while !rest.is_empty() {
         let (one, more) = rest.split_once('\n').unwrap_or((rest, ""));
         // A line that is cut below is not escaped any further than it is shown.
-        let one = super::text::fit(one, columns.saturating_mul(most - shown)).text;
+        let one = fit(one, columns.saturating_mul(most - shown)).text;
         for piece in pieces(&one, columns, columns) {
             if shown == most {
                 break;

@@ -94,6 +94,7 @@ pub(crate) fn drawn(
     let look = Look {
         width,
         color,
+        hyperlinks: None,
         ascii,
         zone: Zone::Utc,
     };

@@ -90,7 +90,10 @@ fn head(sheet: &mut Sheet<'_>, trace: &Trace, summary: &TraceSummary) -> io::Res
     let mut title = Line::new();
     let name = trace.name().unwrap_or("(no name)");
     title.fitted(Role::Strong, name, width.saturating_sub(60).max(20));
-    title.pad(2).text(Role::Id, &trace.trace_id.to_string());
+    let link = sheet.look.trace_link(trace.trace_id);
+    title
+        .pad(2)
+        .linked(Role::Id, &trace.trace_id.to_string(), link.as_deref());
     title.pad(2).sign(Role::of_state(state), state_sign(state));
     title.pad(1).text(Role::of_state(state), state_word(state));
     let start = trace.start_time_unix_nano().unwrap_or(0);

@@ -12,6 +12,9 @@ use super::node::{Node, object};
 use super::show::{error_text, tokens};
 use super::units;
 
+/// Columns of a key or a name, at most: some are long, and hostile ones longer.
+const KEY_COLUMNS: usize = 120;
+
 /// Attributes that are shown as the fields of the span that they are.
 const LIFTED: [&str; 3] = [
     keys::MLFLOW_SPAN_TYPE,
@@ -49,7 +52,7 @@ pub(crate) fn span_page(
                 .saturating_sub(span.start_time_unix_nano);
             line.pad(2)
                 .text(Role::Dim, &format!("+{}", units::duration(offset)));
-            line.pad(1).text(Role::Strong, &event.name);
+            line.pad(1).fitted(Role::Strong, &event.name, KEY_COLUMNS);
             sheet.line(&line)?;
             pairs(sheet, &event.attributes, 4, fold)?;
         }
@@ -83,8 +86,10 @@ pub(crate) fn span_page(
     if !span.scope.name.is_empty() {
         section(sheet, "SCOPE")?;
         let mut line = Line::new();
-        line.pad(2).text(Role::Plain, &span.scope.name);
-        line.pad(1).text(Role::Dim, &span.scope.version);
+        line.pad(2)
+            .fitted(Role::Plain, &span.scope.name, KEY_COLUMNS);
+        line.pad(1)
+            .fitted(Role::Dim, &span.scope.version, KEY_COLUMNS);
         sheet.line(&line)?;
     }
     Ok(())
@@ -93,8 +98,7 @@ pub(crate) fn span_page(
 fn title(sheet: &mut Sheet<'_>, trace: &Trace, span: &Span) -> io::Result<()> {
     let mut line = Line::new();
     if span.span_type != SpanType::Unknown {
-        line.text(Role::of_type(&span.span_type), span.span_type.as_str())
-            .pad(1);
+        line.span_type(&span.span_type).pad(1);
     }
     line.fitted(Role::Strong, &span.name, 80);
     line.pad(2).text(Role::Id, &span.span_id.to_string());
@@ -106,7 +110,9 @@ fn title(sheet: &mut Sheet<'_>, trace: &Trace, span: &Span) -> io::Result<()> {
     };
     sheet.line(&line)?;
     let mut line = Line::of(Role::Dim, "trace ");
-    line.text(Role::Id, &trace.trace_id.to_string()).pad(1);
+    let link = sheet.look.trace_link(trace.trace_id);
+    line.linked(Role::Id, &trace.trace_id.to_string(), link.as_deref())
+        .pad(1);
     line.fitted(Role::Plain, trace.name().unwrap_or_default(), 60);
     if let Some(parent) = span.parent_span_id {
         line.sign(Role::Dim, " · ")
@@ -192,7 +198,7 @@ pub(crate) fn pairs(
     let key_width = widest.unwrap_or(0);
     for (key, value) in attributes.iter() {
         let mut line = Line::new();
-        line.pad(indent).text(Role::Key, key);
+        line.pad(indent).fitted(Role::Key, key, KEY_COLUMNS);
         line.pad_to(indent + key_width).pad(2);
         let rest = sheet.look.width.saturating_sub(line.width());
         let (role, text) = match value {

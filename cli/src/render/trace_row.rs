@@ -16,6 +16,9 @@ enum TimeForm {
     Full,
 }
 
+/// The column of the list that holds the id.
+const ID_COLUMN: usize = 1;
+
 /// A list of traces, for people and machines.
 pub(crate) fn trace_list(traces: &[(Trace, usize)], look: &Look, now_unix_nano: u64) -> Listing {
     let mut listing = Listing::new(vec![
@@ -29,6 +32,7 @@ pub(crate) fn trace_list(traces: &[(Trace, usize)], look: &Look, now_unix_nano: 
         Column::right("TOKENS").dropped(5),
         Column::right("COST").dropped(2),
         Column::left("SESSION").shrinks_to(6).dropped(1),
+        Column::left("MARKS"),
         Column::left("STATE").shrinks_to(11),
     ]);
     let starts = traces
@@ -41,6 +45,7 @@ pub(crate) fn trace_list(traces: &[(Trace, usize)], look: &Look, now_unix_nano: 
             cells(trace, &summary, *digits, (form, look)),
             trace_item(trace, &summary),
         );
+        listing.link(ID_COLUMN, look.trace_link(trace.trace_id));
     }
     listing
 }
@@ -107,6 +112,7 @@ fn cells(
                 .unwrap_or_default(),
         ),
         plain(trace.info.session.clone().unwrap_or_default()),
+        (Role::Key, marks(trace)),
         (Role::of_state(state), state_text(trace, summary)),
     ]
 }
@@ -128,19 +134,17 @@ fn state_text(trace: &Trace, summary: &TraceSummary) -> String {
     } else if summary.n_errors > 0 {
         text = format!("{text}, {}", units::plural(summary.n_errors, "error"));
     }
-    let judged = trace
-        .info
-        .assessments
-        .iter()
-        .filter(|one| one.valid)
-        .count() as u64;
-    if judged > 0 {
-        text = format!("{text}  ★ {judged}");
-    }
-    if trace.info.pinned {
-        text.push_str("  pinned");
-    }
     text
+}
+
+/// What people said of a trace: how many judgements, and that it is kept.
+fn marks(trace: &Trace) -> String {
+    let assessments = trace.info.assessments.iter();
+    let judged = assessments.filter(|one| one.valid).count() as u64;
+    let judged = (judged > 0).then(|| format!("★ {judged}"));
+    let pinned = trace.info.pinned.then(|| "pinned".to_owned());
+    let marks: Vec<String> = judged.into_iter().chain(pinned).collect();
+    marks.join(" ")
 }
 
 /// A trace as machines get it, without its spans.

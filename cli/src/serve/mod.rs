@@ -26,32 +26,35 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     Ok(runtime?)
 }
 
-/// Waits until the user or the system asks for the end.
-async fn asked_to_end() {
-    let interrupted = async {
-        // Where the signal cannot be had, only a kill ends it.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+/// Ends when the user or the system asks for the end; hears of it from the call on, inside a
+/// runtime. Where a signal cannot be had, only a kill ends it.
+#[cfg(unix)]
+fn asked_to_end() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let hear = |kind| {
+        let signal = signal(kind);
+        async {
+            match signal {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending().await,
+            }
         }
     };
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated() => {}
+    let (interrupted, terminated) = (hear(SignalKind::interrupt()), hear(SignalKind::terminate()));
+    async {
+        tokio::select! {
+            () = interrupted => {}
+            () = terminated => {}
+        }
     }
 }
 
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
+/// Ends when the user asks for the end. Where that cannot be heard, only a kill ends it.
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
+async fn asked_to_end() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The token of a file, else of the environment. It is never taken from the command line, which

@@ -33,8 +33,9 @@ pub(crate) fn proxy(args: &ProxyArgs, session: &mut Session<'_>) -> Result<Outco
         let addresses = proxy.addresses();
         let url = addresses.first().map(|address| format!("http://{address}"));
         let lines = lines(session, &url.unwrap_or_default(), &upstreams, has_token);
+        let end = asked_to_end();
         say(session, &addresses, &lines)?;
-        Ok::<ProxyTotals, CliError>(proxy.run(asked_to_end()).await)
+        Ok::<ProxyTotals, CliError>(proxy.run(end).await)
     })?;
     let dropped = spanlite::dropped();
     tracing.close()?;

@@ -37,8 +37,9 @@ pub(crate) fn receive(args: &ReceiveArgs, session: &mut Session<'_>) -> Result<O
             lines.push("  MLFLOW_TRACKING_TOKEN=TOKEN".to_owned());
         }
         lines.push("Ctrl-C ends.".to_owned());
+        let end = asked_to_end();
         say(session, &addresses, &lines)?;
-        Ok::<Totals, CliError>(receiver.run(asked_to_end()).await)
+        Ok::<Totals, CliError>(receiver.run(end).await)
     })?;
     store.close()?;
     sum_up(&totals, session)?;

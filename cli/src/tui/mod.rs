@@ -27,17 +27,24 @@ use source::Source;
 /// How long a key is waited for before the store is looked at again.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Keys that are done at most before the screen is drawn again.
+const MAX_KEYS: usize = 100;
+
 /// Shows the store on the whole screen until the user leaves. Without a filter, the one holds that
 /// was asked for last.
 pub(crate) fn run(session: &Session<'_>, filter: Option<&str>) -> Result<(), CliError> {
+    let settings = session.settings;
+    if !(settings.stdin_is_terminal && settings.stdout_is_terminal) {
+        return Err(CliError::NoTerminal { command: "tui" });
+    }
     let store = session.store()?;
     let prices = session.prices(&store)?;
-    let state_home = session.settings.state_home.as_deref();
+    let state_home = settings.state_home.as_deref();
     let memory = state_home.map(|home| Memory::read(home, store.path()));
     let remembered = memory.as_ref().map_or("", Memory::filter).to_owned();
     let filter = filter.unwrap_or(&remembered);
-    let source = Source::new(store, prices, session.settings.now_unix_nano);
-    let mut app = App::new(source, session.settings.look.clone(), filter)?;
+    let source = Source::new(store, prices, settings.now_unix_nano);
+    let mut app = App::new(source, settings.look.clone(), filter)?;
     let mut terminal = ratatui::try_init()?;
     let outcome = events(&mut app, &mut terminal);
     ratatui::try_restore()?;
@@ -54,13 +61,20 @@ fn events(app: &mut App, terminal: &mut ratatui::DefaultTerminal) -> Result<(), 
             app.tick()?;
             continue;
         }
-        if let Event::Key(key) = event::read()?
-            && key.kind != KeyEventKind::Release
-        {
-            match app.key(key)? {
-                Effect::None => {}
-                Effect::Quit => return Ok(()),
-                Effect::Copy(text) => copy(&text)?,
+        // Keys that came while it was drawn are all done before it is drawn again: a key that is
+        // held must not run on after it is let go.
+        for _ in 0..MAX_KEYS {
+            if let Event::Key(key) = event::read()?
+                && key.kind != KeyEventKind::Release
+            {
+                match app.key(key)? {
+                    Effect::None => {}
+                    Effect::Quit => return Ok(()),
+                    Effect::Copy(text) => copy(&text)?,
+                }
+            }
+            if !event::poll(Duration::ZERO)? {
+                break;
             }
         }
     }

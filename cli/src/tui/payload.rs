@@ -137,7 +137,7 @@ fn fill(
                     .time_unix_nano
                     .saturating_sub(span.start_time_unix_nano);
                 let mut line = Line::of(Role::Dim, &format!("+{} ", units::duration(offset)));
-                line.text(Role::Strong, &event.name);
+                line.fitted(Role::Strong, &event.name, 120);
                 sheet.line(&line)?;
                 pairs(sheet, &event.attributes, 2, short)?;
             }

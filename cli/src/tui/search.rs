@@ -44,7 +44,7 @@ impl Search {
         if self.text.is_empty() {
             return false;
         }
-        let parts = line.parts().iter().map(|(_, text)| text.as_str());
+        let parts = line.parts().iter().map(|part| part.text.as_str());
         let whole: String = parts.collect();
         whole.to_lowercase().contains(&self.text.to_lowercase())
     }

@@ -1,29 +1,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use spanlite_model::{PriceTable, Trace, TraceId, TraceState};
-use spanlite_query::{Query, RunError, RunOptions};
-use spanlite_store::{Snapshot, Store, TimeRange};
+use spanlite_model::{PriceTable, Trace, TraceId};
+use spanlite_query::{Query, RunError, RunOptions, TraceHeader};
+use spanlite_store::Store;
 
+use crate::ask;
 use crate::error::CliError;
 
 /// A live filter stops looking after this, and shows what it has found.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What the list shows of a trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) trace_id: TraceId,
-    pub(super) name: String,
-    pub(super) state: TraceState,
-    pub(super) start_time_unix_nano: u64,
-    pub(super) nanos: u64,
-}
-
 /// What a filter found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<TraceHeader>,
     /// Whether there may be more.
     pub(super) more: bool,
     pub(super) total: usize,
@@ -66,17 +57,20 @@ impl Source {
             total: snapshot.count_traces()?,
             ..Found::default()
         };
-        match query {
-            None => {
-                for trace in snapshot.traces(TimeRange::default()).take(limit + 1) {
-                    found.entries.push(entry(&trace?));
-                    if began.elapsed() > PATIENCE {
-                        found.more = true;
-                        break;
-                    }
-                }
+        let matches: Box<dyn Iterator<Item = Result<TraceHeader, RunError>>> = match query {
+            // Without payloads, which may be large.
+            None => Box::new(ask::parse("{ }")?.headers(&snapshot, self.options(limit))?),
+            Some(query) => match query.run(&snapshot, self.options(limit)) {
+                Ok(rows) => Box::new(rows.map(|row| Ok(TraceHeader::from(&row?.trace)))),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            },
+        };
+        for header in matches {
+            match header {
+                Ok(header) => found.entries.push(header),
+                Err(RunError::DeadlinePassed) => found.more = true,
+                Err(error) => return Err(error.into()),
             }
-            Some(query) => self.ask(query, limit, &snapshot, &mut found)?,
         }
         found.more |= found.entries.len() > limit;
         found.entries.truncate(limit);
@@ -84,35 +78,14 @@ impl Source {
         Ok(found)
     }
 
-    fn ask(
-        &self,
-        query: &Query,
-        limit: usize,
-        snapshot: &Snapshot,
-        found: &mut Found,
-    ) -> Result<(), CliError> {
-        let options = RunOptions {
+    fn options(&self, limit: usize) -> RunOptions {
+        RunOptions {
             now_unix_nano: self.now_unix_nano(),
             limit: Some(limit as u64 + 1),
             deadline: Some(Instant::now() + PATIENCE),
             prices: Some(Arc::clone(&self.prices)),
             ..RunOptions::default()
-        };
-        let rows = match query.run(snapshot, options) {
-            Err(RunError::DeadlinePassed) => {
-                found.more = true;
-                return Ok(());
-            }
-            rows => rows?,
-        };
-        for row in rows {
-            match row {
-                Ok(row) => found.entries.push(entry(&row.trace)),
-                Err(RunError::DeadlinePassed) => found.more = true,
-                Err(error) => return Err(error.into()),
-            }
         }
-        Ok(())
     }
 
     /// A trace as it is at this moment.
@@ -122,17 +95,5 @@ impl Source {
             self.prices.apply(&mut trace);
             Arc::new(trace)
         }))
-    }
-}
-
-fn entry(trace: &Trace) -> Entry {
-    const NAME_CHARS: usize = 200;
-    let name = trace.name().unwrap_or("(no name)");
-    Entry {
-        trace_id: trace.trace_id,
-        name: name.chars().take(NAME_CHARS).collect(),
-        state: trace.state(),
-        start_time_unix_nano: trace.start_time_unix_nano().unwrap_or(0),
-        nanos: trace.duration_nanos(),
     }
 }

@@ -4,10 +4,10 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 use ratatui::text::{Line as TextLine, Span as TextSpan};
 use ratatui::widgets::{Block, Clear, Paragraph};
+use spanlite_query::TraceHeader;
 
 use super::app::{App, Pane};
 use super::payload::Tab;
-use super::source::Entry;
 use crate::render::{Align, Line, Look, Role, state_sign, to_ascii, units};
 
 /// On a smaller screen nothing could be read.
@@ -76,13 +76,13 @@ fn style(role: Role, look: &Look) -> Style {
 }
 
 fn text(line: &Line, look: &Look) -> TextLine<'static> {
-    let parts = line.parts().iter().map(|(role, text)| {
+    let parts = line.parts().iter().map(|part| {
         let text = if look.ascii {
-            to_ascii(text)
+            to_ascii(&part.text)
         } else {
-            text.clone()
+            part.text.clone()
         };
-        TextSpan::styled(text, style(*role, look))
+        TextSpan::styled(text, style(part.role, look))
     });
     parts.collect()
 }
@@ -175,7 +175,7 @@ fn highlighted(line: TextLine<'static>, selected: bool) -> TextLine<'static> {
     }
 }
 
-fn entry_line(entry: &Entry, width: usize, marked: bool, look: &Look) -> Line {
+fn entry_line(entry: &TraceHeader, width: usize, marked: bool, look: &Look) -> Line {
     let mut line = Line::new();
     let role = Role::of_state(entry.state);
     line.sign(role, state_sign(entry.state)).pad(1);
@@ -185,9 +185,10 @@ fn entry_line(entry: &Entry, width: usize, marked: bool, look: &Look) -> Line {
     if marked {
         line.text(Role::Changed, "d ");
     }
-    let duration = units::duration(entry.nanos);
+    let duration = units::duration(entry.duration_nanos);
     let rest = width.saturating_sub(line.width() + duration.chars().count() + 1);
-    line.cell(Role::Plain, &entry.name, rest, Align::Left);
+    let name = entry.name.as_deref().unwrap_or("(no name)");
+    line.cell(Role::Plain, name, rest, Align::Left);
     line.pad(1).text(Role::Plain, &duration);
     line
 }
@@ -264,8 +265,7 @@ fn draw_payload(frame: &mut Frame<'_>, area: Rect, app: &mut App) {
 }
 
 fn draw_foot(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let keys = "j/k move  h/l fold  Enter open  Tab pane  / filter  n/N error  d diff  y copy  \
-                f follow  q";
+    let keys = "j/k move  h/l fold  Tab pane  / filter  n error  d diff  y copy  f follow  q";
     let line = match &app.message {
         _ if app.search.is_edited() => {
             let mut line = Line::of(Role::Key, "/ ");
@@ -345,6 +345,7 @@ mod tests {
             let look = Look {
                 width: usize::from(width),
                 color: false,
+                hyperlinks: None,
                 ascii: false,
                 zone: Zone::Utc,
             };

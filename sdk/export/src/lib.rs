@@ -53,7 +53,7 @@ pub use job::{
     DeliveryProblem, ExportJob, JobError, JobStatus, LastRun, LockError, MlflowServer,
     OtlpEndpoint, Schedule, Target, adopt_deliveries, bundle,
 };
-pub use redact::{PatternError, Redaction, RedactionRules};
+pub use redact::{PatternError, Redaction, RedactionCounts, RedactionRules};
 pub use report::{ExportReport, RunEnd};
 pub use run::{EventListener, ExportError, JobHandle, RunEvent, RunOptions, dry_run, run, spawn};
 pub use stop::StopSignal;

@@ -222,6 +222,10 @@ impl LlmExchange {
                 "cache_creation_input_tokens",
                 usage.cache_creation_input_tokens,
             ),
+            (
+                "cache_creation_input_tokens_above_1hr",
+                usage.cache_creation_input_tokens_above_1hr,
+            ),
         ];
         let entries: Vec<(String, Value)> = entries
             .into_iter()

@@ -27,6 +27,10 @@ pub(crate) fn usage(interface: Interface, answer: &Value) -> TokenUsage {
                 total_tokens: None,
                 cache_read_input_tokens: read,
                 cache_creation_input_tokens: created,
+                cache_creation_input_tokens_above_1hr: count(
+                    answer,
+                    "/usage/cache_creation/ephemeral_1h_input_tokens",
+                ),
             }
         }
         Interface::GeminiGenerate | Interface::GeminiEmbed => TokenUsage {
@@ -37,7 +41,7 @@ pub(crate) fn usage(interface: Interface, answer: &Value) -> TokenUsage {
             ),
             total_tokens: count(answer, "/usageMetadata/totalTokenCount"),
             cache_read_input_tokens: count(answer, "/usageMetadata/cachedContentTokenCount"),
-            cache_creation_input_tokens: None,
+            ..TokenUsage::default()
         },
         Interface::OllamaChat | Interface::OllamaGenerate | Interface::OllamaEmbed => TokenUsage {
             input_tokens: count(answer, "/prompt_eval_count"),
@@ -52,7 +56,7 @@ pub(crate) fn usage(interface: Interface, answer: &Value) -> TokenUsage {
             total_tokens: count(answer, "/usage/total_tokens"),
             cache_read_input_tokens: count(answer, "/usage/prompt_tokens_details/cached_tokens")
                 .or_else(|| count(answer, "/usage/input_tokens_details/cached_tokens")),
-            cache_creation_input_tokens: None,
+            ..TokenUsage::default()
         },
     };
     usage.total_tokens = usage

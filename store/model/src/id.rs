@@ -129,6 +129,13 @@ impl TraceId {
     pub fn to_hex(self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.0))
     }
+
+    /// Whether [`TraceId::to_hex`] begins with some digits, which are lower case.
+    pub fn begins_with(self, digits: &str) -> bool {
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut nibbles = nibbles.map(|nibble| b"0123456789abcdef"[usize::from(nibble)]);
+        digits.bytes().all(|digit| nibbles.next() == Some(digit))
+    }
 }
 
 impl fmt::Display for TraceId {
@@ -173,6 +180,17 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!("AB".repeat(16).parse(), Ok(id));
         assert_eq!(id.to_hex().parse(), Ok(id));
+    }
+
+    #[test]
+    fn digits_are_compared_as_they_are_written() {
+        let id: TraceId = "0123456789abcdef0f1e2d3c4b5a6978".parse().unwrap();
+        for length in 0..=32 {
+            let hex = id.to_hex();
+            let (digits, _) = hex.split_at(length);
+            assert!(id.begins_with(digits), "{digits}");
+            assert!(!id.begins_with(&format!("{digits}g")), "{digits}");
+        }
     }
 
     #[test]

@@ -110,4 +110,10 @@ pub const COST_KEYS: &[&str] = &[
     "gen_ai.usage.cache_write.input_tokens",
     "gen_ai.usage.cache_creation.input_tokens",
     "llm.token_count.prompt_details.cache_write",
+    // Claude Code's own.
+    "span.type",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_creation_tokens",
 ];

@@ -13,6 +13,8 @@ pub struct TokenUsage {
     pub cache_read_input_tokens: Option<u64>,
     /// Of those that went in, how many were put into a cache.
     pub cache_creation_input_tokens: Option<u64>,
+    /// Of those put into a cache, how many are kept there for an hour, which costs more.
+    pub cache_creation_input_tokens_above_1hr: Option<u64>,
 }
 
 /// Cost in US dollars.
@@ -83,6 +85,7 @@ impl TokenUsage {
             total_tokens: field("total_tokens"),
             cache_read_input_tokens: field("cache_read_input_tokens"),
             cache_creation_input_tokens: field("cache_creation_input_tokens"),
+            cache_creation_input_tokens_above_1hr: field("cache_creation_input_tokens_above_1hr"),
         }
     }
 
@@ -138,6 +141,7 @@ impl TokenUsage {
                     "llm.token_count.prompt_details.cache_write",
                 ],
             ),
+            cache_creation_input_tokens_above_1hr: None,
         }
     }
 
@@ -152,6 +156,7 @@ impl TokenUsage {
             total_tokens: None,
             cache_read_input_tokens: read,
             cache_creation_input_tokens: written,
+            cache_creation_input_tokens_above_1hr: None,
         }
     }
 
@@ -169,6 +174,10 @@ impl TokenUsage {
             cache_creation_input_tokens: sum(
                 self.cache_creation_input_tokens,
                 other.cache_creation_input_tokens,
+            ),
+            cache_creation_input_tokens_above_1hr: sum(
+                self.cache_creation_input_tokens_above_1hr,
+                other.cache_creation_input_tokens_above_1hr,
             ),
         }
     }
@@ -188,9 +197,19 @@ impl Cost {
             return Self::default();
         }
         let computed = span.attributes.get(keys::SPANLITE_COST);
-        let Some(map) = computed.or_else(|| span.attributes.get(keys::MLFLOW_LLM_COST)) else {
+        computed.map_or_else(|| Self::recorded(span), Self::from_map)
+    }
+
+    /// The cost that came with a span; nothing for an `AGENT`.
+    pub(crate) fn recorded(span: &Span) -> Self {
+        if span.span_type == SpanType::Agent {
             return Self::default();
-        };
+        }
+        let recorded = span.attributes.get(keys::MLFLOW_LLM_COST);
+        recorded.map_or_else(Self::default, Self::from_map)
+    }
+
+    fn from_map(map: &Value) -> Self {
         let field = |name| map.get(name).and_then(Value::to_f64);
         Self {
             input_cost: field("input_cost"),

@@ -122,7 +122,7 @@ impl Index {
         self.starts
             .range(first..)
             .map(|(trace_id, _)| *trace_id)
-            .take_while(|trace_id| trace_id.to_hex().starts_with(digits))
+            .take_while(|trace_id| trace_id.begins_with(digits))
             .collect()
     }
 }

@@ -391,8 +391,28 @@ impl Snapshot {
             });
         }
         let digits = digits.to_ascii_lowercase();
-        let mut found = self.index()?.with_prefix(&digits);
-        self.each_segment(|segment, report| segment.find_prefix(&digits, &mut found, report))?;
+        let found = self.index()?.with_prefix(&digits);
+        self.and_in_blocks(found, |trace_id| trace_id.begins_with(&digits))
+    }
+
+    /// All ids, in order. Cheaper than [`Snapshot::trace_ids`], which knows when traces began.
+    pub fn ids(&self) -> Result<Vec<TraceId>, ReadError> {
+        let found = self.index()?.starts().map(|(trace_id, _)| trace_id);
+        self.and_in_blocks(found.collect(), |_| true)
+    }
+
+    /// Some ids with those in blocks that are wanted, in order.
+    fn and_in_blocks(
+        &self,
+        mut found: Vec<TraceId>,
+        is_wanted: impl Fn(TraceId) -> bool,
+    ) -> Result<Vec<TraceId>, ReadError> {
+        let mut add = |trace_id| {
+            if is_wanted(trace_id) {
+                found.push(trace_id);
+            }
+        };
+        self.each_segment(|segment, report| segment.for_each_id(&mut add, report))?;
         let index = self.index()?;
         found.retain(|trace_id| !index.is_deleted(*trace_id));
         found.sort_unstable();

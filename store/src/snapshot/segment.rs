@@ -273,11 +273,10 @@ impl SegmentView {
             .sum())
     }
 
-    /// Adds the ids in blocks that begin with some hex digits.
-    pub(super) fn find_prefix(
+    /// Gives the ids in blocks.
+    pub(super) fn for_each_id(
         &self,
-        digits: &str,
-        found: &mut Vec<TraceId>,
+        each: &mut impl FnMut(TraceId),
         report: &dyn Fn(Damage),
     ) -> Result<(), StorageError> {
         let blocks = self.blocks(report)?;
@@ -285,11 +284,7 @@ impl SegmentView {
             let opened = blocks.open(entry, self.path());
             let ids = opened.as_ref().map(|reader| reader.trace_ids());
             match ids {
-                Ok(Ok(ids)) => found.extend(
-                    ids.iter()
-                        .map(|id| TraceId::from_bytes(*id))
-                        .filter(|trace_id| trace_id.to_hex().starts_with(digits)),
-                ),
+                Ok(Ok(ids)) => ids.iter().for_each(|id| each(TraceId::from_bytes(*id))),
                 Ok(Err(error)) => report(damaged(entry, self.path(), &error)),
                 Err(error) => report(damaged(entry, self.path(), error)),
             }

@@ -42,6 +42,7 @@ fn assert_only(store: &Store, numbers: &[u64]) {
     listed.sort_unstable();
     assert_eq!(listed, expected);
     assert_eq!(snapshot.find_prefix("").unwrap(), expected);
+    assert_eq!(snapshot.ids().unwrap(), expected);
     assert_eq!(snapshot.count_traces().unwrap(), expected.len());
     let loose: Vec<TraceId> = snapshot.loose().unwrap().map(|(id, _)| id).collect();
     assert!(loose.iter().all(|id| expected.contains(id)));

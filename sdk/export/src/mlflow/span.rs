@@ -194,6 +194,10 @@ pub(super) fn usage_map(usage: &TokenUsage) -> Value {
             "cache_creation_input_tokens",
             usage.cache_creation_input_tokens,
         ),
+        (
+            "cache_creation_input_tokens_above_1hr",
+            usage.cache_creation_input_tokens_above_1hr,
+        ),
     ];
     let counts = counts.into_iter().filter_map(|(name, count)| {
         let count = i64::try_from(count?).unwrap_or(i64::MAX);

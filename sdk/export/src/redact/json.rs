@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use super::{Redaction, mark};
+use super::{Redaction, RedactionCounts, mark};
 use crate::json::{Token, Tokens, quoted};
 
 /// Returns whether a text is a JSON list, object or string.
@@ -12,8 +12,13 @@ pub(super) fn looks_like_json(text: &str) -> bool {
 }
 
 /// Takes values of named keys and texts that patterns find out of a JSON text; what is not touched
-/// stays byte for byte. Returns how many values were taken out.
-pub(super) fn redact_json<'a>(rules: &Redaction, text: &'a str, depth: u32) -> (Cow<'a, str>, u64) {
+/// stays byte for byte, and a text of which nothing is taken out is given back.
+pub(super) fn redact_json<'a>(
+    rules: &Redaction,
+    text: &'a str,
+    depth: u32,
+    counts: &mut RedactionCounts,
+) -> Cow<'a, str> {
     let mut walk = Walk {
         rules,
         depth,
@@ -21,15 +26,17 @@ pub(super) fn redact_json<'a>(rules: &Redaction, text: &'a str, depth: u32) -> (
         out: String::with_capacity(text.len()),
         open: Vec::new(),
         rule_of_value: None,
-        n_redacted: 0,
+        counts,
+        is_changed: false,
     };
     while let Some(token) = walk.tokens.next() {
         walk.step(token);
     }
-    if walk.n_redacted == 0 {
-        return (Cow::Borrowed(text), 0);
+    if walk.is_changed {
+        Cow::Owned(walk.out)
+    } else {
+        Cow::Borrowed(text)
     }
-    (Cow::Owned(walk.out), walk.n_redacted)
 }
 
 struct Walk<'r, 'a> {
@@ -39,7 +46,8 @@ struct Walk<'r, 'a> {
     out: String,
     open: Vec<Container>,
     rule_of_value: Option<&'r str>,
-    n_redacted: u64,
+    counts: &'r mut RedactionCounts,
+    is_changed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -97,21 +105,22 @@ impl Walk<'_, '_> {
 
     fn replace(&mut self, rule: &str) {
         self.out.push_str(&quoted(&mark(rule)));
-        self.n_redacted += 1;
+        self.counts.add(rule, 1);
+        self.is_changed = true;
     }
 
     /// A key or a value; kept as it is written unless something is found in it.
     fn string(&mut self, raw: &str) {
-        let found = decode(raw).and_then(|text| {
-            let (redacted, n) = self.rules.redact_text(&text, self.depth + 1);
-            (n > 0).then(|| (quoted(&redacted), n))
-        });
-        match found {
-            Some((redacted, n)) => {
-                self.n_redacted += n;
-                self.out.push_str(&redacted);
+        let Some(text) = decode(raw) else {
+            self.out.push_str(raw);
+            return;
+        };
+        match self.rules.redact_text(&text, self.depth + 1, self.counts) {
+            Cow::Owned(redacted) => {
+                self.out.push_str(&quoted(&redacted));
+                self.is_changed = true;
             }
-            None => self.out.push_str(raw),
+            Cow::Borrowed(_) => self.out.push_str(raw),
         }
     }
 
@@ -178,8 +187,9 @@ mod tests {
             default: true,
             ..RedactionRules::default()
         };
-        let (out, n) = redact_json(&rules.compile().unwrap(), text, 0);
-        (out.into_owned(), n)
+        let mut counts = RedactionCounts::default();
+        let out = redact_json(&rules.compile().unwrap(), text, 0, &mut counts);
+        (out.into_owned(), counts.total())
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod json;
 mod trace;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use regex::Regex;
@@ -46,6 +47,38 @@ pub struct RedactionRules {
     pub keys: Vec<String>,
     /// Names and regular expressions of texts that are taken out.
     pub patterns: Vec<(String, String)>,
+}
+
+/// How many values were taken out, by the rule that did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RedactionCounts {
+    total: u64,
+    by_rule: BTreeMap<String, u64>,
+}
+
+impl RedactionCounts {
+    /// By all rules together.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The name of each rule that took something out, and how many values, in order of names. A
+    /// rule about a key is named as the key in lower case with `_`.
+    pub fn by_rule(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.by_rule
+            .iter()
+            .map(|(rule, count)| (rule.as_str(), *count))
+    }
+
+    fn add(&mut self, rule: &str, count: u64) {
+        self.total += count;
+        match self.by_rule.get_mut(rule) {
+            Some(sum) => *sum += count,
+            None => {
+                self.by_rule.insert(rule.to_owned(), count);
+            }
+        }
+    }
 }
 
 /// A pattern is no regular expression.
@@ -159,10 +192,9 @@ impl Redaction {
             .map(String::as_str)
     }
 
-    /// The text with what the patterns find taken out, and how often they found something.
-    fn redact_plain<'a>(&self, text: &'a str) -> (Cow<'a, str>, u64) {
+    /// The text with what the patterns find taken out.
+    fn redact_plain<'a>(&self, text: &'a str, counts: &mut RedactionCounts) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
-        let mut n_found = 0;
         for pattern in &self.patterns {
             let mut n = 0;
             let replaced = pattern.regex.replace_all(&text, |_: &regex::Captures<'_>| {
@@ -171,18 +203,23 @@ impl Redaction {
             });
             if let Cow::Owned(replaced) = replaced {
                 text = Cow::Owned(replaced);
-                n_found += n;
+                counts.add(&pattern.name, n);
             }
         }
-        (text, n_found)
+        text
     }
 
     /// The same for a text that may hold JSON, whose keys then count too.
-    fn redact_text<'a>(&self, text: &'a str, depth: u32) -> (Cow<'a, str>, u64) {
+    fn redact_text<'a>(
+        &self,
+        text: &'a str,
+        depth: u32,
+        counts: &mut RedactionCounts,
+    ) -> Cow<'a, str> {
         if depth < NESTING_LIMIT && looks_like_json(text) {
-            return redact_json(self, text, depth);
+            return redact_json(self, text, depth, counts);
         }
-        self.redact_plain(text)
+        self.redact_plain(text, counts)
     }
 }
 
@@ -212,6 +249,12 @@ mod tests {
         rules.compile().unwrap()
     }
 
+    fn redacted_by(rules: &Redaction, text: &str) -> (String, u64) {
+        let mut counts = RedactionCounts::default();
+        let redacted = rules.redact_text(text, 0, &mut counts).into_owned();
+        (redacted, counts.total())
+    }
+
     #[test]
     fn the_default_rules_find_secrets_and_leave_the_rest() {
         let rules = default_rules();
@@ -232,7 +275,7 @@ mod tests {
                 "[redacted:private-key]",
             ),
         ] {
-            assert_eq!(rules.redact_text(text, 0), (Cow::from(redacted), 1));
+            assert_eq!(redacted_by(&rules, text), (redacted.to_owned(), 1));
         }
         for text in [
             "task-sketch of a plan",
@@ -240,7 +283,7 @@ mod tests {
             "a@b",
             "12:30",
         ] {
-            assert_eq!(rules.redact_text(text, 0), (Cow::from(text), 0));
+            assert_eq!(redacted_by(&rules, text), (text.to_owned(), 0));
         }
     }
 

@@ -8,38 +8,43 @@ use spanlite_model::{
 };
 
 use super::json::redact_json;
-use super::{Redaction, mark};
+use super::{Redaction, RedactionCounts, mark};
 
 impl Redaction {
     /// Takes out of a trace what the rules say, and returns how many values that were.
     pub fn apply(&self, trace: &mut Trace) -> u64 {
+        let mut counts = RedactionCounts::default();
+        self.apply_counted(trace, &mut counts);
+        counts.total()
+    }
+
+    /// Takes out of a trace what the rules say, and counts it.
+    pub fn apply_counted(&self, trace: &mut Trace, counts: &mut RedactionCounts) {
         if self.is_empty() {
-            return 0;
+            return;
         }
         let mut pass = Pass {
             rules: self,
-            n_redacted: 0,
+            counts,
             resources: HashMap::new(),
         };
         for span in &mut trace.spans {
             pass.span(span);
         }
         pass.info(trace);
-        pass.n_redacted
     }
 }
 
 struct Pass<'a> {
     rules: &'a Redaction,
-    n_redacted: u64,
+    counts: &'a mut RedactionCounts,
     resources: HashMap<*const Resource, Arc<Resource>>,
 }
 
 impl Pass<'_> {
     fn text(&mut self, text: &mut String) {
-        if let (Cow::Owned(redacted), n @ 1..) = self.rules.redact_text(text, 0) {
+        if let Cow::Owned(redacted) = self.rules.redact_text(text, 0, self.counts) {
             *text = redacted;
-            self.n_redacted += n;
         }
     }
 
@@ -50,9 +55,9 @@ impl Pass<'_> {
     }
 
     fn json(&mut self, json: &mut Json) {
-        if let (Cow::Owned(redacted), n @ 1..) = redact_json(self.rules, json.as_text(), 0) {
+        let redacted = redact_json(self.rules, json.as_text(), 0, self.counts);
+        if let Cow::Owned(redacted) = redacted {
             *json = Json::from_trusted_text(redacted);
-            self.n_redacted += n;
         }
     }
 
@@ -73,7 +78,7 @@ impl Pass<'_> {
         match self.rules.key_rule(key) {
             Some(rule) if *value != Value::Null => {
                 *value = Value::String(mark(rule));
-                self.n_redacted += 1;
+                self.counts.add(rule, 1);
             }
             _ => self.value(value),
         }
@@ -92,7 +97,7 @@ impl Pass<'_> {
             match self.rules.key_rule(&key) {
                 Some(rule) => {
                     value = mark(rule);
-                    self.n_redacted += 1;
+                    self.counts.add(rule, 1);
                 }
                 None => self.text(&mut value),
             }
@@ -126,10 +131,10 @@ impl Pass<'_> {
             *resource = Arc::clone(known);
             return;
         }
-        let before = self.n_redacted;
+        let before = self.counts.total();
         let mut copy = Resource::clone(resource);
         self.attributes(&mut copy.attributes);
-        if self.n_redacted > before {
+        if self.counts.total() > before {
             *resource = Arc::new(copy);
         }
         self.resources.insert(address, Arc::clone(resource));
@@ -281,7 +286,9 @@ mod tests {
         };
         let rules = rules.compile().unwrap();
         let mut again = trace.clone();
-        let n = rules.apply(&mut trace);
+        let mut counts = RedactionCounts::default();
+        rules.apply_counted(&mut trace, &mut counts);
+        let n = counts.total();
         let shown = format!("{trace:?}");
         assert!(
             !shown.contains(SECRET) && !shown.contains("Int(7)"),
@@ -289,6 +296,10 @@ mod tests {
         );
         assert!(!shown.contains("\"k\""), "{shown}");
         assert!(n > 40, "{n}");
+        let by_rule: Vec<(&str, u64)> = counts.by_rule().collect();
+        assert_eq!(by_rule.iter().map(|(_, count)| count).sum::<u64>(), n);
+        let rules_found: Vec<&str> = by_rule.iter().map(|(rule, _)| *rule).collect();
+        assert_eq!(rules_found, ["api_key", "email", "password"]);
         assert_eq!(rules.apply(&mut again), n);
         assert_eq!(trace, again);
     }

@@ -23,12 +23,16 @@ impl Price {
         let input = usage.input_tokens?;
         let read = usage.cache_read_input_tokens.unwrap_or(0);
         let written = usage.cache_creation_input_tokens.unwrap_or(0);
+        let kept = usage.cache_creation_input_tokens_above_1hr.unwrap_or(0);
+        let kept = kept.min(written);
+        let cache_write = self.cache_write.unwrap_or(self.input);
         let plain = input
             .checked_sub(read.saturating_add(written))
             .unwrap_or(input);
         let input_cost = million(plain, self.input)
             + million(read, self.cache_read.unwrap_or(self.input))
-            + million(written, self.cache_write.unwrap_or(self.input));
+            + million(written - kept, cache_write)
+            + million(kept, self.cache_write_1h.unwrap_or(cache_write));
         Some(Cost {
             input_cost: Some(input_cost),
             output_cost: Some(output_cost),
@@ -56,6 +60,17 @@ impl PriceTable {
             return None;
         }
         self.price_of(span)?.cost(TokenUsage::of(span))
+    }
+
+    /// The cost of a span as [`PriceTable::apply_to`] and then [`Cost::of`] tell it.
+    pub fn cost_that_holds(&self, span: &Span) -> Cost {
+        let is_recorded = span.attributes.get(keys::MLFLOW_LLM_COST).is_some();
+        let by_table = if is_recorded && !self.replaces_recorded() {
+            None
+        } else {
+            self.cost_of(span)
+        };
+        by_table.unwrap_or_else(|| Cost::recorded(span))
     }
 
     /// Puts the cost of each span into its attribute [`keys::SPANLITE_COST`], where
@@ -98,13 +113,13 @@ mod tests {
 
     const TABLE: &str = "\
 # as of 2026-01-02
-provider,model,from,above_tokens,input,output,cache_read,cache_write
-openai,gpt-4o,,,2.5,10,1.25,
-openai,gpt-4o,2026-01-01,,2,8,1,
-anthropic,claude-sonnet-4-5,,,3,15,0.3,3.75
-anthropic,claude-sonnet-4-5,,200000,6,22.5,0.6,7.5
-openai,text-embedding-3-small,,,0.02,0,,
-,house-model,,,1,1,,
+provider,model,from,above_tokens,input,output,cache_read,cache_write,cache_write_1h
+openai,gpt-4o,,,2.5,10,1.25,,
+openai,gpt-4o,2026-01-01,,2,8,1,,
+anthropic,claude-sonnet-4-5,,,3,15,0.3,3.75,6
+anthropic,claude-sonnet-4-5,,200000,6,22.5,0.6,7.5,
+openai,text-embedding-3-small,,,0.02,0,,,
+,house-model,,,1,1,,,
 ";
 
     fn table() -> PriceTable {
@@ -118,6 +133,7 @@ openai,text-embedding-3-small,,,0.02,0,,
             total_tokens: None,
             cache_read_input_tokens: Some(read),
             cache_creation_input_tokens: Some(written),
+            cache_creation_input_tokens_above_1hr: None,
         }
     }
 
@@ -148,6 +164,11 @@ openai,text-embedding-3-small,,,0.02,0,,
         // 300,000 at 3, 600,000 at 0.3, 100,000 at 3.75; 100,000 at 15.
         assert!((cost.input_cost.unwrap() - (0.9 + 0.18 + 0.375)).abs() < 1e-9);
         assert!((cost.output_cost.unwrap() - 1.5).abs() < 1e-9);
+        // Half of what is put into the cache stays there for an hour: at 6, the other half at 3.75.
+        let mut kept = usage(100_000, 0, 0, 100_000);
+        kept.cache_creation_input_tokens_above_1hr = Some(50_000);
+        let cost = price.cost(kept).unwrap();
+        assert!((cost.input_cost.unwrap() - (0.3 + 0.1875)).abs() < 1e-9);
         // Counts that leave the cached tokens out of the input.
         let apart = price.cost(usage(1_000, 0, 600_000, 0)).unwrap();
         assert!((apart.input_cost.unwrap() - (0.003 + 0.18)).abs() < 1e-9);

@@ -22,6 +22,9 @@ pub struct Price {
     pub cache_read: Option<f64>,
     /// Of tokens that go into a cache; as [`Price::input`] where it is not said.
     pub cache_write: Option<f64>,
+    /// Of tokens that are kept in a cache for an hour; as [`Price::cache_write`] where it is not
+    /// said.
+    pub cache_write_1h: Option<f64>,
 }
 
 /// Prices as they stood on a day. Tables can be [laid](PriceTable::lay_over) over each other.
@@ -46,7 +49,7 @@ pub enum PriceTableError {
         line: usize,
     },
     /// A row has another number of values.
-    #[error("line {line} has {found} values, {N_COLUMNS} are needed")]
+    #[error("line {line} has {found} values, as many as columns are needed")]
     Row {
         /// The line.
         line: usize,
@@ -65,19 +68,21 @@ pub enum PriceTableError {
     },
 }
 
-const COLUMNS: &str = "provider,model,from,above_tokens,input,output,cache_read,cache_write";
-const N_COLUMNS: usize = 8;
+const COLUMNS: &str =
+    "provider,model,from,above_tokens,input,output,cache_read,cache_write,cache_write_1h";
+/// Tables without the last column are read too.
+const N_COLUMNS: usize = 9;
 /// Begins the comment that dates a table.
 const AS_OF: &str = "# as of ";
 const NANOS_PER_DAY: u64 = 86_400_000_000_000;
 
 impl PriceTable {
     /// Reads rows of comma-separated values under a line that names the columns; prices are in US
-    /// dollars per million tokens. Lines that begin with `#` are comments; `# as of 2026-10-05`
-    /// dates the table.
+    /// dollars per million tokens. The last column, `cache_write_1h`, may be left out. Lines that
+    /// begin with `#` are comments; `# as of 2026-10-05` dates the table.
     pub fn from_csv(text: &str) -> Result<Self, PriceTableError> {
         let mut table = Self::default();
-        let mut has_header = false;
+        let mut n_columns = None;
         for (number, line) in text.lines().enumerate() {
             let (number, line) = (number + 1, line.trim());
             if let Some(day) = line.strip_prefix(AS_OF) {
@@ -86,14 +91,15 @@ impl PriceTable {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            if !has_header {
-                if line != COLUMNS {
-                    return Err(PriceTableError::Header { line: number });
-                }
-                has_header = true;
+            let Some(n_columns) = n_columns else {
+                n_columns = match COLUMNS.strip_prefix(line) {
+                    Some("") => Some(N_COLUMNS),
+                    Some(",cache_write_1h") => Some(N_COLUMNS - 1),
+                    _ => return Err(PriceTableError::Header { line: number }),
+                };
                 continue;
-            }
-            table.push(row(line, number)?);
+            };
+            table.push(row(line, number, n_columns)?);
         }
         Ok(table)
     }
@@ -121,6 +127,7 @@ impl PriceTable {
                 price.output.to_string(),
                 some(price.cache_read).unwrap_or_default(),
                 some(price.cache_write).unwrap_or_default(),
+                some(price.cache_write_1h).unwrap_or_default(),
             ];
             text.push('\n');
             text.push_str(&values.join(","));
@@ -265,15 +272,32 @@ impl Price {
     }
 }
 
-fn row(line: &str, number: usize) -> Result<Price, PriceTableError> {
-    let values: Vec<&str> = line.split(',').map(str::trim).collect();
-    let Ok([provider, model, from, above, input, output, read, write]) =
-        <[&str; N_COLUMNS]>::try_from(values.as_slice())
+fn row(line: &str, number: usize, n_columns: usize) -> Result<Price, PriceTableError> {
+    let mut values: Vec<&str> = line.split(',').map(str::trim).collect();
+    let found = values.len();
+    let wrong_count = PriceTableError::Row {
+        line: number,
+        found,
+    };
+    if found != n_columns {
+        return Err(wrong_count);
+    }
+    values.resize(N_COLUMNS, "");
+    let Ok(
+        [
+            provider,
+            model,
+            from,
+            above,
+            input,
+            output,
+            read,
+            write,
+            write_1h,
+        ],
+    ) = <[&str; N_COLUMNS]>::try_from(values)
     else {
-        return Err(PriceTableError::Row {
-            line: number,
-            found: values.len(),
-        });
+        return Err(wrong_count);
     };
     let wrong = |column, value: &str| PriceTableError::Value {
         line: number,
@@ -309,6 +333,7 @@ fn row(line: &str, number: usize) -> Result<Price, PriceTableError> {
         output: price("price", output)?,
         cache_read: some("price", read)?,
         cache_write: some("price", write)?,
+        cache_write_1h: some("price", write_1h)?,
     })
 }
 
@@ -369,11 +394,17 @@ mod tests {
     #[test]
     fn a_table_is_written_as_it_is_read() {
         let text = "# as of 2026-10-05\n\
-                    provider,model,from,above_tokens,input,output,cache_read,cache_write\n\
-                    openai,gpt-4o,2026-01-01,,2.5,10,1.25,\n\
-                    gemini,gemini-2.5-pro,,200000,2.5,15,,0.1\n";
+                    provider,model,from,above_tokens,input,output,cache_read,cache_write,\
+                    cache_write_1h\n\
+                    openai,gpt-4o,2026-01-01,,2.5,10,1.25,,\n\
+                    gemini,gemini-2.5-pro,,200000,2.5,15,,0.1,0.2\n";
         let mut table = PriceTable::from_csv(text).unwrap();
         assert_eq!(table.to_csv(), text);
+        let older = "provider,model,from,above_tokens,input,output,cache_read,cache_write\n\
+                     ,m,,,1,2,3,4\n";
+        let older = PriceTable::from_csv(older).unwrap();
+        assert_eq!(older.prices()[0].cache_write, Some(4.0));
+        assert_eq!(older.prices()[0].cache_write_1h, None);
         assert_eq!(table.as_of(), Some("2026-10-05"));
         assert_eq!(table.remove(|price| price.provider == "openai"), 1);
         assert_eq!(table.find(None, "gpt-4o", u64::MAX, 0), None);
@@ -385,14 +416,14 @@ mod tests {
     fn an_upper_table_hides_a_lower_one_and_the_first_provider_stands_for_all() {
         let read = |rows: &str| PriceTable::from_csv(&format!("{COLUMNS}\n{rows}")).unwrap();
         let mut table =
-            read("openai,m,,,1,1,,\nopenai,m,2020-01-01,,2,1,,\nazure,m,2021-01-01,,3,1,,");
+            read("openai,m,,,1,1,,,\nopenai,m,2020-01-01,,2,1,,,\nazure,m,2021-01-01,,3,1,,,");
         let input = |table: &PriceTable, provider| {
             let found = table.find(provider, "m", u64::MAX, 0);
             found.map(|price| price.input)
         };
         assert_eq!(input(&table, None), Some(2.0));
         assert_eq!(input(&table, Some("azure.ai.openai")), Some(3.0));
-        table.lay_over(read(",m,,,9,1,,"));
+        table.lay_over(read(",m,,,9,1,,,"));
         assert_eq!(input(&table, None), Some(9.0));
         assert_eq!(input(&table, Some("openai")), Some(9.0));
         assert_eq!(table.prices().len(), 4);
@@ -408,11 +439,11 @@ mod tests {
             PriceTableError::Row { line: 2, found: 2 }
         );
         for row in [
-            ",,,,1,1,,",
-            ",m,today,,1,1,,",
-            ",m,,x,1,1,,",
-            ",m,,,-1,1,,",
-            ",m,,,1,NaN,,",
+            ",,,,1,1,,,",
+            ",m,today,,1,1,,,",
+            ",m,,x,1,1,,,",
+            ",m,,,-1,1,,,",
+            ",m,,,1,NaN,,,",
         ] {
             let error = error(&with(row));
             assert!(

@@ -1,0 +1,183 @@
+//! What holds for every command: no store, settings, help, pipes, reading only.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use super::support::Place;
+
+#[test]
+fn a_missing_store_is_an_error_and_is_not_made() {
+    let place = Place::empty();
+    insta::assert_snapshot!(place.transcript(&["list"]), @r#"
+    --- stderr
+    error: no store at traces.spans
+      looked at --store, SPANLITE_STORE, ./traces.spans, /nonexistent/.local/share/spanlite/default.spans
+      hint: your program has not written yet, or pass --store PATH; `spanlite demo` makes a store to play with
+    --- exit 3
+    "#);
+    insta::assert_snapshot!(place.transcript(&["show", "@", "--store", "gone.spans"]), @r#"
+    --- stderr
+    error: no store at gone.spans
+      looked at --store
+      hint: your program has not written yet, or pass --store PATH; `spanlite demo` makes a store to play with
+    --- exit 3
+    "#);
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn settings_tell_where_they_came_from() {
+    let place = Place::empty();
+    place.write(
+        ".spanlite.toml",
+        "store = \"near.spans\"\ncolor = \"never\"\n",
+    );
+    insta::assert_snapshot!(place.transcript(&["config", "--no-pager"]), @r#"
+    SETTING     VALUE                       FROM
+    store       FOLDER/near.spans  FOLDER/.spanlite.toml
+    color       never                       FOLDER/.spanlite.toml
+    hyperlinks  auto                        default
+    trace_url                               default
+    utc         true                        environment, SPANLITE_UTC
+    pager                                   command line
+    --- exit 0
+    "#);
+    place.write(".spanlite.toml", "stor = 1\n");
+    insta::assert_snapshot!(place.transcript(&["config"]), @r#"
+    --- stderr
+    error: FOLDER/.spanlite.toml is no configuration
+      TOML parse error at line 1, column 1
+        |
+      1 | stor = 1
+        | ^^^^
+      unknown field `stor`, expected one of `store`, `color`, `hyperlinks`, `trace_url`, `utc`, `pager`
+    --- exit 2
+    "#);
+}
+
+#[test]
+fn help_is_at_hand() {
+    let place = Place::empty();
+    insta::assert_snapshot!("help", place.transcript(&["help"]));
+    let manual = place.run(&["help", "query"]).stdout;
+    assert_eq!(manual, spanlite_query::LANGUAGE);
+    assert_eq!(place.run(&["help", "show"]).code, 0);
+    insta::assert_snapshot!(place.transcript(&["help", "nothing"]), @r#"
+    --- stderr
+    error: no such help: `nothing`
+      hint: `spanlite help` lists the commands
+    --- exit 2
+    "#);
+    assert_eq!(place.run(&["lisst"]).code, 2);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            place
+                .run(&["completions", shell])
+                .stdout
+                .contains("spanlite")
+        );
+    }
+    assert!(place.run(&["man"]).stdout.contains(".SH NAME"));
+    assert!(place.run(&["man", "show"]).stdout.contains("waterfall"));
+    let version = concat!("spanlite ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(place.run(&["version"]).stdout, version);
+}
+
+#[test]
+fn a_closed_pipe_is_silent() {
+    let place = Place::with_agents();
+    let mut child = place
+        .command(&["show", "@", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(out.stderr).unwrap(), "");
+    assert_eq!(out.status.code(), Some(0));
+}
+
+#[test]
+fn the_demo_leaves_a_store_to_play_with() {
+    let place = Place::empty();
+    let run = place.run(&["demo"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.contains("OrderNotFound: there is no order 7"));
+    let queries = run
+        .stdout
+        .lines()
+        .filter(|line| line.contains("spanlite query "));
+    assert_eq!(queries.count(), 3);
+    let rows = place.run(&["list", "--format", "ndjson"]).stdout;
+    assert_eq!(rows.lines().count(), 3);
+    for query in [
+        "{ status = error }",
+        "span.type = 'CHAT_MODEL' AND tag.plan = 'pro'",
+    ] {
+        assert_ne!(
+            place.run(&["query", query, "--format", "ndjson"]).stdout,
+            ""
+        );
+    }
+    let streamed = "{ span:type = \"chat_model\" && output contains \"arrives tomorrow\" }";
+    let found = place.run(&["query", streamed, "--format", "ndjson"]).stdout;
+    assert_eq!(found.lines().count(), 2);
+}
+
+#[test]
+fn queries_write_nothing_when_told_so() {
+    let place = Place::with_agents();
+    let files = |path: &Path| {
+        let mut names: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (
+                    entry.file_name(),
+                    entry.metadata().unwrap().modified().unwrap(),
+                )
+            })
+            .collect();
+        names.sort();
+        names
+    };
+    let before = files(&place.path("traces.spans"));
+    for args in [&["list"][..], &["show"], &["stats"], &["verify"], &["info"]] {
+        let args = [args, &["--read-only"]].concat();
+        assert_eq!(place.run(&args).code, 0, "{args:?}");
+    }
+    assert_eq!(files(&place.path("traces.spans")), before);
+    assert_ne!(place.run(&["tag", "@", "a=b", "--read-only"]).code, 0);
+}
+
+#[test]
+fn a_store_that_is_in_order_is_read_without_a_writer() {
+    let place = Place::with_agents();
+    let store = place.path("traces.spans");
+    let files = |folder: &Path| {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let modified = entry.metadata().unwrap().modified().unwrap();
+                (entry.file_name(), modified)
+            })
+            .collect();
+        names.sort();
+        names
+    };
+    let before = (files(&store), files(&store.join("journal")));
+    for args in [
+        &["list"][..],
+        &["show"],
+        &["stats"],
+        &["query", "{ }"],
+        &["diff", "@", "@-1"],
+        &["info"],
+    ] {
+        place.done(args);
+    }
+    assert_eq!(before, (files(&store), files(&store.join("journal"))));
+}
