@@ -373,3 +373,24 @@ fn a_phrase_is_told_where_it_entered_the_trace() {
         .collect();
     assert_eq!(entered, [("refund policy", SpanId::from_bytes([2; 8]))]);
 }
+
+#[test]
+fn a_time_beyond_what_dates_reach_is_late_sealed_or_not() {
+    let filled = filled(1..=2);
+    let mut late = trace(9);
+    for span in &mut late.spans {
+        span.start_time_unix_nano = u64::MAX - 1;
+        span.end_time_unix_nano = Some(u64::MAX);
+    }
+    filled.store.write(&[late]).unwrap();
+    for _ in 0..2 {
+        let snapshot = filled.store.snapshot().unwrap();
+        for of in ["span:start", "span:end", "trace:start", "trace:end"] {
+            let late = format!(r#"{{ {of} > "2026-06-01" }}"#);
+            assert_eq!(numbers(&late, &snapshot), [9], "{late}");
+            let early = format!(r#"{{ {of} < "1975-01-01" }}"#);
+            assert_eq!(numbers(&early, &snapshot), [2, 1], "{early}");
+        }
+        filled.store.seal().unwrap();
+    }
+}

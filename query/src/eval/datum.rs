@@ -28,6 +28,13 @@ pub(crate) enum Datum<'a> {
     Json(&'a Json),
 }
 
+impl Datum<'_> {
+    /// A Unix time in nanoseconds. Later than the year 2262 is as late as that.
+    pub(crate) fn time(unix_nano: u64) -> Self {
+        Self::Time(i64::try_from(unix_nano).unwrap_or(i64::MAX))
+    }
+}
+
 /// Two numbers, without loss where both are whole.
 enum Numbers {
     Whole(i64, i64),

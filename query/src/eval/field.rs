@@ -4,6 +4,7 @@ use spanlite_model::{
 
 use super::datum::Datum;
 use super::node::{At, Given};
+use super::view::View;
 use crate::syntax::field::{Builtin, Field, Scope};
 
 /// The value of a field at a place of a trace.
@@ -125,10 +126,6 @@ fn assessed_value(json: &Json) -> Vec<Datum<'_>> {
     }
 }
 
-fn time(nanos: u64) -> Datum<'static> {
-    Datum::Time(nanos as i64)
-}
-
 fn count(number: Option<u64>) -> Datum<'static> {
     number.map_or(Datum::Nil, |number| Datum::Int(number as i64))
 }
@@ -148,7 +145,7 @@ fn builtin_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
             Some(span) => {
                 let event = at.event.or_else(|| span.events.first());
                 event.map_or(Datum::Nil, |event| {
-                    let since = event.time_unix_nano as i64 - span.start_time_unix_nano as i64;
+                    let since = event.time_unix_nano.wrapping_sub(span.start_time_unix_nano) as i64;
                     Datum::Duration(since)
                 })
             }
@@ -166,10 +163,9 @@ fn builtin_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
             })
         }
         _ => match (at.number, at.span()) {
-            (Some(number), Some(span)) => {
-                span_value(builtin, at, number, span).unwrap_or_else(|| trace_value(builtin, at))
-            }
-            _ => trace_value(builtin, at),
+            (Some(number), Some(span)) => span_value(builtin, at, number, span)
+                .unwrap_or_else(|| trace_value(builtin, at.view)),
+            _ => trace_value(builtin, at.view),
         },
     }
 }
@@ -212,8 +208,8 @@ fn span_value<'a>(
         B::SpanText => Datum::Many(super::text::pieces(span)),
         B::SpanErrorType => text(span.error_type()),
         B::SpanErrorMessage => text(span.error_message()),
-        B::SpanStart => time(span.start_time_unix_nano),
-        B::SpanEnd => span.end_time_unix_nano.map_or(Datum::Nil, time),
+        B::SpanStart => Datum::time(span.start_time_unix_nano),
+        B::SpanEnd => span.end_time_unix_nano.map_or(Datum::Nil, Datum::time),
         B::SpanInputTokens => count(tokens().input_tokens),
         B::SpanOutputTokens => count(tokens().output_tokens),
         B::SpanTotalTokens => count(tokens().total_tokens),
@@ -237,21 +233,20 @@ fn cost(cost: Cost) -> Datum<'static> {
     cost.total_cost.or(sum).map_or(Datum::Nil, Datum::Float)
 }
 
-fn trace_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
+fn trace_value<'a>(builtin: Builtin, view: &View<'a>) -> Datum<'a> {
     use Builtin as B;
-    let view = at.view;
     let trace = view.trace;
     let info = &trace.info;
     match builtin {
         B::TraceId => Datum::Text(trace.trace_id.to_hex().into()),
-        B::TraceDuration | B::ExecutionTime => Datum::Duration(trace.duration_nanos() as i64),
+        B::TraceDuration | B::ExecutionTime => Datum::Duration(view.duration_nanos() as i64),
         B::TraceRootName => Datum::text(view.root().map_or("", |root| &root.name)),
         B::TraceRootService => Datum::text(view.root().and_then(Span::service_name).unwrap_or("")),
-        B::TraceStart | B::Timestamp => trace.start_time_unix_nano().map_or(Datum::Nil, time),
-        B::TraceEnd | B::EndTime => trace.end_time_unix_nano().map_or(Datum::Nil, time),
+        B::TraceStart | B::Timestamp => view.start_time_unix_nano().map_or(Datum::Nil, Datum::time),
+        B::TraceEnd | B::EndTime => view.end_time_unix_nano().map_or(Datum::Nil, Datum::time),
         B::TraceStatus => Datum::text(view.mlflow_state().as_str()),
-        B::TraceState => Datum::text(trace.state().as_str()),
-        B::TraceName => text(trace.name()),
+        B::TraceState => Datum::text(view.state().as_str()),
+        B::TraceName => text(view.name()),
         B::TraceInput => view
             .root()
             .and_then(|root| root.inputs.as_ref())
@@ -261,9 +256,7 @@ fn trace_value<'a>(builtin: Builtin, at: At<'_, 'a>) -> Datum<'a> {
             .and_then(|root| root.outputs.as_ref())
             .map_or(Datum::Nil, Datum::Json),
         B::TraceSpanCount => Datum::Int(trace.spans.len() as i64),
-        B::TraceErrorCount => {
-            Datum::Int(trace.spans.iter().filter(|span| span.is_error()).count() as i64)
-        }
+        B::TraceErrorCount => Datum::Int(view.error_count() as i64),
         B::TraceSession => metadata(trace, keys::MLFLOW_TRACE_SESSION),
         B::TraceUser => metadata(trace, keys::MLFLOW_TRACE_USER),
         B::TraceClientRequestId => text(info.client_request_id.as_deref()),

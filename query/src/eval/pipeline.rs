@@ -97,7 +97,8 @@ fn step(stage: &Stage, view: &View<'_>, states: Vec<State>) -> Vec<State> {
         Stage::Select(_) => states,
         Stage::Since(bound) | Stage::Until(bound) => {
             let bound = bound.unix_nano(view.now_unix_nano);
-            let start = view.trace.start_time_unix_nano().map(|start| start as i64);
+            let start = view.trace.start_time_unix_nano();
+            let start = start.map(|start| i64::try_from(start).unwrap_or(i64::MAX));
             let fits = match (stage, start) {
                 (_, None) => false,
                 (Stage::Since(_), Some(start)) => start >= bound,

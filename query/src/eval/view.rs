@@ -5,7 +5,8 @@ use spanlite_model::{
     Cost, Forest, Span, SpanId, TokenUsage, Trace, TraceState, trace_cost, trace_usage,
 };
 
-/// A trace with what queries need of it, worked out once.
+/// A trace with what queries need of it, worked out once: a condition on the trace is asked at
+/// each of its spans.
 pub(crate) struct View<'a> {
     pub(crate) trace: &'a Trace,
     pub(crate) now_unix_nano: u64,
@@ -17,6 +18,12 @@ pub(crate) struct View<'a> {
     child_counts: OnceCell<HashMap<SpanId, i64>>,
     usage: OnceCell<TokenUsage>,
     cost: OnceCell<Cost>,
+    /// The span without a parent that began first.
+    root: OnceCell<Option<usize>>,
+    /// First start and last end, in Unix nanoseconds.
+    times: OnceCell<(Option<u64>, Option<u64>)>,
+    state: OnceCell<TraceState>,
+    n_errors: OnceCell<usize>,
 }
 
 /// TraceQL's numbers of a span; 0 where they are not known.
@@ -48,6 +55,10 @@ impl<'a> View<'a> {
             child_counts: OnceCell::new(),
             usage: OnceCell::new(),
             cost: OnceCell::new(),
+            root: OnceCell::new(),
+            times: OnceCell::new(),
+            state: OnceCell::new(),
+            n_errors: OnceCell::new(),
         }
     }
 
@@ -123,12 +134,62 @@ impl<'a> View<'a> {
 
     /// The earliest span without a parent.
     pub(crate) fn root(&self) -> Option<&'a Span> {
-        let roots = self
-            .trace
-            .spans
-            .iter()
-            .filter(|span| span.parent_span_id.is_none());
-        roots.min_by_key(|span| (span.start_time_unix_nano, span.span_id))
+        let index = *self.root.get_or_init(|| {
+            let spans = self.trace.spans.iter().enumerate();
+            let roots = spans.filter(|(_, span)| span.parent_span_id.is_none());
+            let first = roots.min_by_key(|(_, span)| (span.start_time_unix_nano, span.span_id));
+            first.map(|(index, _)| index)
+        });
+        self.trace.spans.get(index?)
+    }
+
+    /// The name that was given to the trace, else that of the span its tree begins with.
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        let of_root = || {
+            let first = self.forest.roots().next();
+            let span = |number| self.trace.spans.get(self.forest.node(number).span);
+            let root = self.root().or_else(|| span(first?))?;
+            Some(root.name.as_str())
+        };
+        self.trace.info.name.as_deref().or_else(of_root)
+    }
+
+    fn times(&self) -> (Option<u64>, Option<u64>) {
+        let read = || {
+            let trace = self.trace;
+            (trace.start_time_unix_nano(), trace.end_time_unix_nano())
+        };
+        *self.times.get_or_init(read)
+    }
+
+    pub(crate) fn start_time_unix_nano(&self) -> Option<u64> {
+        self.times().0
+    }
+
+    pub(crate) fn end_time_unix_nano(&self) -> Option<u64> {
+        self.times().1
+    }
+
+    pub(crate) fn duration_nanos(&self) -> u64 {
+        match self.times() {
+            (Some(start), Some(end)) => end.saturating_sub(start),
+            _ => self.trace.info.execution_duration_nanos.unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn state(&self) -> TraceState {
+        *self.state.get_or_init(|| self.trace.state())
+    }
+
+    pub(crate) fn error_count(&self) -> usize {
+        let count = || {
+            self.trace
+                .spans
+                .iter()
+                .filter(|span| span.is_error())
+                .count()
+        };
+        *self.n_errors.get_or_init(count)
     }
 
     pub(crate) fn usage(&self) -> TokenUsage {
@@ -141,7 +202,7 @@ impl<'a> View<'a> {
 
     /// The state as MLflow says it, which knows no interrupted traces.
     pub(crate) fn mlflow_state(&self) -> TraceState {
-        match self.trace.state() {
+        match self.state() {
             TraceState::Interrupted => TraceState::InProgress,
             state => state,
         }

@@ -21,7 +21,7 @@ impl Block<'_> {
         match builtin {
             B::SpanStart => {
                 for (row, start) in self.reader.start_times()?.into_iter().enumerate() {
-                    each(row, Some(Datum::Time(start as i64)));
+                    each(row, Some(Datum::time(start)));
                 }
             }
             B::SpanEnd => {
@@ -32,8 +32,8 @@ impl Block<'_> {
                     let end = if open.binary_search(&(row as u32)).is_ok() {
                         Datum::Nil
                     } else {
-                        let start = starts.get(row).copied().unwrap_or(0) as i64;
-                        Datum::Time(start.wrapping_add(nanos))
+                        let start = starts.get(row).copied().unwrap_or(0);
+                        Datum::time(start.wrapping_add(nanos as u64))
                     };
                     each(row, Some(end));
                 });

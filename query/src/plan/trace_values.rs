@@ -110,7 +110,7 @@ impl Block<'_> {
                 let column = self.reader.trace_starts()?;
                 column.for_each(0, column.len(), |place, start| {
                     let has_spans = starts.get(place) != starts.get(place + 1);
-                    each(place, has_spans.then_some(Datum::Time(start)));
+                    each(place, has_spans.then(|| Datum::time(start as u64)));
                 });
             }
             B::TraceDuration | B::ExecutionTime => {
@@ -123,7 +123,7 @@ impl Block<'_> {
             B::TraceEnd | B::EndTime => {
                 let times = self.times()?;
                 for (place, rows) in rows_of_traces(starts) {
-                    let end = |nanos| Datum::Time(times.start(place).wrapping_add(nanos));
+                    let end = |nanos| Datum::time(times.start(place).wrapping_add(nanos) as u64);
                     each(place, times.last_end(rows).map(end));
                 }
             }
