@@ -72,8 +72,14 @@ const DRAWN: [(&[&str], bool); 16] = [
 ];
 
 #[test]
-fn nothing_of_others_reaches_the_terminal_as_it_is() {
+fn hostile_texts_are_escaped_bounded_aligned_and_whole_for_machines() {
     let place = hostile();
+    nothing_of_others_reaches_the_terminal_as_it_is(&place);
+    columns_stay_under_each_other(&place);
+    what_machines_get_is_whole(&place);
+}
+
+fn nothing_of_others_reaches_the_terminal_as_it_is(place: &Place) {
     for (args, fits) in DRAWN {
         let run = place.run(&[args, &["--width", "80"]].concat());
         assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
@@ -94,9 +100,7 @@ fn nothing_of_others_reaches_the_terminal_as_it_is() {
     }
 }
 
-#[test]
-fn columns_stay_under_each_other() {
-    let place = hostile();
+fn columns_stay_under_each_other(place: &Place) {
     let listed = place.done(&["list", "--width", "120", "-q"]);
     let mut lines = listed.lines();
     let head = lines.next().unwrap();
@@ -108,9 +112,7 @@ fn columns_stay_under_each_other() {
     }
 }
 
-#[test]
-fn what_machines_get_is_whole() {
-    let place = hostile();
+fn what_machines_get_is_whole(place: &Place) {
     let listed: Value = serde_json::from_str(&place.done(&["list", "--json"])).unwrap();
     let names: Vec<&str> = listed["items"]
         .as_array()
