@@ -187,6 +187,26 @@ impl Directory {
         self.path.join("quarantine")
     }
 
+    /// The damaged files that were moved out of the way.
+    pub(crate) fn quarantined(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let folder = self.quarantine();
+        let failed = |error| StorageError::io("list", &folder, error);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+        paths.collect()
+    }
+
     /// The segments, oldest first.
     pub(crate) fn segments(&self) -> Result<Vec<SegmentName>, StorageError> {
         let failed = |error| StorageError::io("list", &self.path, error);
@@ -234,7 +254,8 @@ impl Header {
             }
         }
         Some(Self {
-            format: format?,
+            // The first format is 1.
+            format: format.filter(|format| *format > 0)?,
             store_id: store_id?,
         })
     }

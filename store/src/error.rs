@@ -37,6 +37,12 @@ pub enum StorageError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The file was damaged and somebody put it aside; what it held is missing.
+    #[error("`{}` is damaged and was put aside; `spanlite recover` may read some of it", path.display())]
+    PutAside {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// One value in a file is damaged.
     #[error("a value in table `{table}` of `{}` is damaged", path.display())]
     DamagedValue {

@@ -16,7 +16,7 @@ use crate::options::{Access, OpenOptions};
 use crate::readers::Readers;
 use crate::record::Origin;
 use crate::segment::sealed::NewBlock;
-use crate::segment::{SegmentName, hot};
+use crate::segment::{SegmentName, hot, protected};
 use crate::snapshot::Snapshot;
 use crate::state::{State, StateWriter};
 
@@ -318,7 +318,7 @@ impl Store {
     ) -> Result<T, ReadError> {
         let path = self.inner.directory.state();
         match self.live()?.readers.get(&path)? {
-            Some(reader) => Ok(read(&reader.begin()?, &path)?),
+            Some(reader) => Ok(protected(&path, || read(&reader.begin()?, &path))?),
             None => Ok(T::default()),
         }
     }

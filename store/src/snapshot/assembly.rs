@@ -13,6 +13,8 @@ pub(crate) struct Assembly {
     numbers: HashMap<SpanId, usize>,
     updates: Vec<TraceUpdate>,
     has_writer: bool,
+    /// A block holds the trace, be it that nothing is left of its changes.
+    in_block: bool,
 }
 
 impl Assembly {
@@ -23,6 +25,7 @@ impl Assembly {
             numbers: HashMap::new(),
             updates: Vec::new(),
             has_writer: false,
+            in_block: false,
         }
     }
 
@@ -31,7 +34,12 @@ impl Assembly {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.spans.is_empty() && self.updates.is_empty()
+        self.spans.is_empty() && self.updates.is_empty() && !self.in_block
+    }
+
+    /// Notes that a block holds the trace.
+    pub(super) fn found_in_block(&mut self) {
+        self.in_block = true;
     }
 
     /// Adds a record that came through `writer`'s journal; imported ones have no writer.

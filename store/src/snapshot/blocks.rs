@@ -298,6 +298,7 @@ pub(super) fn collect_place(
     assembly: &mut Assembly,
 ) -> Result<(), BlockError> {
     let trace = decoder.trace(place)?;
+    assembly.found_in_block();
     // The writer of an open span is gone, which the nil id stands for: nobody has it.
     let writer = facts.is_interrupted(place).then(Uuid::nil);
     for span in trace.spans {

@@ -12,7 +12,7 @@ use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
 use crate::segment::hot::{self, EncodedBatch};
 use crate::segment::{SegmentName, protected};
-use crate::state::{KeyAndBytes, noted_traces, notes_of, readable_values};
+use crate::state::{KeyAndBytes, noted_traces, readable_values};
 
 /// What a segment holds, as far as headers, facts and directories tell.
 #[derive(Debug)]
@@ -78,15 +78,9 @@ impl Snapshot {
 
     /// Whether a loose trace may be pinned: whether anything says so that is quickly found.
     fn may_be_pinned(&self, trace_id: TraceId) -> Result<bool, ReadError> {
-        if let Some(state) = &self.parts.state {
-            let notes = protected(&state.path, || {
-                notes_of(&state.txn, &state.path, trace_id, |_| {})
-            });
-            let notes = self.or_damage(&state.path, notes)?;
-            let pins = |note: &TraceUpdate| matches!(note.change, TraceChange::Pinned(true));
-            if notes.iter().any(pins) {
-                return Ok(true);
-            }
+        let pins = |note: &TraceUpdate| matches!(note.change, TraceChange::Pinned(true));
+        if self.notes(trace_id)?.iter().any(pins) {
+            return Ok(true);
         }
         let mut may = self.in_journals().contains_key(&trace_id);
         self.each_segment(|segment, report| {
@@ -131,11 +125,15 @@ impl Snapshot {
 
     /// The traces of which there are later changes.
     pub(crate) fn noted(&self) -> Result<Vec<TraceId>, ReadError> {
-        let mut found = Vec::new();
-        if let Some(state) = &self.parts.state {
-            noted_traces(&state.txn, &state.path, |trace_id| found.push(trace_id))?;
-        }
-        Ok(found)
+        let Some(state) = &self.parts.state else {
+            return Ok(Vec::new());
+        };
+        let noted = protected(&state.path, || {
+            noted_traces(&state.txn, &state.path, |source| {
+                self.report(Damage::value(&state.path, "notes", &[], source));
+            })
+        });
+        self.or_damage(&state.path, noted)
     }
 
     /// The files of the segments with their transactions.

@@ -24,7 +24,7 @@ use crate::journal::{JournalForm, JournalView};
 use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
 use crate::segment::{SegmentName, SegmentReader, hot, protected};
-use crate::state::{deleted_traces, is_deleted, noted_traces, notes_of};
+use crate::state::{deleted_traces, is_deleted, notes_of};
 pub(crate) use assembly::Assembly;
 pub use damage::Damage;
 pub use follow::Follow;
@@ -99,6 +99,16 @@ impl std::fmt::Debug for StateView {
     }
 }
 
+/// What was damaged and moved out of the way is missing until a person has taken care of it.
+fn put_aside(directory: &Directory) -> Result<Vec<Damage>, StorageError> {
+    let files = directory.quarantined()?.into_iter();
+    let missing = files.map(|path| {
+        let error = StorageError::PutAside { path: path.clone() };
+        Damage::file(path, error)
+    });
+    Ok(missing.collect())
+}
+
 /// Leaves out the segments that a merged one stands for, and returns their names: whoever merged
 /// them was killed before they were removed, or is about to.
 fn leave_out_replaced(segments: &mut Vec<SegmentView>) -> Result<Vec<SegmentName>, ReadError> {
@@ -124,7 +134,7 @@ impl Snapshot {
         readers: &Readers,
         mut journals: Vec<JournalView>,
     ) -> Result<Self, ReadError> {
-        let mut damage = Vec::new();
+        let mut damage = put_aside(directory)?;
         let mut segments = Vec::new();
         let files = directory.segment_files()?;
         readers.close_gone(files.len());
@@ -280,18 +290,22 @@ impl Snapshot {
         if assembly.is_empty() {
             return Ok(None);
         }
-        if let Some(state) = &self.parts.state {
-            let notes = notes_of(&state.txn, &state.path, trace_id, |source| {
-                self.report(Damage::value(
-                    &state.path,
-                    "notes",
-                    trace_id.as_bytes(),
-                    source,
-                ));
-            })?;
-            assembly.add_updates(notes);
-        }
+        assembly.add_updates(self.notes(trace_id)?);
         Ok(Some(assembly))
+    }
+
+    /// The later changes of a trace that are kept apart.
+    fn notes(&self, trace_id: TraceId) -> Result<Vec<TraceUpdate>, ReadError> {
+        let Some(state) = &self.parts.state else {
+            return Ok(Vec::new());
+        };
+        let notes = protected(&state.path, || {
+            notes_of(&state.txn, &state.path, trace_id, |source| {
+                let key = trace_id.as_bytes();
+                self.report(Damage::value(&state.path, "notes", key, source));
+            })
+        });
+        self.or_damage(&state.path, notes)
     }
 
     fn in_journals(&self) -> &HashMap<TraceId, Vec<(u32, u32)>> {
@@ -460,8 +474,13 @@ impl Snapshot {
         self.parts.journals.iter().map(|journal| journal.alive)
     }
 
-    /// Reads every hot batch, also those whose directory and body do not agree.
+    /// Reads every value, also hot batches whose directory and body do not agree, and changes of
+    /// traces that are not there.
     pub(crate) fn check_values(&self) -> Result<(), ReadError> {
+        self.readable_values()?;
+        for trace_id in self.noted()? {
+            self.notes(trace_id)?;
+        }
         self.each_segment(SegmentView::check_values)
     }
 
@@ -471,7 +490,11 @@ impl Snapshot {
         }
         let deleted = match &self.parts.state {
             Some(state) => {
-                let deleted = protected(&state.path, || deleted_traces(&state.txn, &state.path));
+                let deleted = protected(&state.path, || {
+                    deleted_traces(&state.txn, &state.path, |key, source| {
+                        self.report(Damage::value(&state.path, "deleted", key, source));
+                    })
+                });
                 self.or_damage(&state.path, deleted)?
             }
             None => BTreeSet::new(),
@@ -483,8 +506,8 @@ impl Snapshot {
                 index.add_record(bytes);
             }
         }
-        if let Some(state) = &self.parts.state {
-            noted_traces(&state.txn, &state.path, |trace_id| index.add_note(trace_id))?;
+        for trace_id in self.noted()? {
+            index.add_note(trace_id);
         }
         self.each_segment(|segment, report| segment.complete_loose(&mut index, report))?;
         index.drop_notes();

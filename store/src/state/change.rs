@@ -1,8 +1,8 @@
 use std::path::Path;
 
-use redb::ReadTransaction;
+use redb::{ReadTransaction, ReadableTableMetadata as _};
 
-use super::{VALUES, VERSION};
+use super::{MISSING_ROWS, VALUES, VERSION};
 use crate::codec::{self, Place, ValueError};
 use crate::error::{ReadError, StorageError};
 use crate::segment::table;
@@ -234,12 +234,19 @@ pub(crate) fn readable_values(
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
-    for row in values.range::<&[u8]>(&[1u8][..]..).map_err(failed)? {
+    let mut n_rows = 0;
+    for row in values.range::<&[u8]>(..).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
+        n_rows += 1;
         match decode_value(key.value(), value.value()) {
+            // What begins with a zero belongs to no space.
+            Ok(_) if key.value().first() == Some(&0) => {}
             Ok(versioned) => found.push((key.value().to_vec(), versioned.bytes)),
             Err(error) => damaged(key.value(), error),
         }
+    }
+    if n_rows != values.len().map_err(failed)? {
+        damaged(&[], MISSING_ROWS);
     }
     Ok(found)
 }

@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{ReadTransaction, ReadableTableMetadata as _, WriteTransaction};
 use spanlite_model::TraceId;
 
-use super::{DELETED, VERSION};
+use super::{DELETED, MISSING_ROWS, VERSION};
 use crate::clock;
-use crate::codec::{self, Place};
+use crate::codec::{self, Place, ValueError};
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::options::Access;
@@ -49,19 +49,30 @@ pub(crate) fn is_deleted(
         .is_some())
 }
 
-/// The traces that were deleted.
+/// The traces that were deleted. A row counts also where its value is damaged.
 pub(crate) fn deleted_traces(
     txn: &ReadTransaction,
     path: &Path,
+    mut damaged: impl FnMut(&[u8], ValueError),
 ) -> Result<BTreeSet<TraceId>, StorageError> {
     let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
     let mut found = BTreeSet::new();
-    if let Some(deleted) = table(txn, path, DELETED)? {
-        for row in deleted.range::<&[u8]>(..).map_err(failed)? {
-            let (key, _) = row.map_err(failed)?;
-            let id = key.value().first_chunk();
-            found.extend(id.map(|id| TraceId::from_bytes(*id)));
+    let Some(deleted) = table(txn, path, DELETED)? else {
+        return Ok(found);
+    };
+    let mut n_rows = 0;
+    for row in deleted.range::<&[u8]>(..).map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        n_rows += 1;
+        let place = Place::new("deleted", key.value());
+        if let Err(source) = codec::unseal(value.value(), place, VERSION) {
+            damaged(key.value(), source);
         }
+        let id = key.value().first_chunk();
+        found.extend(id.map(|id| TraceId::from_bytes(*id)));
+    }
+    if n_rows != deleted.len().map_err(failed)? {
+        damaged(&[], MISSING_ROWS);
     }
     Ok(found)
 }
@@ -70,7 +81,7 @@ pub(crate) fn deleted_traces(
 pub(crate) fn read_deleted(directory: &Directory) -> Result<BTreeSet<TraceId>, StorageError> {
     let path = directory.state();
     match SegmentReader::open(&path, Access::ReadWrite) {
-        Ok(reader) => protected(&path, || deleted_traces(&reader.begin()?, &path)),
+        Ok(reader) => protected(&path, || deleted_traces(&reader.begin()?, &path, |_, _| {})),
         Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Ok(BTreeSet::new())
         }

@@ -14,6 +14,8 @@ pub(crate) use writer::StateWriter;
 
 use redb::TableDefinition;
 
+use crate::codec::ValueError;
+
 /// Changes of traces: trace id (16 bytes), time (8, big-endian), checksum of the change (8).
 pub(crate) const NOTES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("notes");
 /// Traces that were deleted, by their ids (16 bytes): when, in Unix milliseconds.
@@ -22,3 +24,7 @@ pub(crate) const DELETED: TableDefinition<'static, &[u8], &[u8]> = TableDefiniti
 pub(crate) const VALUES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("values");
 /// The version of the values in all tables.
 const VERSION: u8 = 1;
+/// A damaged page hides rows of a table.
+const MISSING_ROWS: ValueError = ValueError::Body {
+    reason: "the table names another number of rows",
+};

@@ -1,10 +1,10 @@
 use std::path::Path;
 
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{ReadTransaction, ReadableTableMetadata as _, WriteTransaction};
 use spanlite_model::{TraceId, TraceUpdate};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{NOTES, VERSION};
+use super::{MISSING_ROWS, NOTES, VERSION};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
 use crate::record::{Origin, Record, decode_record, encode_record};
@@ -96,29 +96,32 @@ pub(crate) fn notes_of(
     Ok(updates)
 }
 
-/// The traces of which there are later changes. Costs a look-up a trace, not a change.
+/// The traces of which there are later changes, in order. Rows that a damaged page hides are
+/// noticed.
 pub(crate) fn noted_traces(
     txn: &ReadTransaction,
     path: &Path,
-    mut each: impl FnMut(TraceId),
-) -> Result<(), StorageError> {
+    mut damaged: impl FnMut(ValueError),
+) -> Result<Vec<TraceId>, StorageError> {
     let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let mut found: Vec<TraceId> = Vec::new();
     let Some(notes) = table(txn, path, NOTES)? else {
-        return Ok(());
+        return Ok(found);
     };
-    let mut next = Some([0; TRACE_ID_BYTES]);
-    while let Some(first) = next {
-        let mut rows = notes.range::<&[u8]>(first.as_slice()..).map_err(failed)?;
-        let Some(row) = rows.next() else { break };
+    let mut n_rows = 0;
+    for row in notes.range::<&[u8]>(..).map_err(failed)? {
         let (key, _) = row.map_err(failed)?;
-        let Some(id) = key.value().first_chunk::<TRACE_ID_BYTES>() else {
-            break;
-        };
-        each(TraceId::from_bytes(*id));
-        let after = u128::from_be_bytes(*id).checked_add(1);
-        next = after.map(u128::to_be_bytes);
+        n_rows += 1;
+        if let Some(id) = key.value().first_chunk::<TRACE_ID_BYTES>()
+            && found.last().map(|last| last.to_bytes()) != Some(*id)
+        {
+            found.push(TraceId::from_bytes(*id));
+        }
     }
-    Ok(())
+    if n_rows != notes.len().map_err(failed)? {
+        damaged(MISSING_ROWS);
+    }
+    Ok(found)
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Result<Option<TraceUpdate>, ValueError> {

@@ -9,7 +9,7 @@ use super::change::{Operation, StateError, decode_value, encode_value, value_key
 use super::{VALUES, deleted, notes};
 use crate::error::StorageError;
 use crate::files;
-use crate::segment::{database, guard};
+use crate::segment::{database, guard, protected};
 
 /// The version counter, under a key that no space can have: spaces are not empty.
 const COUNTER: &[u8] = b"\0version";
@@ -130,7 +130,17 @@ impl StateWriter {
         made
     }
 
+    /// Does work in a transaction. On a damaged file redb can panic, which must not end the thread.
     fn transaction<T, E: From<StorageError>>(
+        &mut self,
+        work: impl FnOnce(&WriteTransaction, &Path) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let path = self.path.clone();
+        // What goes wrong inside of it comes out as it is.
+        protected(&path, || Ok(self.try_transaction(work)))?
+    }
+
+    fn try_transaction<T, E: From<StorageError>>(
         &mut self,
         work: impl FnOnce(&WriteTransaction, &Path) -> Result<T, E>,
     ) -> Result<T, E> {

@@ -114,7 +114,7 @@ fn play() {
     let number = variable(NUMBER).unwrap().parse().unwrap();
     let options = OpenOptions {
         commit_interval: match part.as_str() {
-            "leave" | "open" | "fork" => Duration::from_secs(3600),
+            "leave" | "leave-few" | "open" | "fork" => Duration::from_secs(3600),
             _ => Duration::from_millis(5),
         },
         // So little that blocks are made and segments begun while the process runs.
@@ -138,7 +138,8 @@ fn play() {
     match part.as_str() {
         "append" => append_for_ever(&store, number),
         "end" | "end-written" => end_for_ever(&store, number),
-        "leave" => leave_waiting(&store, number),
+        "leave" => leave_waiting(&store, number, 500),
+        "leave-few" => leave_waiting(&store, number, 60),
         "open" => leave_open(&store, number),
         "recover" => {
             say(number);
@@ -181,10 +182,10 @@ fn end_for_ever(store: &Store, first: u64) {
     }
 }
 
-/// Appends 500 traces that nothing commits, says so, and waits to be killed.
-fn leave_waiting(store: &Store, first: u64) {
+/// Appends traces that nothing commits, says so, and waits to be killed.
+fn leave_waiting(store: &Store, first: u64, count: u64) {
     let lane = store.lane().unwrap();
-    for number in first..first + 500 {
+    for number in first..first + count {
         append(&lane, &sized_span(number));
     }
     say(first);

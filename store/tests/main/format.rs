@@ -11,7 +11,7 @@ use spanlite_model::{
     Assessment, AssessmentSource, AssessmentValue, Event, Json, Link, SourceType, SpanType, Status,
     Trace, TraceChange, TraceUpdate, Value,
 };
-use spanlite_store::{OpenOptions, Store};
+use spanlite_store::{FORMAT_VERSION, OpenError, OpenOptions, Store};
 
 use crate::support::{all, patient, service, span, trace, trace_id};
 
@@ -150,12 +150,7 @@ fn write_fixture() {
 #[test]
 fn a_store_of_format_1_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    fs::create_dir(&path).unwrap();
-    for entry in fs::read_dir(fixture()).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
-    }
+    let path = copy_of_fixture(folder.path());
     for options in [OpenOptions::read_only(), patient()] {
         let store = Store::open(&path, options).unwrap();
         assert_eq!(all(&store), expected());
@@ -169,4 +164,55 @@ fn a_store_of_format_1_is_read() {
     store.write(&[trace(60, 2)]).unwrap();
     assert!(store.seal().unwrap());
     assert_eq!(all(&store).len(), expected().len() + 1);
+}
+
+/// A copy of the fixture.
+fn copy_of_fixture(folder: &Path) -> PathBuf {
+    let path = folder.join("s");
+    fs::create_dir(&path).unwrap();
+    for entry in fs::read_dir(fixture()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+    }
+    path
+}
+
+fn open(path: &Path, options: OpenOptions) -> OpenError {
+    Store::open(path, options).unwrap_err()
+}
+
+#[test]
+fn formats_that_are_newer_or_unknown_are_refused_and_nothing_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy_of_fixture(folder.path());
+    let file = path.join("STORE");
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(FORMAT_VERSION, 1, "an older one needs a step to this one");
+    for options in [OpenOptions::read_only, patient as fn() -> OpenOptions] {
+        for format in ["2", "4294967295"] {
+            let newer = text.replace("format 1", &format!("format {format}"));
+            fs::write(&file, &newer).unwrap();
+            let error = open(&path, options());
+            let OpenError::NewerFormat {
+                found, supported, ..
+            } = error
+            else {
+                panic!("{error}");
+            };
+            assert_eq!((found.to_string().as_str(), supported), (format, 1));
+            assert_eq!(fs::read_to_string(&file).unwrap(), newer);
+        }
+        // There was never a format 0, and what is no number names none.
+        for format in ["format 0", "format one", "format -1", "form 1", ""] {
+            fs::write(&file, text.replace("format 1", format)).unwrap();
+            let error = open(&path, options());
+            assert!(
+                matches!(error, OpenError::NotAStore { .. }),
+                "{format}: {error}"
+            );
+        }
+    }
+    fs::write(&file, &text).unwrap();
+    let store = Store::open(&path, OpenOptions::read_only()).unwrap();
+    assert_eq!(all(&store), expected());
 }

@@ -4,7 +4,6 @@
 //! `SPANLITE_KILL_ROUNDS` sets how many kills there are over all tests of this module.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,13 +14,11 @@ use spanlite_store::{JournalForm, OpenOptions, RecoverError, Store, recover};
 use tempfile::TempDir;
 
 use crate::child::Player;
-use crate::support::{all, patient, sized_span, trace, trace_id};
+use crate::support::{all, patient, sized_span, times, trace, trace_id};
 
 /// This many kills, of a hundred.
 fn rounds(percent: u64) -> u64 {
-    let set = env::var_os("SPANLITE_KILL_ROUNDS");
-    let all = set.and_then(|rounds| rounds.to_str()?.parse().ok());
-    (all.unwrap_or(200) * percent).div_ceil(100)
+    (times("SPANLITE_KILL_ROUNDS", 200) * percent).div_ceil(100)
 }
 
 /// So many kills hit one store before what is in it is checked and the next one is begun.

@@ -13,6 +13,12 @@ pub(crate) fn patient() -> OpenOptions {
     }
 }
 
+/// How often a test does something: the number in a variable, which makes for its long form.
+pub(crate) fn times(variable: &str, otherwise: u64) -> u64 {
+    let set = std::env::var_os(variable).and_then(|set| set.into_string().ok());
+    set.map_or(otherwise, |set| set.parse().unwrap())
+}
+
 pub(crate) fn trace_id(number: u64) -> TraceId {
     TraceId::from_bytes((0xabcd_u128 << 112 | u128::from(number)).to_be_bytes())
 }
