@@ -7,7 +7,9 @@ use crate::clock;
 use crate::error::{StorageError, WriteError};
 use crate::files;
 use crate::segment::hot::EncodedBatch;
-use crate::segment::{BLOCKS, Counts, FACTS, HEADERS, HOT, META, SegmentDraft, SegmentName};
+use crate::segment::{
+    BLOCKS, Counts, FACTS, HEADERS, HOT, META, SegmentDraft, SegmentName, protected,
+};
 use crate::state::{DELETED, NOTES, VALUES};
 use crate::store::Store;
 
@@ -36,13 +38,15 @@ impl Store {
         let mut report = BackupReport::default();
         for (path, txn) in snapshot.segment_transactions() {
             let target = to.join(path.file_name().unwrap_or_default());
-            let copy = Copy::begin(path, &target)?;
-            copy.table(txn, META)?;
-            copy.table(txn, HOT)?;
-            copy.table(txn, HEADERS)?;
-            copy.table(txn, FACTS)?;
-            copy.table(txn, BLOCKS)?;
-            report.bytes += copy.finish()?;
+            report.bytes += protected(path, || {
+                let copy = Copy::begin(path, &target)?;
+                copy.table(txn, META)?;
+                copy.table(txn, HOT)?;
+                copy.table(txn, HEADERS)?;
+                copy.table(txn, FACTS)?;
+                copy.table(txn, BLOCKS)?;
+                copy.finish()
+            })?;
             report.segments += 1;
         }
         let waiting = snapshot.waiting_batches();
@@ -52,11 +56,13 @@ impl Store {
         }
         if let Some((path, txn)) = snapshot.state_transaction() {
             let target = to.join(path.file_name().unwrap_or_default());
-            let copy = Copy::begin(path, &target)?;
-            copy.table(txn, NOTES)?;
-            copy.table(txn, DELETED)?;
-            copy.table(txn, VALUES)?;
-            report.bytes += copy.finish()?;
+            report.bytes += protected(path, || {
+                let copy = Copy::begin(path, &target)?;
+                copy.table(txn, NOTES)?;
+                copy.table(txn, DELETED)?;
+                copy.table(txn, VALUES)?;
+                copy.finish()
+            })?;
         }
         // Last, when all other names are durable: a folder without it is no store, so a backup
         // that was interrupted is none.

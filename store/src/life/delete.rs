@@ -7,7 +7,7 @@ use super::merge::{lock_merging, remove_replaced, rewrite};
 use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::options::Access;
-use crate::segment::{disk_bytes, holds_any, open_for_reading, seal_file};
+use crate::segment::{disk_bytes, holds_any, open_for_reading, protected, seal_file};
 use crate::state::read_deleted;
 use crate::store::Store;
 
@@ -55,7 +55,8 @@ impl Store {
     /// another process is merging segments.
     pub fn reclaim(&self) -> Result<ReclaimReport, WriteError> {
         self.flush()?;
-        Ok(reclaim(self.directory())?)
+        let directory = self.directory();
+        Ok(protected(directory.path(), || reclaim(directory))?)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::files;
 use crate::options::Access;
 use crate::segment::{
     Counts, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
-    open_for_reading, positions, put_positions, replaces, sealed,
+    open_for_reading, positions, protected, put_positions, replaces, sealed,
 };
 use crate::state::read_deleted;
 use crate::store::Store;
@@ -30,11 +30,10 @@ impl Store {
     pub fn merge(&self) -> Result<u64, WriteError> {
         self.check_writable()?;
         let segment_bytes = self.options().segment_bytes;
-        Ok(merge_small(
-            self.directory(),
-            segment_bytes / SMALL_PART,
-            segment_bytes,
-        )?)
+        let directory = self.directory();
+        Ok(protected(directory.path(), || {
+            merge_small(directory, segment_bytes / SMALL_PART, segment_bytes)
+        })?)
     }
 }
 

@@ -83,6 +83,10 @@ pub(crate) fn open_for_writing(
 /// Seals a segment that may be open elsewhere: whoever writes to it finds out in the next
 /// transaction and moves on. Nothing if it is gone.
 pub(crate) fn seal_file(directory: &Directory, name: SegmentName) -> Result<(), StorageError> {
+    protected(&directory.segment(&name), || try_seal_file(directory, name))
+}
+
+fn try_seal_file(directory: &Directory, name: SegmentName) -> Result<(), StorageError> {
     let segment = match open_for_writing(directory, name) {
         Ok(segment) => segment,
         Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
