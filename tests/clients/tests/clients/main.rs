@@ -11,6 +11,8 @@ mod openai;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod server;
 
 /// Names what secures connections, which `reqwest` leaves to the program here.
