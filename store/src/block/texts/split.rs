@@ -16,7 +16,7 @@ const MAX_CHUNK_BYTES: usize = 1 << 20;
 const FRAME_BYTES: usize = 16 << 10;
 /// The first chunk ends with the trace that makes it this long, and so much of it is known to the
 /// frames of the others, which are compressed as if they followed it.
-const KNOWN_BYTES: usize = 32 << 10;
+const KNOWN_BYTES: usize = 64 << 10;
 /// What a dictionary of zstd's own form begins with; bytes that happen to are not used as one.
 const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 
