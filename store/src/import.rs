@@ -16,14 +16,14 @@ const ENOUGH_BYTES: usize = 3 << 20;
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// What [`Store::write`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WriteReport {
-    /// Traces that were given.
+    /// Traces that were given. Parts of one trace count each.
     pub traces: u64,
     /// Spans that were given.
     pub spans: u64,
-    /// Traces of which something was stored.
-    pub traces_written: u64,
+    /// The traces of which something was stored.
+    pub written: HashSet<TraceId>,
     /// Traces that were not stored, because they were deleted.
     pub traces_deleted: u64,
     /// Spans that were stored: new ones, and ones that differ from what was there.
@@ -34,15 +34,15 @@ impl Store {
     /// Stores whole traces, as an import does. Spans and changes that are there already and equal
     /// are skipped, so that writing the same traces twice changes nothing. Durable on return.
     ///
-    /// Of two versions of one span, an ended one is kept before an open one, then the one with the
-    /// later end, then the one that says more.
+    /// Of two versions of one span, among what is given or against what is stored, an ended one is
+    /// kept before an open one, then the one with the later end, then the one that says more.
     ///
     /// A call is not one transaction: after an error or a kill, some of the traces may be stored.
     pub fn write(&self, traces: &[Trace]) -> Result<WriteReport, WriteError> {
         self.check_writable()?;
         let snapshot = self.snapshot()?;
         // What the snapshot does not show, because this call writes it.
-        let mut under_way: HashMap<TraceId, Vec<&Span>> = HashMap::new();
+        let mut under_way: HashMap<TraceId, UnderWay<'_>> = HashMap::new();
         let mut report = WriteReport::default();
         let mut records = Vec::new();
         let mut blocks = BlockWriter::new(self, &snapshot);
@@ -57,8 +57,11 @@ impl Store {
                     report.traces_deleted += 1;
                     continue;
                 }
-                let (spans, updates) = news(&snapshot, &under_way, trace)?;
-                report.traces_written += u64::from(!spans.is_empty() || !updates.is_empty());
+                let under_way = under_way.entry(trace.trace_id).or_default();
+                let (spans, updates) = news(&snapshot, under_way, trace)?;
+                if !spans.is_empty() || !updates.is_empty() {
+                    report.written.insert(trace.trace_id);
+                }
                 report.spans_written += spans.len() as u64;
                 for span in &spans {
                     put(
@@ -67,10 +70,11 @@ impl Store {
                         &origin,
                     );
                 }
-                for update in updates {
-                    put(&mut records, &Record::Update(update), &origin);
+                for update in &updates {
+                    put(&mut records, &Record::Update(update.clone()), &origin);
                 }
-                under_way.entry(trace.trace_id).or_default().extend(spans);
+                under_way.spans.extend(spans);
+                under_way.updates.extend(updates);
                 if records.len() >= CHUNK_BYTES {
                     self.store_records(
                         std::mem::take(&mut records),
@@ -83,9 +87,11 @@ impl Store {
             blocks.store(new)?;
             for trace in new {
                 report.add_given(trace);
-                report.traces_written += 1;
+                report.written.insert(trace.trace_id);
                 report.spans_written += trace.spans.len() as u64;
-                under_way.insert(trace.trace_id, trace.spans.iter().collect());
+                let spans = trace.spans.iter().collect();
+                let updates = changes(trace).collect();
+                under_way.insert(trace.trace_id, UnderWay { spans, updates });
             }
         }
         blocks.finish()?;
@@ -130,7 +136,7 @@ impl<'s> BlockWriter<'s> {
         &mut self,
         traces: &'t [Trace],
         snapshot: &Snapshot,
-        under_way: &HashMap<TraceId, Vec<&Span>>,
+        under_way: &HashMap<TraceId, UnderWay<'_>>,
     ) -> Result<&'t [Trace], WriteError> {
         if self.too_few > 0 {
             self.too_few -= 1;
@@ -261,48 +267,68 @@ fn put(records: &mut Vec<u8>, record: &Record, origin: &Origin) {
     records[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
+/// What a call has stored of a trace so far, which its snapshot does not show.
+#[derive(Default)]
+struct UnderWay<'a> {
+    spans: Vec<&'a Span>,
+    updates: Vec<TraceUpdate>,
+}
+
 /// What of a trace is not stored yet.
 fn news<'a>(
     snapshot: &Snapshot,
-    under_way: &HashMap<TraceId, Vec<&Span>>,
+    under_way: &UnderWay<'_>,
     trace: &'a Trace,
 ) -> Result<(Vec<&'a Span>, Vec<TraceUpdate>), WriteError> {
     let (stored_spans, stored_updates) = snapshot.stored(trace.trace_id)?;
-    let stored_spans: HashMap<SpanId, &Span> = stored_spans
+    // Of a span that is among both, what this call has written is the better one.
+    let known: HashMap<SpanId, &Span> = stored_spans
         .iter()
+        .chain(under_way.spans.iter().copied())
         .map(|span| (span.span_id, span))
         .collect();
-    let written = under_way.get(&trace.trace_id);
-    let written: HashMap<SpanId, &Span> = written
-        .into_iter()
-        .flatten()
-        .map(|span| (span.span_id, *span))
-        .collect();
-    let is_news = |span: &&Span| {
-        let written = written.get(&span.span_id);
-        let known = written.or_else(|| stored_spans.get(&span.span_id));
-        known.is_none_or(|known| known != span && rank(span) > rank(known))
+    let is_better = |span: &Span, than: &Span| than != span && rank(span) > rank(than);
+    let mut spans: Vec<&Span> = Vec::new();
+    let mut places: HashMap<SpanId, usize> = HashMap::new();
+    for span in &trace.spans {
+        let known = known.get(&span.span_id);
+        if known.is_some_and(|known| !is_better(span, known)) {
+            continue;
+        }
+        match places.get(&span.span_id) {
+            Some(&place) if is_better(span, spans[place]) => spans[place] = span,
+            Some(_) => {}
+            None => {
+                places.insert(span.span_id, spans.len());
+                spans.push(span);
+            }
+        }
+    }
+    let is_settled = |update: &TraceUpdate| {
+        let known = stored_updates.iter().chain(&under_way.updates);
+        let mut known = known.filter(|known| known.change.is_about_same(&update.change));
+        known.any(|known| update_rank(known) >= update_rank(update))
     };
-    let spans = trace.spans.iter().filter(is_news).collect();
-    let updates = changes(trace)
-        .filter(|update| !stored_updates.contains(update))
-        .collect();
-    Ok((spans, updates))
+    let updates = changes(trace).filter(|update| !is_settled(update));
+    Ok((spans, updates.collect()))
 }
 
 /// Of two versions of one span the one that ranks higher is kept: an ended one before an open one,
 /// then the later end, then the one that says more. Files that disagree thus come to one result
 /// in any order and any number of times.
-fn rank(span: &Span) -> (Option<u64>, Vec<u8>) {
-    let mut bytes = vec![0; 8];
-    encode_record(
-        &Record::Span(Box::new(span.clone())),
-        &Origin::default(),
-        &mut bytes,
-    );
-    let length = (bytes.len() as u64).to_be_bytes();
-    bytes[..8].copy_from_slice(&length);
-    (span.end_time_unix_nano, bytes)
+fn rank(span: &Span) -> (Option<u64>, usize, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let record = Record::Span(Box::new(span.clone()));
+    encode_record(&record, &Origin::default(), &mut bytes);
+    (span.end_time_unix_nano, bytes.len(), bytes)
+}
+
+/// The same for two changes of one thing: the later, then the one that says more.
+fn update_rank(update: &TraceUpdate) -> (u64, usize, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let record = Record::Update(update.clone());
+    encode_record(&record, &Origin::default(), &mut bytes);
+    (update.time_unix_nano, bytes.len(), bytes)
 }
 
 /// What belongs to the whole trace, as changes made when it began: later changes win over them.

@@ -31,7 +31,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         files: 0,
         trace_ids: HashSet::new(),
         spans: 0,
-        traces_written: 0,
+        written: HashSet::new(),
         spans_written: 0,
         deliveries: 0,
         skipped: Vec::new(),
@@ -48,7 +48,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         files,
         trace_ids,
         spans,
-        traces_written,
+        written,
         spans_written,
         deliveries,
         skipped,
@@ -61,7 +61,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         files,
         traces: trace_ids.len() as u64,
         spans,
-        traces_written,
+        traces_written: written.len() as u64,
         spans_written,
         deliveries,
     };
@@ -97,7 +97,7 @@ struct Import<'s> {
     files: u64,
     trace_ids: HashSet<TraceId>,
     spans: u64,
-    traces_written: u64,
+    written: HashSet<TraceId>,
     spans_written: u64,
     deliveries: u64,
     skipped: Vec<Skipped>,
@@ -217,7 +217,7 @@ impl Import<'_> {
             return Ok(());
         }
         let report = self.store.write(&self.batch)?;
-        self.traces_written += report.traces_written;
+        self.written.extend(report.written);
         self.spans_written += report.spans_written;
         self.batch.clear();
         self.batch_spans = 0;

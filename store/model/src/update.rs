@@ -70,6 +70,32 @@ pub enum TraceChange {
     },
 }
 
+impl TraceChange {
+    /// Whether two changes are about the same thing, so that of both the later alone counts.
+    pub fn is_about_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Tag { key, .. } | Self::RemoveTag { key },
+                Self::Tag { key: other, .. } | Self::RemoveTag { key: other },
+            )
+            | (Self::Metadata { key, .. }, Self::Metadata { key: other, .. })
+            | (Self::Extra { key, .. }, Self::Extra { key: other, .. }) => key == other,
+            _ => match (self.assessment_id(), other.assessment_id()) {
+                (None, None) => std::mem::discriminant(self) == std::mem::discriminant(other),
+                (one, other) => one == other,
+            },
+        }
+    }
+
+    fn assessment_id(&self) -> Option<&AssessmentId> {
+        match self {
+            Self::PutAssessment(assessment) => Some(&assessment.assessment_id),
+            Self::RemoveAssessment(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
 impl TraceInfo {
     /// Applies one change.
     pub fn apply(&mut self, change: TraceChange) {

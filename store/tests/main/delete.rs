@@ -213,7 +213,7 @@ fn a_large_import_leaves_out_what_was_deleted_before() {
     store.delete(&[trace_id(30)]).unwrap();
     let whole: Vec<Trace> = (1..=100).map(|number| trace(number, 3)).collect();
     let report = store.write(&whole).unwrap();
-    assert_eq!((report.traces_deleted, report.traces_written), (1, 99));
+    assert_eq!((report.traces_deleted, report.written.len()), (1, 99));
     let left: Vec<u64> = (1..=100).filter(|number| *number != 30).collect();
     assert_only(&store, &left);
     assert_eq!(store.info().unwrap().spans, 99 * 3);

@@ -1,6 +1,6 @@
 use std::thread;
 
-use spanlite_model::{Trace, TraceChange, TraceUpdate};
+use spanlite_model::{Span, Trace, TraceChange, TraceUpdate};
 use spanlite_store::record::Record;
 use spanlite_store::{
     Access, Appended, FlushError, OpenError, OpenOptions, Overload, StateError, Store, TimeRange,
@@ -82,18 +82,44 @@ fn writing_the_same_traces_twice_changes_nothing() {
         .tags
         .insert("env".to_owned(), "dev".to_owned());
     let first = store.write(&traces).unwrap();
-    assert_eq!((first.traces_written, first.spans_written), (3, 12));
+    assert_eq!((first.written.len(), first.spans_written), (3, 12));
     let again = store.write(&traces).unwrap();
-    assert_eq!((again.traces_written, again.spans_written), (0, 0));
+    assert_eq!((again.written.len(), again.spans_written), (0, 0));
     assert_eq!((again.traces, again.spans), (3, 12));
     assert_eq!(store.info().unwrap().spans, 12);
 
     traces[1].spans[2].name = "changed".to_owned();
     traces[1].spans.push(span(2, 5));
     let third = store.write(&traces).unwrap();
-    assert_eq!((third.traces_written, third.spans_written), (1, 2));
+    assert_eq!((third.written.len(), third.spans_written), (1, 2));
     let stored = store.snapshot().unwrap().trace(trace_id(2)).unwrap();
     assert_eq!(stored.unwrap(), traces[1]);
+}
+
+#[test]
+fn of_versions_of_one_span_in_one_call_the_best_is_stored_in_any_order() {
+    let mut versions: Vec<Span> = (0..3).map(|_| span(1, 1)).collect();
+    versions[1].end_time_unix_nano = versions[1].end_time_unix_nano.map(|end| end + 5);
+    versions[2].end_time_unix_nano = None;
+    for apart in [false, true] {
+        for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [2, 0, 1]] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path().join("s"), patient()).unwrap();
+            let spans = order.map(|version| versions[version].clone());
+            let traces: Vec<Trace> = if apart {
+                let alone = spans.map(|span| Trace::new(trace_id(1), vec![span]));
+                alone.into()
+            } else {
+                vec![Trace::new(trace_id(1), spans.into())]
+            };
+            let first = store.write(&traces).unwrap();
+            assert_eq!(first.written.len(), 1, "{apart} {order:?}");
+            let again = store.write(&traces).unwrap();
+            assert_eq!((again.written.len(), again.spans_written), (0, 0));
+            let stored = store.snapshot().unwrap().trace(trace_id(1)).unwrap();
+            assert_eq!(stored.unwrap().spans, [versions[1].clone()]);
+        }
+    }
 }
 
 #[test]
