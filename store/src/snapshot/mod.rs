@@ -99,9 +99,12 @@ impl std::fmt::Debug for StateView {
     }
 }
 
-/// What was damaged and moved out of the way is missing until a person has taken care of it.
+/// Segments that were damaged and moved out of the way are missing until a person has taken care
+/// of them. What could be read of a journal is stored, and a power cut tears one without any harm
+/// to what was synced, so those do not count.
 fn put_aside(directory: &Directory) -> Result<Vec<Damage>, StorageError> {
     let files = directory.quarantined()?.into_iter();
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "redb"));
     let missing = files.map(|path| {
         let error = StorageError::PutAside { path: path.clone() };
         Damage::file(path, error)
