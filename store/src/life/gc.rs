@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use spanlite_model::TraceId;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub struct GcSegment {
     pub bytes: u64,
     /// Traces of which it holds something.
     pub traces: u64,
-    /// When the last of their spans began, in Unix nanoseconds.
+    /// When the last of their spans began, in Unix nanoseconds; no later than the file was written.
     pub last_start_unix_nano: u64,
 }
 
@@ -70,6 +70,8 @@ pub enum Held {
     },
     /// Something in it is damaged, so that nobody knows what would go with it.
     Damaged,
+    /// It is the newest, which goes by its age alone: all that is new would go with it.
+    Newest,
 }
 
 /// A segment with what it holds.
@@ -158,6 +160,14 @@ impl Store {
             report.removed.push(candidate.segment.clone());
             staying[place] = false;
             loose.extend(&candidate.holding.loose);
+        }
+        if let Some((newest, true)) = all.last().zip(staying.last().copied()) {
+            let GcSegment { bytes, traces, .. } = newest.segment;
+            let too_much = retention.max_bytes.is_some_and(|max| bytes > max)
+                || retention.max_traces.is_some_and(|max| traces > max);
+            if too_much && !report.held.iter().any(|(one, _)| *one == newest.segment) {
+                report.held.push((newest.segment.clone(), Held::Newest));
+            }
         }
         if !dry_run && !report.removed.is_empty() {
             files::sync_folder(self.directory().path())?;
@@ -248,14 +258,20 @@ pub(super) fn candidates(snapshot: &Snapshot) -> Result<Vec<Candidate>, ReadErro
         let Some(name) = name.and_then(SegmentName::parse) else {
             continue;
         };
-        let bytes = fs::metadata(&holding.path).map_or(0, |metadata| disk_bytes(&metadata));
+        let metadata = fs::metadata(&holding.path);
+        let bytes = metadata.as_ref().map_or(0, disk_bytes);
+        // A wrong clock, or a foreign file, must not keep a segment for ever.
+        let written = metadata.and_then(|metadata| metadata.modified()).ok();
+        let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let written = written.and_then(|since| u64::try_from(since.as_nanos()).ok());
+        let last_start = holding.last_start_unix_nano;
         found.push(Candidate {
             name,
             segment: GcSegment {
                 path: holding.path.clone(),
                 bytes,
                 traces: holding.n_traces,
-                last_start_unix_nano: holding.last_start_unix_nano,
+                last_start_unix_nano: last_start.min(written.unwrap_or(u64::MAX)),
             },
             holding,
         });

@@ -16,4 +16,5 @@ mod model;
 #[cfg(target_os = "linux")]
 mod peers;
 mod processes;
+mod retention;
 mod support;
