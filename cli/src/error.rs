@@ -153,6 +153,10 @@ pub(crate) enum CliError {
     NotConfirmed,
     #[error("the trace has no assessment `{reference}`")]
     NoAssessment { reference: String },
+    #[error("no count is at least {min} and at most {max}")]
+    Bounds { min: u64, max: u64 },
+    #[error("{} is there already", path.display())]
+    Exists { path: PathBuf },
     #[error("`{text}` is no KEY=VALUE")]
     Pair { text: String },
     #[error("`{command}` has no form {}", form(*format))]
@@ -240,6 +244,7 @@ impl CliError {
             | Self::Open(OpenError::NoStore { .. }) => Exit::NotFound,
             Self::Reference { .. }
             | Self::Pair { .. }
+            | Self::Bounds { .. }
             | Self::Query { .. }
             | Self::Run(RunError::Query(_) | RunError::YieldsMetrics | RunError::YieldsTraces)
             | Self::CheckInput(_)
@@ -339,6 +344,7 @@ impl CliError {
             Self::Serve(spanlite_server::ServeError::Bind { .. }) => {
                 Some("another program may listen there; --listen 127.0.0.1:PORT takes another port")
             }
+            Self::Exists { .. } => Some("--force writes over it"),
             Self::NotEmpty { .. } => Some("name a folder that is not there yet"),
             Self::NoTerminal { .. } => Some("`spanlite list` and `spanlite show` print"),
             Self::NoSuchHelp { .. } => Some("`spanlite help` lists the commands"),

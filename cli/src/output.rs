@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use crate::args::Format;
 use crate::error::CliError;
 use crate::render::json::JsonStyle;
-use crate::render::{Line, Listing, Look, Role, Sheet};
+use crate::render::{Line, Listing, Look, Node, Role, Sheet, json};
 use crate::settings::Settings;
 
 /// Where a command writes: data to stdout, by a pager where people read it; everything else to
@@ -161,6 +161,27 @@ impl<'s> Output<'s> {
             Format::Csv => listing.write_csv(self.data(), style.escape)?,
             Format::Md => listing.write_md(self.data())?,
         }
+        Ok(())
+    }
+
+    /// Whether one JSON object is wanted where people get sentences.
+    pub(crate) fn wants_json(&self) -> bool {
+        matches!(self.settings.format, Some(Format::Json | Format::Ndjson))
+    }
+
+    /// Writes one JSON object, on one line where lines are wanted.
+    pub(crate) fn object(&mut self, item: &Node) -> Result<(), CliError> {
+        let mut style = self.json_style();
+        style.pretty &= self.settings.format != Some(Format::Ndjson);
+        Ok(json::write(self.data(), item, style)?)
+    }
+
+    /// Says what was done: a line on stderr, or where JSON is wanted one object on stdout.
+    pub(crate) fn done(&mut self, line: Line, item: &Node) -> Result<(), CliError> {
+        if self.wants_json() {
+            return self.object(item);
+        }
+        self.remark(line);
         Ok(())
     }
 

@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("bound")
+    .args(["older", "max_bytes", "max_traces"])
+    .multiple(true)
+    .required(true))]
 pub(crate) struct GcArgs {
     /// Remove traces that began longer ago than TIME, such as 30d
     #[arg(long, value_name = "TIME", value_parser = super::parse_age)]

@@ -9,6 +9,7 @@ mod prices;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use care::{
@@ -241,9 +242,15 @@ pub(crate) struct GenerateArgs {
     /// The same seed makes the same traces
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) seed: u64,
-    /// Their shape: mixed, chat, tool-agent, coding-agent and others
-    #[arg(long, value_name = "PROFILE", default_value = "mixed")]
+    /// Their shape
+    #[arg(long, value_name = "PROFILE", default_value = "mixed", value_parser = profile_parser())]
     pub(crate) profile: spanlite_generate::Profile,
+}
+
+/// Reads the name of a profile; help lists them.
+fn profile_parser() -> impl TypedValueParser<Value = spanlite_generate::Profile> {
+    let names = spanlite_generate::Profile::ALL.map(spanlite_generate::Profile::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 #[derive(Debug, Args)]

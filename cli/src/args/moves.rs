@@ -24,6 +24,9 @@ pub(crate) struct ExportArgs {
     /// HTML: keep what the default rules would redact
     #[arg(long)]
     pub(crate) raw: bool,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The file to write; `-` is stdout
     #[arg(value_name = "PATH", required_if_eq_any = FILES.map(|format| ("to", format)))]
     pub(crate) path: Option<PathBuf>,
@@ -62,6 +65,9 @@ pub(crate) struct BundleArgs {
     pub(crate) filter: Option<String>,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
     /// The file to write; `--store FILE` and `spanlite import FILE` read it
     #[arg(value_name = "FILE")]
     pub(crate) path: PathBuf,

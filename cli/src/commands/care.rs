@@ -8,11 +8,11 @@ use spanlite_export::ExportJob;
 use spanlite_model::TraceId;
 use spanlite_store::{GcReport, Held, Retention, Store, TimeRange};
 
-use crate::args::{BackupArgs, Format, GcArgs, RecoverArgs};
+use crate::args::{BackupArgs, GcArgs, RecoverArgs};
 use crate::ask::{self, Ask};
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::render::{Line, Node, Role, json, object, units};
+use crate::render::{Line, Node, Role, object, units};
 use crate::session::Session;
 
 /// Removes the oldest traces as far as it was asked for: says first what would go, and asks.
@@ -88,7 +88,7 @@ fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outc
     let traces: u64 = report.removed.iter().map(|segment| segment.traces).sum();
     let bytes: u64 = report.removed.iter().map(|segment| segment.bytes).sum();
     let held: u64 = report.held.iter().map(|(segment, _)| segment.traces).sum();
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("done", (what == "removed").into()),
             ("traces", traces.saturating_sub(report.moved_traces).into()),
@@ -97,8 +97,7 @@ fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outc
             ("kept_pinned", report.moved_traces.into()),
             ("held_traces", held.into()),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
     let mut text = format!(
@@ -146,15 +145,14 @@ pub(super) fn compact(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     drop(store);
     drop(progress);
     let after = session.store_to_look()?.info()?;
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("bytes_before", before.bytes.into()),
             ("bytes", after.bytes.into()),
             ("segments_before", before.segments.into()),
             ("segments", after.segments.into()),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
     let mut text = format!(
@@ -179,14 +177,13 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Out
         });
     }
     let report = store.backup(&args.to)?;
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("path", args.to.display().to_string().into()),
             ("segments", report.segments.into()),
             ("bytes", report.bytes.into()),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
     let what = format!(
@@ -203,7 +200,7 @@ pub(super) fn recover(args: &RecoverArgs, session: &mut Session<'_>) -> Result<O
     let report = spanlite_store::recover(&session.settings.store.value, &args.out)?;
     let damage: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
     let sound = damage.is_empty();
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("traces", report.traces.into()),
             ("spans", report.spans.into()),
@@ -213,8 +210,7 @@ pub(super) fn recover(args: &RecoverArgs, session: &mut Session<'_>) -> Result<O
                 Node::List(damage.into_iter().map(Node::from).collect()),
             ),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
     } else {
         let mut sheet = session.out.sheet();
         let text = format!(

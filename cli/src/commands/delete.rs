@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use spanlite_model::{Trace, TraceId};
 use spanlite_store::{ReclaimReport, Store};
 
-use crate::args::{DeleteArgs, Format, SelectArgs};
+use crate::args::{DeleteArgs, SelectArgs};
 use crate::ask;
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Role, json, object, units};
-use crate::session::Session;
+use crate::render::{Line, Role, object, units};
+use crate::session::{Ids, Session};
 
 /// How many of the chosen traces are named before the question.
 const NAMED: usize = 5;
@@ -42,11 +42,13 @@ pub(super) fn run(args: &DeleteArgs, session: &mut Session<'_>) -> Result<Outcom
 
 fn choose(args: &DeleteArgs, store: &Store, session: &Session<'_>) -> Result<Chosen, CliError> {
     let snapshot = store.snapshot()?;
+    let ids = Ids::read(&snapshot)?;
     // By id, so that one that is named twice is counted once.
     let mut found: BTreeMap<TraceId, (u64, String)> = BTreeMap::new();
     let mut add = |trace: &Trace| {
         let name: String = trace.name().unwrap_or_default().chars().take(60).collect();
-        let id = trace.trace_id.to_hex();
+        let digits = ids.digits(trace.trace_id);
+        let id: String = trace.trace_id.to_hex().chars().take(digits).collect();
         let line = format!("{id} {name}");
         found.insert(trace.trace_id, (trace.spans.len() as u64, line));
     };
@@ -79,7 +81,7 @@ fn said(
     let done = freed.is_some();
     let freed = freed.unwrap_or_default();
     let traces = chosen.ids.len() as u64;
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("done", done.into()),
             ("traces", traces.into()),
@@ -87,8 +89,7 @@ fn said(
             ("segments", freed.segments.into()),
             ("bytes", freed.bytes.into()),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
     let what = if done { "deleted" } else { "would delete" };

@@ -13,7 +13,7 @@ use crate::error::{CliError, Outcome};
 use crate::html::{self, Banner};
 use crate::jobs::{self, TargetKind};
 use crate::progress::Progress;
-use crate::render::units;
+use crate::render::{Node, object, units};
 use crate::session::{Session, limit_or_all};
 
 /// Writes traces to a file, or sends them to a server.
@@ -23,6 +23,7 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
         ExportTo::Otlp => return jobs::export(TargetKind::Otlp, args, session),
         _ => args.path.as_deref().unwrap_or_else(|| Path::new("-")),
     };
+    free(path, args.force)?;
     let selection = Selection {
         filter: args.filter.as_deref(),
         select: &args.select,
@@ -34,6 +35,7 @@ pub(super) fn run(args: &ExportArgs, session: &mut Session<'_>) -> Result<Outcom
 
 /// Writes traces into one file that is read like a store, for reading only.
 pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    free(&args.path, args.force)?;
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let query = ask::filter(args.filter.as_deref(), &store)?;
@@ -45,20 +47,47 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
             .collect(),
     };
     let ids = ids?.into_iter().take(limit_or_all(&args.select));
-    let report = spanlite_export::bundle(&store, &args.path, ids)?;
+    // The bundle appears when it is whole: what it takes the place of stays until then.
+    let part = part_of(&args.path);
+    let report = spanlite_export::bundle(&store, &part, ids)
+        .map_err(CliError::from)
+        .and_then(|report| Ok(fs::rename(&part, &args.path).map(|()| report)?))
+        .inspect_err(|_| drop(fs::remove_file(&part)))?;
     let what = format!(
         "{}, {}, {}",
         units::plural(report.traces, "trace"),
         units::plural(report.spans, "span"),
         units::bytes(report.bytes),
     );
-    session.out.wrote(&what, &args.path, "");
     let complete = session.warn_of_damage(&snapshot);
+    if session.out.wants_json() {
+        session.out.object(&object([
+            ("path", args.path.display().to_string().into()),
+            ("traces", report.traces.into()),
+            ("spans", report.spans.into()),
+            ("bytes", report.bytes.into()),
+            ("complete", complete.into()),
+        ]))?;
+    } else {
+        session.out.wrote(&what, &args.path, "");
+    }
     Ok(if complete {
         Outcome::Done
     } else {
         Outcome::PartlyDone
     })
+}
+
+/// Fails where a file is there that may not be written over. A device or a pipe may.
+fn free(path: &Path, force: bool) -> Result<(), CliError> {
+    match fs::metadata(path) {
+        Ok(found) if !force && (found.is_file() || found.is_dir()) && path != Path::new("-") => {
+            Err(CliError::Exists {
+                path: path.to_owned(),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Which traces are written, and what is taken out of them.
@@ -149,22 +178,56 @@ fn to_file(
     }
     drop(counted.progress);
     let complete = session.warn_of_damage(&snapshot);
-    let what = format!(
-        "{}, {}",
-        units::plural(counted.traces, "trace"),
-        units::plural(counted.spans, "span"),
-    );
-    let more = if rules == RedactionRules::default() {
-        String::new()
-    } else {
-        format!(", {} redacted", units::plural(redacted, "value"))
+    let written = Written {
+        traces: counted.traces,
+        spans: counted.spans,
+        redacted: (rules != RedactionRules::default()).then_some(redacted),
+        complete,
     };
-    session.out.wrote(&what, path, &more);
+    written.tell(path, session)?;
     Ok(if complete {
         Outcome::Done
     } else {
         Outcome::PartlyDone
     })
+}
+
+/// What a file holds.
+struct Written {
+    traces: u64,
+    spans: u64,
+    /// Values that were taken out, where any were to be.
+    redacted: Option<u64>,
+    complete: bool,
+}
+
+impl Written {
+    fn tell(&self, path: &Path, session: &mut Session<'_>) -> Result<(), CliError> {
+        // On stdout are the traces themselves.
+        if session.out.wants_json() && path != Path::new("-") {
+            return session.out.object(&self.item(path));
+        }
+        let what = format!(
+            "{}, {}",
+            units::plural(self.traces, "trace"),
+            units::plural(self.spans, "span"),
+        );
+        let more = self.redacted.map_or_else(String::new, |values| {
+            format!(", {} redacted", units::plural(values, "value"))
+        });
+        session.out.wrote(&what, path, &more);
+        Ok(())
+    }
+
+    fn item(&self, path: &Path) -> Node {
+        object([
+            ("path", path.display().to_string().into()),
+            ("traces", self.traces.into()),
+            ("spans", self.spans.into()),
+            ("redacted", self.redacted.unwrap_or(0).into()),
+            ("complete", self.complete.into()),
+        ])
+    }
 }
 
 /// The name of a file until it is whole: in the same folder, so that the renaming is one step.
@@ -200,6 +263,16 @@ fn page(
     html::write(&mut bytes, traces, banner)?;
     failed_write(fs::write(path, &bytes).map_err(WriteError::from), path)?;
     let size = units::bytes(bytes.len() as u64);
+    if session.out.wants_json() {
+        let written = Written {
+            traces: traces.len() as u64,
+            spans: traces.iter().map(|trace| trace.spans.len() as u64).sum(),
+            redacted: banner.redacted,
+            complete: !banner.incomplete,
+        };
+        session.out.object(&written.item(path))?;
+        return Ok(Outcome::Done);
+    }
     let count = units::plural(traces.len() as u64, "trace");
     session.out.wrote(&format!("{count}, {size}"), path, "");
     Ok(Outcome::Done)

@@ -3,7 +3,7 @@ use spanlite_generate::Workload;
 use crate::args::GenerateArgs;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::render::{Line, Role, units};
+use crate::render::{Line, Role, object, units};
 use crate::session::Session;
 
 /// Traces that are stored together.
@@ -33,6 +33,7 @@ pub(super) fn run(args: &GenerateArgs, session: &mut Session<'_>) -> Result<Outc
         units::plural(count, "trace"),
         units::plural(spans, "span")
     );
-    session.out.remark(Line::of(Role::Plain, &text));
+    let item = object([("traces", count.into()), ("spans", spans.into())]);
+    session.out.done(Line::of(Role::Plain, &text), &item)?;
     Ok(Outcome::Done)
 }

@@ -3,7 +3,7 @@ use clap::CommandFactory as _;
 use crate::args::{Cli, CompletionsArgs, HelpArgs, ManArgs};
 use crate::error::{CliError, Outcome};
 use crate::near::near;
-use crate::render::Role;
+use crate::render::{Role, object};
 use crate::session::Session;
 
 /// Prints help of the program, of a command, or of the query language.
@@ -53,6 +53,14 @@ fn subcommand(command: &clap::Command, name: &str) -> Result<clap::Command, CliE
 
 /// Prints the version.
 pub(super) fn version(session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    if session.out.wants_json() {
+        let item = object([
+            ("name", "spanlite".into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+        ]);
+        session.out.object(&item)?;
+        return Ok(Outcome::Done);
+    }
     let version = concat!("spanlite ", env!("CARGO_PKG_VERSION"), "\n");
     session.out.data().write_all(version.as_bytes())?;
     Ok(Outcome::Done)

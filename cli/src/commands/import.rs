@@ -8,10 +8,10 @@ use spanlite_formats::{ReadError, Reader};
 use spanlite_model::{Trace, TraceId};
 use spanlite_store::{OpenOptions, Store, TimeRange};
 
-use crate::args::{Format, ImportArgs};
+use crate::args::ImportArgs;
 use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
-use crate::render::{Line, Node, Role, json, object, units};
+use crate::render::{Line, Node, Role, object, units};
 use crate::session::Session;
 
 /// Traces are stored when this many spans wait.
@@ -21,10 +21,15 @@ const SHOWN_SKIPPED: usize = 20;
 
 /// Reads trace files into the store.
 pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
-    let store = session.store_to_write(true)?;
+    let store = match session.store_to_write(false) {
+        Ok(store) => Some(store),
+        Err(CliError::NoStore { .. }) => None,
+        Err(error) => return Err(error),
+    };
     let settings = session.settings;
     let mut import = Import {
-        store: &store,
+        session,
+        store,
         progress: Progress::new(settings.stderr_is_terminal && !settings.quiet),
         batch: Vec::new(),
         batch_spans: 0,
@@ -45,6 +50,7 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
     }
     import.store_batch()?;
     let Import {
+        store,
         files,
         trace_ids,
         spans,
@@ -56,7 +62,9 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         ..
     } = import;
     drop(progress);
-    store.close()?;
+    if let Some(store) = store {
+        store.close()?;
+    }
     let sums = Sums {
         files,
         traces: trace_ids.len() as u64,
@@ -89,8 +97,10 @@ struct Skipped {
     reason: String,
 }
 
-struct Import<'s> {
-    store: &'s Store,
+struct Import<'a, 's> {
+    session: &'a Session<'s>,
+    /// Nothing where there is none yet: the first traces make it.
+    store: Option<Store>,
     progress: Progress,
     batch: Vec<Trace>,
     batch_spans: usize,
@@ -109,7 +119,7 @@ enum Found {
     Folder,
 }
 
-impl Import<'_> {
+impl Import<'_, '_> {
     fn path(&mut self, path: &Path) -> Result<Found, CliError> {
         if path == Path::new("-") {
             self.source(io::stdin().lock(), "-")?;
@@ -122,7 +132,9 @@ impl Import<'_> {
                 self.take(vec![trace?])?;
             }
             self.store_batch()?;
-            self.deliveries += spanlite_export::adopt_deliveries(&other, self.store)?;
+            if let Some(store) = &self.store {
+                self.deliveries += spanlite_export::adopt_deliveries(&other, store)?;
+            }
             self.files += 1;
             return Ok(Found::File);
         }
@@ -216,7 +228,11 @@ impl Import<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let report = self.store.write(&self.batch)?;
+        let store = match &self.store {
+            Some(store) => store,
+            None => self.store.insert(self.session.store_to_write(true)?),
+        };
+        let report = store.write(&self.batch)?;
         self.written.extend(report.written);
         self.spans_written += report.spans_written;
         self.batch.clear();
@@ -254,7 +270,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 fn report(session: &mut Session<'_>, sums: &Sums, skipped: &[Skipped]) -> Result<(), CliError> {
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let skipped = skipped.iter().map(|one| {
             object([
                 ("path", one.path.as_str().into()),
@@ -271,8 +287,7 @@ fn report(session: &mut Session<'_>, sums: &Sums, skipped: &[Skipped]) -> Result
             ("deliveries", sums.deliveries.into()),
             ("skipped", Node::List(skipped.collect())),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
         return Ok(());
     }
     let mut text = format!(

@@ -1,8 +1,7 @@
 use spanlite_store::{JournalForm, StoreInfo};
 
-use crate::args::Format;
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Node, Role, Sheet, json, object, units};
+use crate::render::{Line, Node, Role, Sheet, object, units};
 use crate::session::Session;
 
 /// Says what the store holds and how it is. Looks without writing, so that the writers counted
@@ -11,9 +10,8 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store_to_look()?;
     let info = store.info()?;
     let path = store.path().display().to_string();
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
-        let style = session.out.json_style();
-        json::write(session.out.data(), &info_item(path, &info), style)?;
+    if session.out.wants_json() {
+        session.out.object(&info_item(path, &info))?;
         return Ok(Outcome::Done);
     }
     let mut sheet = session.out.sheet();

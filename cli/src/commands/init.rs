@@ -2,7 +2,7 @@ use std::fs;
 
 use crate::args::InitArgs;
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Role};
+use crate::render::{Line, Node, Role, object};
 use crate::session::Session;
 
 /// Makes a store, and says how a program writes to it.
@@ -16,6 +16,7 @@ pub(super) fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<Outcome,
         }
         Err(error) => return Err(error),
     };
+    let mut config_path = Node::Null;
     let mut lines = vec![if is_new {
         format!("made the store {}", path.display())
     } else {
@@ -35,6 +36,7 @@ pub(super) fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<Outcome,
             Ok(mut file) => {
                 std::io::Write::write_all(&mut file, text.as_bytes())?;
                 lines.push(format!("wrote {}", config.display()));
+                config_path = config.display().to_string().into();
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 lines.push(format!(
@@ -49,6 +51,14 @@ pub(super) fn run(args: &InitArgs, session: &mut Session<'_>) -> Result<Outcome,
                 });
             }
         }
+    }
+    if session.out.wants_json() {
+        session.out.object(&object([
+            ("path", path.display().to_string().into()),
+            ("made", is_new.into()),
+            ("wrote_config", config_path),
+        ]))?;
+        return Ok(Outcome::Done);
     }
     let literal = format!("{:?}", path.display().to_string());
     let mut sheet = session.out.sheet();

@@ -33,7 +33,15 @@ pub(super) fn tag(args: &TagArgs, session: &mut Session<'_>) -> Result<Outcome, 
             .map(|key| TraceChange::RemoveTag { key: key.clone() }),
     );
     let trace = change(session, &args.trace, |_, _| Ok(changes))?;
-    said(session, &trace, "tagged");
+    let set = args.tags.iter().filter_map(|pair| pair.split_once('='));
+    let set = set.map(|(key, value)| (key.to_owned(), value.into()));
+    let removed = args.remove.iter().map(|key| key.as_str().into());
+    let item = object([
+        ("trace_id", trace.trace_id.to_string().into()),
+        ("set", Node::Object(set.collect())),
+        ("removed", Node::List(removed.collect())),
+    ]);
+    session.out.done(line_of("tagged", &trace), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -42,11 +50,12 @@ pub(super) fn pin(args: &PinArgs, session: &mut Session<'_>) -> Result<Outcome, 
     let trace = change(session, &args.trace, |_, _| {
         Ok(vec![TraceChange::Pinned(!args.remove)])
     })?;
-    said(
-        session,
-        &trace,
-        if args.remove { "unpinned" } else { "pinned" },
-    );
+    let what = if args.remove { "unpinned" } else { "pinned" };
+    let item = object([
+        ("trace_id", trace.trace_id.to_string().into()),
+        ("pinned", (!args.remove).into()),
+    ]);
+    session.out.done(line_of(what, &trace), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -91,6 +100,7 @@ fn put(
 ) -> Result<Outcome, CliError> {
     let id = AssessmentId::random();
     let now = now_unix_nano();
+    let mut put = None;
     let trace = change(session, &judge.trace, |trace, span| {
         // Whoever judges the same thing again replaces the earlier judgement.
         let source_type = SourceType::from(judge.source.to_ascii_uppercase().as_str());
@@ -101,7 +111,7 @@ fn put(
                 && old.source.source_type == source_type
                 && old.source.source_id == judge.by
         });
-        Ok(vec![TraceChange::PutAssessment(Box::new(Assessment {
+        let assessment = Assessment {
             assessment_id: id.clone(),
             name: name.to_owned(),
             value,
@@ -116,19 +126,27 @@ fn put(
             update_time_unix_nano: now,
             valid: true,
             overrides: overrides.map(|old| old.assessment_id.clone()),
-        }))])
+        };
+        let assessment = put.insert(assessment).clone();
+        Ok(vec![TraceChange::PutAssessment(Box::new(assessment))])
     })?;
-    said(session, &trace, &format!("{} {name}", id.as_str()));
+    let line = line_of(&format!("{} {name}", id.as_str()), &trace);
+    let item = put.map_or(Node::Null, |assessment| item(&trace, &assessment));
+    session.out.done(line, &item)?;
     Ok(Outcome::Done)
 }
 
 fn remove(args: &FeedbackRmArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let mut removed: Vec<Node> = Vec::new();
     let trace = change(session, &args.trace, |trace, _| {
         let found = trace.info.assessments.iter().filter(|one| {
             one.assessment_id.as_str() == args.assessment || one.name == args.assessment
         });
         let changes: Vec<TraceChange> = found
-            .map(|one| TraceChange::RemoveAssessment(one.assessment_id.clone()))
+            .map(|one| {
+                removed.push(one.assessment_id.as_str().into());
+                TraceChange::RemoveAssessment(one.assessment_id.clone())
+            })
             .collect();
         if changes.is_empty() {
             return Err(CliError::NoAssessment {
@@ -137,7 +155,11 @@ fn remove(args: &FeedbackRmArgs, session: &mut Session<'_>) -> Result<Outcome, C
         }
         Ok(changes)
     })?;
-    said(session, &trace, "removed");
+    let item = object([
+        ("trace_id", trace.trace_id.to_string().into()),
+        ("removed", Node::List(removed)),
+    ]);
+    session.out.done(line_of("removed", &trace), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -276,10 +298,11 @@ fn change(
     Ok(trace)
 }
 
-fn said(session: &mut Session<'_>, trace: &Trace, what: &str) {
+/// Says what was done to a trace.
+fn line_of(what: &str, trace: &Trace) -> Line {
     let mut line = Line::of(Role::Plain, what);
     line.pad(1).text(Role::Id, &trace.trace_id.to_string());
     line.pad(1)
         .fitted(Role::Plain, trace.name().unwrap_or_default(), 60);
-    session.out.remark(line);
+    line
 }

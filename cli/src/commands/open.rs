@@ -6,11 +6,11 @@ use std::sync::Arc;
 use spanlite_export::RedactionRules;
 use spanlite_model::Trace;
 
-use crate::args::{Format, OpenArgs};
+use crate::args::OpenArgs;
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::html::{self, Banner};
-use crate::render::{Line, Role, json, object, units};
+use crate::render::{Line, Role, object, units};
 use crate::session::{Session, limit_or_all};
 
 /// Writes the page to a temporary place that only the user can read, and opens it.
@@ -55,15 +55,14 @@ pub(super) fn run(args: &OpenArgs, session: &mut Session<'_>) -> Result<Outcome,
     drop(out);
     let (_, path) = file.keep().map_err(|error| error.error)?;
     let opened = !args.print && open(session, &path);
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("path", path.display().to_string().into()),
             ("opened", opened.into()),
             ("traces", traces.len().into()),
             ("redacted", banner.redacted.into()),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
     let mut line = Line::new();

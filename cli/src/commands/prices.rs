@@ -6,7 +6,7 @@ use crate::args::{PriceArgs, PriceUse, PricesCommand, SelectArgs};
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::prices::{self, Change, Prices};
-use crate::render::{Column, Listing, Role, object, units};
+use crate::render::{Column, Line, Listing, Role, object, units};
 use crate::session::Session;
 
 /// Says what models cost, and what calls therefore cost.
@@ -21,7 +21,8 @@ pub(super) fn run(command: &PricesCommand, session: &mut Session<'_>) -> Result<
             let store = session.store_to_write(false)?;
             prices::change(&store, &Change::Bundled)?;
             store.close()?;
-            session.out.hint("the table that came with spanlite holds");
+            let line = Line::of(Role::Dim, "the table that came with spanlite holds");
+            session.out.done(line, &object([("reset", true.into())]))?;
             Ok(Outcome::Done)
         }
         PricesCommand::Recompute { use_, select } => recompute(*use_, select, session),
@@ -119,7 +120,7 @@ fn item(price: &Price) -> crate::render::Node {
 fn set(args: &PriceArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store_to_write(false)?;
     let mut own = Prices::read(&store)?.own;
-    own.push(Price {
+    let price = Price {
         provider: args.provider.clone().unwrap_or_default(),
         model: args.model.clone(),
         from_day: args.from.as_deref().and_then(Price::parse_day).unwrap_or(0),
@@ -129,12 +130,13 @@ fn set(args: &PriceArgs, session: &mut Session<'_>) -> Result<Outcome, CliError>
         cache_read: args.cache_read,
         cache_write: args.cache_write,
         cache_write_1h: args.cache_write_1h,
-    });
+    };
+    let item = item(&price);
+    own.push(price);
     prices::change(&store, &Change::Own(&own))?;
     store.close()?;
-    session
-        .out
-        .hint("it holds for everything recorded, from the next command on");
+    let text = "it holds for everything recorded, from the next command on";
+    session.out.done(Line::of(Role::Dim, text), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -150,10 +152,9 @@ fn rm(model: &str, provider: Option<&str>, session: &mut Session<'_>) -> Result<
     }
     prices::change(&store, &Change::Own(&own))?;
     store.close()?;
-    session.out.hint(&format!(
-        "{} forgotten",
-        units::plural(removed as u64, "price")
-    ));
+    let text = format!("{} forgotten", units::plural(removed as u64, "price"));
+    let item = object([("model", model.into()), ("removed", removed.into())]);
+    session.out.done(Line::of(Role::Dim, &text), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -172,11 +173,16 @@ fn import(
     let store = session.store_to_write(false)?;
     prices::change(&store, &Change::Base(&table))?;
     store.close()?;
-    session.out.hint(&format!(
+    let text = format!(
         "{} as of {}; `spanlite prices reset` goes back",
         units::plural(table.prices().len() as u64, "price"),
         table.as_of().unwrap_or_default()
-    ));
+    );
+    let item = object([
+        ("prices", table.prices().len().into()),
+        ("as_of", table.as_of().into()),
+    ]);
+    session.out.done(Line::of(Role::Dim, &text), &item)?;
     Ok(Outcome::Done)
 }
 

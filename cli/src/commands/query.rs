@@ -9,7 +9,7 @@ use crate::ask;
 use crate::commands::metrics;
 use crate::error::{CliError, Outcome};
 use crate::render::{
-    Column, Line, Listing, Look, Node, Role, error_text, json, object, state_sign, units,
+    Column, Line, Listing, Look, Node, Role, error_text, json, object, state_mark, units,
 };
 use crate::session::{Ids, Session};
 
@@ -233,10 +233,10 @@ fn page(
     most_spans: usize,
 ) -> Result<(), CliError> {
     let trace = &found.trace;
-    let state = trace.state();
+    let (role, sign, _) = state_mark(trace);
     let mut sheet = session.out.sheet();
     let mut line = Line::new();
-    line.sign(Role::of_state(state), state_sign(state)).pad(2);
+    line.sign(role, sign).pad(2);
     let hex: String = trace.trace_id.to_hex().chars().take(digits).collect();
     let link = sheet.look.trace_link(trace.trace_id);
     line.linked(Role::Id, &hex, link.as_deref()).pad(2);

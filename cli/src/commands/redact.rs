@@ -4,12 +4,12 @@ use spanlite_export::{Redaction, RedactionCounts};
 use spanlite_model::TraceId;
 use spanlite_store::Held;
 
-use crate::args::{Format, RedactArgs};
+use crate::args::RedactArgs;
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::jobs::redaction_of;
 use crate::progress::Progress;
-use crate::render::{Align, Line, Node, Role, json, object, units};
+use crate::render::{Align, Line, Node, Role, object, units};
 use crate::session::{Session, id_digits, limit_or_all};
 
 /// Traces that are named before it is asked.
@@ -118,7 +118,7 @@ fn find(
 }
 
 fn said(found: &Found, done: bool, session: &mut Session<'_>) -> Result<(), CliError> {
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let by_rule = found.counts.by_rule();
         let by_rule = by_rule.map(|(rule, count)| (rule.to_owned(), count.into()));
         let item = object([
@@ -128,8 +128,7 @@ fn said(found: &Found, done: bool, session: &mut Session<'_>) -> Result<(), CliE
             ("by_rule", Node::Object(by_rule.collect())),
             ("looked_at", found.looked_at.into()),
         ]);
-        let style = session.out.json_style();
-        return Ok(json::write(session.out.data(), &item, style)?);
+        return session.out.object(&item);
     }
     let mut sheet = session.out.plain_sheet();
     for (id, name, values) in &found.first {

@@ -3,7 +3,7 @@
 use crate::args::{CheckArgs, QueriesCommand};
 use crate::ask::{self, SAVED};
 use crate::error::{CliError, Outcome};
-use crate::render::{Column, Line, Listing, Role, object, units};
+use crate::render::{Column, Line, Listing, Node, Role, object, units};
 use crate::session::Session;
 
 /// Keeps, lists and forgets queries.
@@ -22,9 +22,9 @@ pub(super) fn queries(
             change.put(SAVED, name.as_bytes(), query.as_bytes());
             change.commit()?;
             store.close()?;
-            session
-                .out
-                .remark(Line::of(Role::Plain, &format!("saved; ask @{name}")));
+            let line = Line::of(Role::Plain, &format!("saved; ask @{name}"));
+            let item = object([("name", name.into()), ("query", query.as_str().into())]);
+            session.out.done(line, &item)?;
         }
         QueriesCommand::List => {
             let store = session.store_to_look()?;
@@ -56,6 +56,9 @@ pub(super) fn queries(
             change.remove(SAVED, name.as_bytes());
             change.commit()?;
             store.close()?;
+            let line = Line::of(Role::Plain, &format!("forgot @{name}"));
+            let item = object([("name", name.into()), ("removed", true.into())]);
+            session.out.done(line, &item)?;
         }
     }
     Ok(Outcome::Done)
@@ -63,6 +66,11 @@ pub(super) fn queries(
 
 /// Counts the traces that fit a query and compares with bounds.
 pub(super) fn check(args: &CheckArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    if let (Some(min), Some(max)) = (args.min, args.max)
+        && min > max
+    {
+        return Err(CliError::Bounds { min, max });
+    }
     let store = session.store()?;
     let query = ask::read(&args.query, &store)?;
     let snapshot = store.snapshot()?;
@@ -84,12 +92,31 @@ pub(super) fn check(args: &CheckArgs, session: &mut Session<'_>) -> Result<Outco
     // Without a bound none may be found.
     let max = args.max.or_else(|| args.min.is_none().then_some(0));
     let held = args.min.is_none_or(|min| found >= min) && max.is_none_or(|max| found <= max);
+    // What could not be read may hold what was asked for.
+    let outcome = match (held, complete) {
+        (false, _) => Outcome::CheckFailed,
+        (true, false) => Outcome::DamageFound,
+        (true, true) => Outcome::Done,
+    };
+    let unit = if args.spans { "span" } else { "trace" };
+    if session.out.wants_json() {
+        let first = first.into_iter().map(Node::from);
+        session.out.object(&object([
+            ("ok", held.into()),
+            ("found", found.into()),
+            ("unit", unit.into()),
+            ("min", args.min.into()),
+            ("max", max.into()),
+            ("complete", complete.into()),
+            ("first", Node::List(first.collect())),
+        ]))?;
+        return Ok(outcome);
+    }
     let bounds = [
         args.min.map(|min| format!("at least {min}")),
         max.map(|max| format!("at most {max}")),
     ];
     let bounds: Vec<String> = bounds.into_iter().flatten().collect();
-    let unit = if args.spans { "span" } else { "trace" };
     let mut line = Line::new();
     let (role, sign) = if held {
         (Role::Ok, "✓ ")
@@ -103,10 +130,5 @@ pub(super) fn check(args: &CheckArgs, session: &mut Session<'_>) -> Result<Outco
         line.text(Role::Dim, &format!(": {}", first.join(" ")));
     }
     session.out.sheet().line(&line)?;
-    // What could not be read may hold what was asked for.
-    Ok(match (held, complete) {
-        (false, _) => Outcome::CheckFailed,
-        (true, false) => Outcome::DamageFound,
-        (true, true) => Outcome::Done,
-    })
+    Ok(outcome)
 }

@@ -1,6 +1,5 @@
-use crate::args::Format;
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Node, Role, json, object, units};
+use crate::render::{Line, Node, Role, object, units};
 use crate::session::Session;
 
 /// Checks every byte of the store.
@@ -9,7 +8,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let report = store.verify()?;
     let damage: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
     let sound = damage.is_empty();
-    if matches!(session.settings.format, Some(Format::Json | Format::Ndjson)) {
+    if session.out.wants_json() {
         let item = object([
             ("ok", sound.into()),
             ("traces", report.traces.into()),
@@ -19,8 +18,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
                 Node::List(damage.into_iter().map(Node::from).collect()),
             ),
         ]);
-        let style = session.out.json_style();
-        json::write(session.out.data(), &item, style)?;
+        session.out.object(&item)?;
     } else {
         let counts = format!(
             "{}, {} read and checked",

@@ -13,7 +13,7 @@ pub(crate) use self::args::{HowArgs, JobsCommand, ServerArgs, TargetKind};
 use crate::args::ExportArgs;
 use crate::ask;
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Role, units};
+use crate::render::{Line, Role, object, units};
 use crate::session::{Session, find_trace};
 
 /// Does what a command says.
@@ -40,7 +40,13 @@ fn add(args: &AddArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     job.add(&store)?;
     store.close()?;
     let hint = format!("kept; send with `spanlite jobs run {}`", args.name);
-    session.out.hint(&hint);
+    let item = object([
+        ("name", args.name.as_str().into()),
+        ("to", job.target.kind().into()),
+        ("url", job.target.url().into()),
+        ("query", job.query.as_deref().into()),
+    ]);
+    session.out.done(Line::of(Role::Dim, &hint), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -165,7 +171,8 @@ fn retry(
         "{} will be tried again by `spanlite jobs run {name}`",
         units::plural(n_retried, "trace")
     );
-    session.out.remark(Line::of(Role::Plain, &text));
+    let item = object([("name", name.into()), ("retried", n_retried.into())]);
+    session.out.done(Line::of(Role::Plain, &text), &item)?;
     Ok(Outcome::Done)
 }
 
@@ -182,5 +189,9 @@ fn remove(name: &str, yes: bool, session: &mut Session<'_>) -> Result<Outcome, C
     }
     job.remove(&store)?;
     store.close()?;
+    if session.out.wants_json() {
+        let item = object([("name", name.into()), ("removed", true.into())]);
+        session.out.object(&item)?;
+    }
     Ok(Outcome::Done)
 }

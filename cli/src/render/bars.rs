@@ -215,6 +215,19 @@ mod tests {
     }
 
     #[test]
+    fn every_sign_has_its_ascii() {
+        use super::super::text::to_ascii;
+        let ends = (0..=80).flat_map(|start| (start..=80).map(move |end| (start, end)));
+        let mut drawn: String = ends.map(|stretch| bar(&[stretch])).collect();
+        drawn.push_str(&bar(&[(40, 0)]));
+        drawn.push_str(&sparkline(&[0, 1, 2, 3, 4, 5, 6, 7]));
+        for sign in LEFT.iter().chain(&['▕', '▐', '░']) {
+            assert!(drawn.contains(*sign), "{sign}");
+        }
+        assert!(!to_ascii(&drawn).contains('?'));
+    }
+
+    #[test]
     fn trends_fill_the_blocks() {
         assert_eq!(sparkline(&[0, 1, 50, 100]), "▁▂▅█");
         assert_eq!(sparkline(&[0, 0]), "▁▁");

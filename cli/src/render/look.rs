@@ -1,5 +1,5 @@
 use chrono::{DateTime, Local, Utc};
-use spanlite_model::{SpanType, TraceState};
+use spanlite_model::{SpanType, Trace, TraceState};
 
 use super::link::Hyperlinks;
 
@@ -138,8 +138,27 @@ impl Look {
     }
 }
 
+/// Whether time passes in a trace: it has not ended, and a span of it is open.
+pub(crate) fn is_running(trace: &Trace) -> bool {
+    trace.state() == TraceState::InProgress
+        && trace
+            .spans
+            .iter()
+            .any(|span| span.end_time_unix_nano.is_none())
+}
+
+/// What people see of a trace's state: its role, its sign, its word. A trace that has not ended
+/// though no span of it is open lacks its root: it is incomplete, and may stay so.
+pub(crate) fn state_mark(trace: &Trace) -> (Role, &'static str, &'static str) {
+    let state = trace.state();
+    if state == TraceState::InProgress && !is_running(trace) {
+        return (Role::Interrupted, "◌", "incomplete");
+    }
+    (Role::of_state(state), state_sign(state), state_word(state))
+}
+
 /// The state of a trace as a word for people.
-pub(crate) fn state_word(state: TraceState) -> &'static str {
+fn state_word(state: TraceState) -> &'static str {
     match state {
         TraceState::Ok => "ok",
         TraceState::Error => "error",

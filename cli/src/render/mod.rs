@@ -32,7 +32,7 @@ pub(crate) use json_view::{JsonFold, write_json, write_text};
 pub(crate) use line::{Align, Line, Sheet};
 pub(crate) use link::Hyperlinks;
 pub(crate) use listing::{Column, Listing};
-pub(crate) use look::{Look, Role, Zone, state_sign};
+pub(crate) use look::{Look, Role, Zone, state_mark, state_sign};
 pub(crate) use messages::{conversation, write_messages};
 pub(crate) use node::{Node, object};
 pub(crate) use outline::{Fold, Outline, RowKind};

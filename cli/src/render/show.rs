@@ -1,11 +1,11 @@
 use std::io;
 use std::sync::Arc;
 
-use spanlite_model::{Forest, Span, TokenUsage, Trace, TraceState};
+use spanlite_model::{Forest, Span, TokenUsage, Trace};
 
 use super::critical::critical_path;
 use super::line::{Line, Sheet};
-use super::look::{Role, state_sign, state_word};
+use super::look::{Role, is_running, state_mark};
 use super::outline::{Fold, Outline};
 use super::summary::TraceSummary;
 use super::tree::Layout;
@@ -86,7 +86,7 @@ impl Facts<'_, '_> {
 
 fn head(sheet: &mut Sheet<'_>, trace: &Trace, summary: &TraceSummary) -> io::Result<()> {
     let width = sheet.look.width;
-    let state = trace.state();
+    let (role, sign, word) = state_mark(trace);
     let mut title = Line::new();
     let name = trace.name().unwrap_or("(no name)");
     title.fitted(Role::Strong, name, width.saturating_sub(60).max(20));
@@ -94,8 +94,8 @@ fn head(sheet: &mut Sheet<'_>, trace: &Trace, summary: &TraceSummary) -> io::Res
     title
         .pad(2)
         .linked(Role::Id, &trace.trace_id.to_string(), link.as_deref());
-    title.pad(2).sign(Role::of_state(state), state_sign(state));
-    title.pad(1).text(Role::of_state(state), state_word(state));
+    title.pad(2).sign(role, sign);
+    title.pad(1).text(role, word);
     let start = trace.start_time_unix_nano().unwrap_or(0);
     let date = sheet.look.date_time(start);
     if title.width() + 2 + date.len() <= width {
@@ -107,11 +107,7 @@ fn head(sheet: &mut Sheet<'_>, trace: &Trace, summary: &TraceSummary) -> io::Res
         sheet,
         line: Line::new(),
     };
-    let plus = if state == TraceState::InProgress {
-        "+"
-    } else {
-        ""
-    };
+    let plus = if is_running(trace) { "+" } else { "" };
     facts.plain(&format!(
         "{}{plus}",
         units::duration(trace.duration_nanos())
@@ -227,22 +223,17 @@ fn named_steps(outline: &Outline) -> Vec<PathStep<'_>> {
     merged
 }
 
-/// The longest `count` steps in order of time.
+/// The longest `count` steps in order of time, and how many more there are.
 fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
     let mut by_length: Vec<usize> = (0..steps.len()).collect();
     by_length.sort_by_key(|&index| std::cmp::Reverse(steps[index].nanos));
     by_length.truncate(count);
     by_length.sort_unstable();
     let mut line = Line::of(Role::Dim, "critical path:");
-    let mut next = 0;
-    for &index in &by_length {
-        if index > next {
-            line.sign(Role::Dim, " …");
-        }
-        if index > 0 {
+    for (place, &index) in by_length.iter().enumerate() {
+        if place > 0 {
             line.sign(Role::Dim, " →");
         }
-        next = index + 1;
         let step = &steps[index];
         line.pad(1).fitted(Role::Plain, step.name, 28);
         if step.times > 1 {
@@ -250,8 +241,9 @@ fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
         }
         line.pad(1).text(Role::Number, &units::duration(step.nanos));
     }
-    if next < steps.len() {
-        line.sign(Role::Dim, " …");
+    let more = steps.len() - by_length.len();
+    if more > 0 {
+        line.text(Role::Dim, &format!(" (+{more} more)"));
     }
     line
 }
@@ -373,6 +365,30 @@ mod tests {
         insta::assert_snapshot!("agent_ascii", ascii);
         let color = shown(samples::agent(), 100, false, true, Fold::default());
         insta::assert_snapshot!("agent_color", color.replace('\x1b', "␛"));
+    }
+
+    #[test]
+    fn a_trace_without_its_root_is_incomplete_and_not_running() {
+        let mut trace = samples::agent();
+        trace.info.state = None;
+        trace.spans.retain(|span| span.parent_span_id.is_some());
+        for span in &mut trace.spans {
+            span.end_time_unix_nano
+                .get_or_insert(span.start_time_unix_nano);
+        }
+        assert_eq!(trace.state(), spanlite_model::TraceState::InProgress);
+        let trace = Arc::new(trace);
+        let at = |now_unix_nano| {
+            let options = ShowOptions {
+                now_unix_nano,
+                id_digits: 8,
+                ..ShowOptions::default()
+            };
+            samples::drawn(100, false, false, |sheet| show(sheet, &trace, options))
+        };
+        let shown = at(samples::START);
+        assert!(shown.contains("◌ incomplete"), "{shown}");
+        assert_eq!(at(samples::START + 365 * 86_400_000_000_000), shown);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use spanlite_model::{Span, Trace, TraceState};
 
 use super::json;
 use super::listing::{Column, Listing};
-use super::look::{Look, Role, state_sign, state_word};
+use super::look::{Look, Role, is_running, state_mark};
 use super::node::{Node, object};
 use super::show::{error_text, tokens};
 use super::summary::TraceSummary;
@@ -72,12 +72,8 @@ fn cells(
     digits: usize,
     (form, look): (TimeForm, &Look),
 ) -> Vec<(Role, String)> {
-    let state = trace.state();
-    let plus = if state == TraceState::InProgress {
-        "+"
-    } else {
-        ""
-    };
+    let (role, sign, _) = state_mark(trace);
+    let plus = if is_running(trace) { "+" } else { "" };
     let start = trace.start_time_unix_nano().unwrap_or(0);
     let started = match form {
         TimeForm::OfDay => look.time_of_day(start),
@@ -93,7 +89,7 @@ fn cells(
         }
     };
     vec![
-        (Role::of_state(state), state_sign(state).to_owned()),
+        (role, sign.to_owned()),
         (
             Role::Id,
             trace.trace_id.to_hex().chars().take(digits).collect(),
@@ -113,13 +109,14 @@ fn cells(
         ),
         plain(trace.info.session.clone().unwrap_or_default()),
         (Role::Key, marks(trace)),
-        (Role::of_state(state), state_text(trace, summary)),
+        (role, state_text(trace, summary)),
     ]
 }
 
 fn state_text(trace: &Trace, summary: &TraceSummary) -> String {
     let state = trace.state();
-    let mut text = state_word(state).to_owned();
+    let (_, _, word) = state_mark(trace);
+    let mut text = word.to_owned();
     if state == TraceState::Error {
         let failed = trace.root().filter(|root| root.is_error());
         let failed = failed.or_else(|| trace.spans.iter().find(|span| span.is_error()));

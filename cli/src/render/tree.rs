@@ -1,8 +1,8 @@
-use spanlite_model::{Cost, Span, SpanType, TokenUsage, TraceState};
+use spanlite_model::{Cost, Span, SpanType, TokenUsage};
 
 use super::bars::{Scale, Stretch};
 use super::line::{Align, Line};
-use super::look::{Look, Role};
+use super::look::{Look, Role, is_running};
 use super::outline::{Guides, Outline, Row, RowKind, cut_short};
 use super::show::{error_text, tokens};
 use super::text::fit;
@@ -51,7 +51,7 @@ impl Layout {
             .end_time_unix_nano()
             .unwrap_or(0)
             .max(last_start.unwrap_or(0));
-        if trace.state() == TraceState::InProgress {
+        if is_running(trace) {
             end = end.max(now_unix_nano);
         }
         Self {

@@ -181,3 +181,105 @@ fn a_store_that_is_in_order_is_read_without_a_writer() {
     }
     assert_eq!(before, (files(&store), files(&store.join("journal"))));
 }
+
+#[test]
+fn what_cannot_be_meant_is_a_usage_error() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!(place.transcript(&["gc"]), @r"
+    --- stderr
+    error: the following required arguments were not provided:
+      <--older <TIME>|--max-bytes <BYTES>|--max-traces <N>>
+
+    Usage: spanlite gc <--older <TIME>|--max-bytes <BYTES>|--max-traces <N>>
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    insta::assert_snapshot!(place.transcript(&["check", "{ }", "--min", "5", "--max", "1"]), @r"
+    --- stderr
+    error: no count is at least 5 and at most 1
+    --- exit 2
+    ");
+}
+
+#[test]
+fn a_file_that_is_there_is_written_over_by_force_alone() {
+    let place = Place::with_agents();
+    for args in [
+        &["export", "--to", "jsonl", "o"][..],
+        &["export", "--to", "html", "o"],
+        &["bundle", "o"],
+    ] {
+        let path = place.write("o", "precious");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(place.transcript(args), @r"
+            --- stderr
+            error: o is there already
+              hint: --force writes over it
+            --- exit 1
+            ");
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        place.done(&[args, &["--force"]].concat());
+        assert_ne!(fs::read(&path).unwrap(), b"precious");
+    }
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn an_import_of_nothing_makes_no_store() {
+    let place = Place::empty();
+    assert_eq!(place.run(&["import", "gone.json"]).code, 1);
+    assert_eq!(fs::read_dir(place.folder.path()).unwrap().count(), 0);
+    place.done(&["import", super::support::AGENTS]);
+    assert!(place.path("traces.spans").is_dir());
+}
+
+#[test]
+fn json_is_one_value_of_every_command() {
+    let place = Place::with_agents();
+    place.write("prices.csv", "provider,model,from,above_tokens,input,output,cache_read,cache_write,cache_write_1h\n,m,,,1,2,,,\n");
+    let read = |args: &[&str]| -> serde_json::Value {
+        let run = place.run(&[args, &["--json"]].concat());
+        serde_json::from_str(&run.stdout)
+            .unwrap_or_else(|error| panic!("{args:?}: {error} {run:?}"))
+    };
+    let check = read(&["check", "{ status = error }"]);
+    let expected = serde_json::json!({
+        "ok": false, "found": 2, "unit": "trace", "min": null, "max": 0, "complete": true,
+        "first": ["tr-9f31c2ab000000000000000000000001", "tr-9f31c2ab700000000000000000000002"],
+    });
+    assert_eq!(check, expected);
+    let to = ["--to", "otlp", "--url", "http://127.0.0.1:1"];
+    for (args, field) in [
+        (&["bundle", "b.spanlite"][..], "bytes"),
+        (&["export", "--to", "jsonl", "o.jsonl"], "traces"),
+        (&["export", "--to", "html", "o.html"], "spans"),
+        (&["tag", "@", "env=prod"], "set"),
+        (&["pin", "@"], "pinned"),
+        (&["feedback", "add", "@", "good", "yes"], "assessment_id"),
+        (&["feedback", "rm", "@", "good"], "removed"),
+        (&["expect", "@", "answer", "7"], "assessment_id"),
+        (&["generate", "-n", "2"], "spans"),
+        (&["init"], "made"),
+        (&["queries", "add", "bad", "{ }"], "query"),
+        (&["queries", "rm", "bad"], "removed"),
+        (&[&["jobs", "add", "prod"][..], &to].concat(), "url"),
+        (&["jobs", "retry", "prod"], "retried"),
+        (&["jobs", "rm", "prod", "--yes"], "removed"),
+        (
+            &["prices", "set", "m", "--input", "1", "--output", "2"],
+            "input",
+        ),
+        (&["prices", "rm", "m"], "removed"),
+        (&["prices", "import", "prices.csv"], "as_of"),
+        (&["prices", "reset"], "reset"),
+        (&["version"], "version"),
+        (&["info"], "bytes"),
+        (&["verify"], "ok"),
+        (&["compact"], "bytes_before"),
+        (&["delete", "@", "--yes"], "done"),
+    ] {
+        assert!(!read(args)[field].is_null(), "{args:?}");
+    }
+}

@@ -157,7 +157,7 @@ fn the_page_is_redacted_unless_raw() {
         (false, "mail [redacted:email]"),
         (true, "mail ada@analytical.example"),
     ] {
-        let mut args = vec!["export", "--to", "html", page.to_str().unwrap()];
+        let mut args = vec!["export", "--force", "--to", "html", page.to_str().unwrap()];
         args.extend(raw.then_some("--raw"));
         place.done(&args);
         browser.open(&page);
