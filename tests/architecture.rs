@@ -19,12 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("spanlite-macros", &[]),
     (
         "spanlite",
-        &[
-            "spanlite-macros",
-            "spanlite-model",
-            "spanlite-store",
-            "spanlite-query",
-        ],
+        &["spanlite-macros", "spanlite-model", "spanlite-store"],
     ),
     ("spanlite-llm", &["spanlite-model"]),
     (
@@ -147,6 +142,8 @@ fn dependencies_point_one_way() {
                 wrong.push(format!("{package} may not use {used}"));
             }
         }
+        let unused = allowed.iter().filter(|name| !uses.contains(**name));
+        wrong.extend(unused.map(|name| format!("{package} does not use {name} any more")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -1,8 +1,8 @@
 //! Traces LLM applications into an embedded store: no server, nothing lost.
 //!
 //! [`init`] opens the store. `#[trace]` records the calls of a function: its arguments, what came
-//! out, how long it took, what went wrong. [`span`] and [`in_span()`] do the same for any code, and
-//! spans find their parents by themselves.
+//! out, how long it took, what went wrong. [`span`] and [`in_span!`](macro@in_span) make spans of
+//! any code, and spans find their parents by themselves.
 //!
 //! ```
 //! use spanlite::{SpanType, trace};
