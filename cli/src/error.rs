@@ -9,7 +9,6 @@ use spanlite_store::{
     CloseError, OpenError, ReadError, RecoverError, StateError, StorageError, WriteError,
 };
 
-use crate::args::Format;
 use crate::render::{Line, Look, Role, Sheet, Zone};
 
 /// How a command that did its work ended.
@@ -159,12 +158,8 @@ pub(crate) enum CliError {
     Exists { path: PathBuf },
     #[error("`{text}` is no KEY=VALUE")]
     Pair { text: String },
-    #[error("`{command}` has no form {}", form(*format))]
-    NoSuchForm {
-        command: &'static str,
-        format: Format,
-        forms: &'static str,
-    },
+    #[error("this command has no form {form}")]
+    NoSuchForm { form: String, forms: &'static str },
     #[error("{name} is none of its values")]
     Variable {
         name: &'static str,
@@ -220,12 +215,6 @@ fn no_such_age(reference: &str, count: usize) -> String {
         1 => format!("the store holds one trace, `{reference}` is further back"),
         _ => format!("the store holds {count} traces, `{reference}` is further back"),
     }
-}
-
-fn form(format: Format) -> String {
-    use clap::ValueEnum as _;
-    let name = format.to_possible_value();
-    name.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 impl CliError {

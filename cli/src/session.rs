@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use spanlite_model::{PriceTable, Trace, TraceId};
 use spanlite_store::{Access, OpenError, OpenOptions, Snapshot, StorageError, Store, TimeRange};
 
-use crate::args::{Format, SelectArgs};
+use crate::args::{Format, PageArgs, SinceArgs};
 use crate::ask::Ask;
 use crate::error::CliError;
 use crate::output::Output;
@@ -116,14 +116,24 @@ impl<'s> Session<'s> {
     }
 
     /// What is asked beside the query.
-    pub(crate) fn ask(&self, store: &Store, select: &SelectArgs) -> Result<Ask, CliError> {
+    pub(crate) fn ask(&self, store: &Store, since: &SinceArgs) -> Result<Ask, CliError> {
         Ok(Ask {
-            range: self.range(select),
+            range: self.range(since),
             now_unix_nano: self.settings.now_unix_nano,
             prices: Some(self.prices(store)?),
-            after: select.after.clone(),
+            after: None,
             pages: false,
             cancel: self.cancel.clone(),
+        })
+    }
+
+    /// What is asked beside the query, where the answer comes in pages.
+    pub(crate) fn ask_page(&self, store: &Store, page: &PageArgs) -> Result<Ask, CliError> {
+        let limit = self.limit(page.select.limit);
+        Ok(Ask {
+            after: page.after.clone(),
+            pages: self.settings.format == Some(Format::Json) && limit < usize::MAX,
+            ..self.ask(store, &page.select.since)?
         })
     }
 
@@ -141,18 +151,18 @@ impl<'s> Session<'s> {
     }
 
     /// The times that `--since` asks for.
-    pub(crate) fn range(&self, select: &SelectArgs) -> TimeRange {
+    pub(crate) fn range(&self, since: &SinceArgs) -> TimeRange {
         let mut range = TimeRange::default();
-        if let Some(age) = select.since {
+        if let Some(age) = since.since {
             range.start_unix_nano = self.settings.now_unix_nano.saturating_sub(age);
         }
         range
     }
 
-    /// How many traces are shown. People see a screenful unless they say otherwise; machines get
+    /// How many rows are shown. People see a screenful unless they say otherwise; machines get
     /// all.
-    pub(crate) fn limit(&self, select: &SelectArgs) -> usize {
-        match (select.limit, self.settings.format) {
+    pub(crate) fn limit(&self, limit: Option<usize>) -> usize {
+        match (limit, self.settings.format) {
             (None, None | Some(Format::Table | Format::Tree)) => DEFAULT_LIMIT,
             (None | Some(0), _) => usize::MAX,
             (Some(limit), _) => limit,
@@ -169,11 +179,6 @@ impl<'s> Session<'s> {
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-    }
-
-    /// Whether a page is written that says where the next one begins.
-    pub(crate) fn pages(&self, select: &SelectArgs) -> bool {
-        self.settings.format == Some(Format::Json) && self.limit(select) < usize::MAX
     }
 
     /// Warns when something was skipped because it is damaged. Returns whether all was read.
@@ -195,8 +200,8 @@ impl<'s> Session<'s> {
 }
 
 /// How many traces are taken: all, when nobody says.
-pub(crate) fn limit_or_all(select: &SelectArgs) -> usize {
-    match select.limit {
+pub(crate) fn limit_or_all(limit: Option<usize>) -> usize {
+    match limit {
         None | Some(0) => usize::MAX,
         Some(limit) => limit,
     }

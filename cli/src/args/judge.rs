@@ -1,6 +1,6 @@
 use clap::{Args, Subcommand};
 
-use super::SelectArgs;
+use super::RowArgs;
 
 /// What to do with feedback.
 #[derive(Debug, Subcommand)]
@@ -46,7 +46,7 @@ pub(crate) struct FeedbackListArgs {
     /// A trace
     pub(crate) trace: Option<String>,
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    pub(crate) rows: RowArgs,
 }
 
 #[derive(Debug, Args)]

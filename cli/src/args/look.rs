@@ -1,13 +1,13 @@
 use clap::{Args, Subcommand};
 
-use super::SelectArgs;
+use super::{PageArgs, RowArgs, SinceArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// A query; only traces with a match are listed
     pub(crate) query: Option<String>,
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    pub(crate) page: PageArgs,
 }
 
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub(crate) struct QueryArgs {
     #[arg(required_unless_present = "check")]
     pub(crate) query: Option<String>,
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    pub(crate) page: PageArgs,
     /// How many matched spans of a span set are listed: a number or `all`
     #[arg(long, value_name = "N", default_value = "3", value_parser = parse_spans)]
     pub(crate) spans: usize,
@@ -96,7 +96,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) spans: bool,
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    pub(crate) since: SinceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -136,7 +136,7 @@ pub(crate) struct ScopeArgs {
     /// A query; only the spans that match are counted
     pub(crate) query: Option<String>,
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    pub(crate) rows: RowArgs,
 }
 
 #[derive(Debug, Args)]
@@ -164,7 +164,7 @@ pub(crate) struct ValuesArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SessionsArgs {
     #[command(flatten)]
-    pub(crate) select: SelectArgs,
+    pub(crate) rows: RowArgs,
 }
 
 /// A text that is no number of spans.

@@ -220,15 +220,39 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-/// Which traces.
+/// When the traces began.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct SelectArgs {
+pub(crate) struct SinceArgs {
     /// Only traces that began in the last TIME, such as 30m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = parse_age)]
     pub(crate) since: Option<u64>,
+}
+
+/// Which traces are counted, and how many rows of what was counted are listed.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RowArgs {
+    #[command(flatten)]
+    pub(crate) since: SinceArgs,
+    /// At most this many rows, of all that was counted; 0 for all
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Which traces.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SelectArgs {
+    #[command(flatten)]
+    pub(crate) since: SinceArgs,
     /// At most this many traces; 0 for all
     #[arg(long, short = 'n', value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+/// Which traces, page by page.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PageArgs {
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
     /// Continue behind this place: `next` of the page before, as --json has it
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<spanlite_query::Cursor>,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use spanlite_model::Price;
 
-use super::SelectArgs;
+use super::SinceArgs;
 
 /// What to do with prices.
 #[derive(Debug, Subcommand)]
@@ -16,7 +16,7 @@ pub(crate) enum PricesCommand {
     /// List the models of the store that have no price
     Missing {
         #[command(flatten)]
-        select: SelectArgs,
+        since: SinceArgs,
     },
     /// Say what a model costs
     Set(PriceArgs),
@@ -45,7 +45,7 @@ pub(crate) enum PricesCommand {
         #[arg(long = "use", value_enum, value_name = "WHICH")]
         use_: Option<PriceUse>,
         #[command(flatten)]
-        select: SelectArgs,
+        since: SinceArgs,
     },
 }
 

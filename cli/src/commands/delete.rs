@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use spanlite_model::{Trace, TraceId};
 use spanlite_store::{ReclaimReport, Store};
 
-use crate::args::{DeleteArgs, SelectArgs};
+use crate::args::{DeleteArgs, SinceArgs};
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::render::{Line, Role, object, units};
@@ -57,7 +57,7 @@ fn choose(args: &DeleteArgs, store: &Store, session: &Session<'_>) -> Result<Cho
     }
     if let Some(query) = &args.query {
         let query = ask::read(query, store)?;
-        let asked = session.ask(store, &SelectArgs::default())?;
+        let asked = session.ask(store, &SinceArgs::default())?;
         for found in ask::matches(&snapshot, Some(&query), asked)? {
             add(&found?.trace);
         }

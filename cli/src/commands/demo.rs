@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use spanlite::{SpanType, current_span, current_trace, trace};
 
-use crate::args::{Format, ListArgs, SelectArgs, ShowArgs};
+use crate::args::{Format, ListArgs, PageArgs, SelectArgs, ShowArgs};
 use crate::error::{CliError, Outcome};
 use crate::render::Role;
 use crate::session::Session;
@@ -39,18 +39,15 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
         }
     }
     tracing.close()?;
-    let select = SelectArgs {
-        limit: Some(QUESTIONS.len()),
-        ..SelectArgs::default()
+    let page = PageArgs {
+        select: SelectArgs {
+            limit: Some(QUESTIONS.len()),
+            ..SelectArgs::default()
+        },
+        ..PageArgs::default()
     };
     heading(session, "spanlite list")?;
-    super::list::run(
-        &ListArgs {
-            query: None,
-            select,
-        },
-        session,
-    )?;
+    super::list::run(&ListArgs { query: None, page }, session)?;
     if matches!(
         session.settings.format,
         None | Some(Format::Table | Format::Tree)

@@ -39,14 +39,14 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let query = ask::filter(args.filter.as_deref(), &store)?;
-    let asked = session.ask(&store, &args.select)?;
+    let asked = session.ask(&store, &args.select.since)?;
     let ids: Result<Vec<TraceId>, CliError> = match &query {
         None => Ok(snapshot.trace_ids(asked.range)?),
         Some(query) => ask::matches(&snapshot, Some(query), asked)?
             .map(|found| Ok(found?.trace.trace_id))
             .collect(),
     };
-    let ids = ids?.into_iter().take(limit_or_all(&args.select));
+    let ids = ids?.into_iter().take(limit_or_all(args.select.limit));
     // The bundle appears when it is whole: what it takes the place of stays until then.
     let part = part_of(&args.path);
     let report = spanlite_export::bundle(&store, &part, ids)
@@ -117,7 +117,7 @@ fn to_file(
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let query = ask::filter(selection.filter, &store)?;
-    let asked = session.ask(&store, selection.select)?;
+    let asked = session.ask(&store, &selection.select.since)?;
     let now = asked.now_unix_nano;
     let traces = ask::matches(&snapshot, query.as_ref(), asked)?;
     let traces = traces.map(|found| {
@@ -140,7 +140,7 @@ fn to_file(
         .map_err(|error| Box::new(ExportError::from(error)))?;
     let mut redacted = 0;
     let traces = counted
-        .pass(traces.take(limit_or_all(selection.select)))
+        .pass(traces.take(limit_or_all(selection.select.limit)))
         .map(|mut trace| {
             redacted += redaction.apply(&mut trace);
             trace

@@ -175,24 +175,27 @@ fn list(args: &FeedbackListArgs, session: &mut Session<'_>) -> Result<Outcome, C
         Column::left("WHY").shrinks_to(8).dropped(1),
         Column::left("ID"),
     ]);
-    let limit = session.limit(&args.select);
+    let limit = session.limit(args.rows.limit);
     let mut take = |trace: &Trace| -> Result<bool, CliError> {
         let digits = id_digits(&snapshot, trace.trace_id)?;
         for assessment in &trace.info.assessments {
+            if !listing.has_room(limit) {
+                return Ok(true);
+            }
             listing.push(cells(trace, digits, assessment), item(trace, assessment));
         }
-        Ok(listing.len() >= limit)
+        Ok(false)
     };
     if let Some(reference) = &args.trace {
         take(&find_trace(&snapshot, reference)?)?;
     } else {
-        for trace in snapshot.traces(session.range(&args.select)) {
+        for trace in snapshot.traces(session.range(&args.rows.since)) {
             if take(&trace?)? {
                 break;
             }
         }
     }
-    listing.complete = session.warn_of_damage(&snapshot);
+    listing.complete &= session.warn_of_damage(&snapshot);
     session.out.list(&listing)?;
     Ok(Outcome::Done)
 }

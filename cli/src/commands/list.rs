@@ -8,10 +8,9 @@ use crate::session::{Ids, Session};
 pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
-    let limit = session.limit(&args.select);
+    let limit = session.limit(args.page.select.limit);
     let query = ask::filter(args.query.as_deref(), &store)?;
-    let mut asked = session.ask(&store, &args.select)?;
-    asked.pages = session.pages(&args.select);
+    let asked = session.ask_page(&store, &args.page)?;
     let ids = Ids::read(&snapshot)?;
     let mut found = ask::matches(&snapshot, query.as_ref(), asked)?;
     let mut traces = Vec::new();

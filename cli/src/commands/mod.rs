@@ -7,6 +7,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod export;
+mod forms;
 mod generate;
 mod help;
 mod import;
@@ -35,6 +36,7 @@ use crate::session::Session;
 
 /// Does what a command says.
 pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    forms::check(command, session.settings.format)?;
     match command {
         Command::List(args) => list::run(args, session),
         Command::Show(args) => show::run(args, session),

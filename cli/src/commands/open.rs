@@ -21,11 +21,11 @@ pub(super) fn run(args: &OpenArgs, session: &mut Session<'_>) -> Result<Outcome,
         None => vec![session.trace(&store, &snapshot, &args.trace)?],
         Some(text) => {
             let query = ask::read(text, &store)?;
-            let asked = session.ask(&store, &args.select)?;
+            let asked = session.ask(&store, &args.select.since)?;
             let found = ask::matches(&snapshot, Some(&query), asked)?;
             let found = found.map(|found| Ok(found?.trace));
             found
-                .take(limit_or_all(&args.select))
+                .take(limit_or_all(args.select.limit))
                 .collect::<Result<_, CliError>>()?
         }
     };

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use spanlite_model::{Cost, Price, PriceTable, Span, TokenUsage, keys};
 
-use crate::args::{PriceArgs, PriceUse, PricesCommand, SelectArgs};
+use crate::args::{PriceArgs, PriceUse, PricesCommand, SinceArgs};
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::prices::{self, Change, Prices};
@@ -13,7 +13,7 @@ use crate::session::Session;
 pub(super) fn run(command: &PricesCommand, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     match command {
         PricesCommand::Show { name } => show(name.as_deref(), session),
-        PricesCommand::Missing { select } => missing(select, session),
+        PricesCommand::Missing { since } => missing(since, session),
         PricesCommand::Set(args) => set(args, session),
         PricesCommand::Rm { model, provider } => rm(model, provider.as_deref(), session),
         PricesCommand::Import { path, as_of } => import(path, as_of.as_deref(), session),
@@ -25,7 +25,7 @@ pub(super) fn run(command: &PricesCommand, session: &mut Session<'_>) -> Result<
             session.out.done(line, &object([("reset", true.into())]))?;
             Ok(Outcome::Done)
         }
-        PricesCommand::Recompute { use_, select } => recompute(*use_, select, session),
+        PricesCommand::Recompute { use_, since } => recompute(*use_, since, session),
     }
 }
 
@@ -200,13 +200,13 @@ type Model = (String, String);
 
 /// The calls of the store by model.
 fn calls(
-    select: &SelectArgs,
+    since: &SinceArgs,
     session: &mut Session<'_>,
 ) -> Result<(BTreeMap<Model, Calls>, bool), CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let table = session.prices(&store)?;
-    let mut asked = session.ask(&store, select)?;
+    let mut asked = session.ask(&store, since)?;
     asked.prices = None;
     let mut models: BTreeMap<Model, Calls> = BTreeMap::new();
     for found in ask::matches(&snapshot, None, asked)? {
@@ -252,8 +252,8 @@ impl Calls {
 }
 
 /// Lists the models that calls were made to and that have no price.
-fn missing(select: &SelectArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
-    let (models, complete) = calls(select, session)?;
+fn missing(since: &SinceArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let (models, complete) = calls(since, session)?;
     let mut listing = Listing::new(vec![
         Column::left("PROVIDER"),
         Column::left("MODEL").shrinks_to(20),
@@ -302,10 +302,10 @@ fn missing(select: &SelectArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
 /// Compares recorded costs with those by the table.
 fn recompute(
     use_: Option<PriceUse>,
-    select: &SelectArgs,
+    since: &SinceArgs,
     session: &mut Session<'_>,
 ) -> Result<Outcome, CliError> {
-    let (models, complete) = calls(select, session)?;
+    let (models, complete) = calls(since, session)?;
     let mut listing = Listing::new(vec![
         Column::left("PROVIDER").dropped(1),
         Column::left("MODEL").shrinks_to(20),

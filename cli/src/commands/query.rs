@@ -25,8 +25,7 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
         session.out.warn(warning.render(query.source()).trim_end());
     }
     let snapshot = store.snapshot()?;
-    let mut asked = session.ask(&store, &args.select)?;
-    asked.pages = session.pages(&args.select);
+    let asked = session.ask_page(&store, &args.page)?;
     if query.is_metrics() {
         let options = MetricOptions {
             run: asked.options(),
@@ -40,7 +39,7 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
         return explain(&query, &snapshot, asked.options(), session);
     }
     let began = std::time::Instant::now();
-    let limit = session.limit(&args.select);
+    let limit = session.limit(args.page.select.limit);
     let mut matches = ask::matches(&snapshot, Some(&query), asked)?;
     let (mut traces, mut spans) = (0_u64, 0_u64);
     let (mut more, mut next) = (false, None);

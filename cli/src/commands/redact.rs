@@ -90,12 +90,12 @@ fn find(
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let query = ask::filter(args.filter.as_deref(), &store)?;
-    let asked = session.ask(&store, &args.select)?;
+    let asked = session.ask(&store, &args.select.since)?;
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
     let mut found = Found::default();
     let traces = ask::matches(&snapshot, query.as_ref(), asked)?;
-    for one in traces.take(limit_or_all(&args.select)) {
+    for one in traces.take(limit_or_all(args.select.limit)) {
         let mut trace = one?.trace;
         found.looked_at += 1;
         let name = trace.name().unwrap_or_default().to_owned();

@@ -74,7 +74,7 @@ pub(super) fn check(args: &CheckArgs, session: &mut Session<'_>) -> Result<Outco
     let store = session.store()?;
     let query = ask::read(&args.query, &store)?;
     let snapshot = store.snapshot()?;
-    let asked = session.ask(&store, &args.select)?;
+    let asked = session.ask(&store, &args.since)?;
     let mut found = 0_u64;
     let mut first = Vec::new();
     for one in ask::matches(&snapshot, Some(&query), asked)? {

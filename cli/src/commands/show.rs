@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::args::{Format, ShowArgs};
+use crate::args::ShowArgs;
 use crate::error::{CliError, Outcome};
 use crate::render::{Fold, ShowOptions, conversation, error_origins, json, show};
 use crate::session::{Session, id_digits};
@@ -11,24 +11,14 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome,
     let snapshot = store.snapshot()?;
     let trace = Arc::new(session.trace(&store, &snapshot, &args.trace)?);
     session.warn_of_damage(&snapshot);
-    match session.settings.format.unwrap_or(Format::Tree) {
-        Format::Tree | Format::Table => {}
-        Format::Json | Format::Ndjson => {
-            // What was recorded, without what was computed for people.
-            let mut trace = Arc::unwrap_or_clone(trace);
-            crate::prices::forget(&mut trace);
-            let document = spanlite_formats::mlflow_json(&trace)?;
-            let style = session.out.json_style();
-            json::write(session.out.data(), &document, style)?;
-            return Ok(Outcome::Done);
-        }
-        format => {
-            return Err(CliError::NoSuchForm {
-                command: "show",
-                format,
-                forms: "tree, json and ndjson",
-            });
-        }
+    if session.out.wants_json() {
+        // What was recorded, without what was computed for people.
+        let mut trace = Arc::unwrap_or_clone(trace);
+        crate::prices::forget(&mut trace);
+        let document = spanlite_formats::mlflow_json(&trace)?;
+        let style = session.out.json_style();
+        json::write(session.out.data(), &document, style)?;
+        return Ok(Outcome::Done);
     }
     let id_digits = id_digits(&snapshot, trace.trace_id)?;
     let options = ShowOptions {

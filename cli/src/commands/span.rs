@@ -1,8 +1,8 @@
 use spanlite_model::{Span, Trace};
 
-use crate::args::{Format, SpanArgs};
+use crate::args::SpanArgs;
 use crate::error::{CliError, Outcome};
-use crate::render::{JsonFold, json, span_item, span_page};
+use crate::render::{JsonFold, span_item, span_page};
 use crate::session::Session;
 
 /// Shows everything of one span.
@@ -16,26 +16,15 @@ pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome,
     let trace = session.trace(&store, &snapshot, trace_reference)?;
     session.warn_of_damage(&snapshot);
     let span = find_span(&trace, span_reference)?;
-    match session.settings.format.unwrap_or(Format::Tree) {
-        Format::Json | Format::Ndjson => {
-            let style = session.out.json_style();
-            json::write(session.out.data(), &span_item(span), style)?;
-        }
-        Format::Tree | Format::Table => {
-            let fold = if args.full {
-                JsonFold::FULL
-            } else {
-                JsonFold::SHORT
-            };
-            span_page(&mut session.out.sheet(), &trace, span, fold)?;
-        }
-        format => {
-            return Err(CliError::NoSuchForm {
-                command: "span",
-                format,
-                forms: "tree, json and ndjson",
-            });
-        }
+    if session.out.wants_json() {
+        session.out.object(&span_item(span))?;
+    } else {
+        let fold = if args.full {
+            JsonFold::FULL
+        } else {
+            JsonFold::SHORT
+        };
+        span_page(&mut session.out.sheet(), &trace, span, fold)?;
     }
     Ok(Outcome::Done)
 }

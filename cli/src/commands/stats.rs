@@ -48,10 +48,11 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
     listing.complete = collected.complete;
     let (mut calls, mut without_cost) = (0, 0);
     let count = collected.groups.len();
+    let limit = session.limit(args.scope.rows.limit);
     for (key, group) in &collected.groups {
         calls += group.spans;
         without_cost += group.without_cost;
-        if listing.len() < session.limit(&args.scope.select) {
+        if listing.has_room(limit) {
             listing.push(
                 stats_cells(key, group, range),
                 stats_item(&args.by, key, group),
@@ -67,6 +68,9 @@ pub(super) fn stats(args: &StatsArgs, session: &mut Session<'_>) -> Result<Outco
     if without_cost > 0 {
         let calls = units::plural(without_cost, "model call");
         hint = format!("{hint} · {calls} without a known cost: spanlite prices missing");
+    }
+    if count > listing.len() {
+        hint.push_str(" · -n 0 for all");
     }
     session.out.hint(&hint);
     say_missing(&args.by, &collected.groups, session)?;
@@ -90,7 +94,7 @@ fn collect(
     let settings = session.settings;
     let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
     let query = ask::filter(scope.query.as_deref(), &store)?;
-    let asked = session.ask(&store, &scope.select)?;
+    let asked = session.ask(&store, &scope.rows.since)?;
     if query.is_none() && columns::tell(fields) {
         columns::count(&snapshot, &asked, fields, &mut groups)?;
         return Ok(Collected {
@@ -191,10 +195,11 @@ pub(super) fn values(args: &ValuesArgs, session: &mut Session<'_>) -> Result<Out
         Column::left("VALUE").shrinks_to(16),
     ]);
     listing.complete = collected.complete;
+    let limit = session.limit(args.scope.rows.limit);
     for (key, group) in &collected.groups {
         let value = key.first().and_then(Option::as_ref);
         let count = group.spans;
-        if value.is_none() || listing.len() >= session.limit(&args.scope.select) {
+        if value.is_none() || !listing.has_room(limit) {
             continue;
         }
         listing.push(
@@ -294,7 +299,7 @@ pub(super) fn sessions(
     let snapshot = store.snapshot()?;
     let mut rows: std::collections::BTreeMap<String, SessionRow> =
         std::collections::BTreeMap::new();
-    let asked = session.ask(&store, &args.select)?;
+    let asked = session.ask(&store, &args.rows.since)?;
     for found in ask::matches(&snapshot, None, asked)? {
         let trace = found?.trace;
         if let Some(name) = &trace.info.session {
@@ -314,9 +319,13 @@ pub(super) fn sessions(
         Column::right("TOKENS").dropped(3),
         Column::right("COST"),
     ]);
-    listing.complete = session.warn_of_damage(&snapshot);
+    listing.complete &= session.warn_of_damage(&snapshot);
     let look = session.out.look();
-    for (name, row) in rows.iter().take(session.limit(&args.select)) {
+    let limit = session.limit(args.rows.limit);
+    for (name, row) in &rows {
+        if !listing.has_room(limit) {
+            break;
+        }
         let error_role = if row.errors > 0 {
             Role::Error
         } else {

@@ -66,7 +66,8 @@ pub(crate) fn export(
         job.query = Some(ask::read(text, &store)?.source().to_owned());
     }
     let options = RunOptions {
-        since_unix_nano: Some(session.range(&args.select).start_unix_nano).filter(|at| *at > 0),
+        since_unix_nano: Some(session.range(&args.select.since).start_unix_nano)
+            .filter(|at| *at > 0),
         ..RunOptions::default()
     };
     let report = run::send(&store, &job, options, session)?;

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::args::{
-    Command, DiffArgs, ListArgs, QueryArgs, ScopeArgs, SelectArgs, StatsArgs, ValuesArgs, parse_age,
+    Command, DiffArgs, ListArgs, PageArgs, QueryArgs, RowArgs, ScopeArgs, SelectArgs, SinceArgs,
+    StatsArgs, ValuesArgs, parse_age,
 };
 
 /// Traces, groups or values that a call returns when it does not say how many.
@@ -181,11 +182,23 @@ fn tool<T: JsonSchema + 'static>(
     )
 }
 
+impl From<SelectArgs> for RowArgs {
+    fn from(select: SelectArgs) -> Self {
+        Self {
+            since: select.since,
+            limit: select.limit,
+        }
+    }
+}
+
 impl Which {
-    fn select(self) -> Result<SelectArgs, CallError> {
-        Ok(SelectArgs {
-            since: self.since.as_deref().map(parse_age).transpose()?,
-            limit: Some(self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)),
+    fn page(self) -> Result<PageArgs, CallError> {
+        let since = self.since.as_deref().map(parse_age).transpose()?;
+        Ok(PageArgs {
+            select: SelectArgs {
+                since: SinceArgs { since },
+                limit: Some(self.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT)),
+            },
             after: self.after.map(|after| after.parse()).transpose()?,
         })
     }
@@ -199,10 +212,10 @@ fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, CallError> {
 fn read_selected<T: DeserializeOwned>(
     arguments: JsonObject,
     which: &[&str],
-) -> Result<(T, SelectArgs), CallError> {
+) -> Result<(T, PageArgs), CallError> {
     let of_which = |name: &String| which.contains(&name.as_str());
     let (which, own) = arguments.into_iter().partition(|(name, _)| of_which(name));
-    Ok((read(own)?, read::<Which>(which)?.select()?))
+    Ok((read(own)?, read::<Which>(which)?.page()?))
 }
 
 impl Call {
@@ -210,14 +223,14 @@ impl Call {
     pub(super) fn read(name: &str, arguments: JsonObject) -> Result<Self, CallError> {
         let command = match name {
             "list" => {
-                let (ListCall { query }, select) = read_selected(arguments, PAGED)?;
-                Command::List(ListArgs { query, select })
+                let (ListCall { query }, page) = read_selected(arguments, PAGED)?;
+                Command::List(ListArgs { query, page })
             }
             "query" => {
-                let (QueryCall { query, spans }, select) = read_selected(arguments, PAGED)?;
+                let (QueryCall { query, spans }, page) = read_selected(arguments, PAGED)?;
                 Command::Query(QueryArgs {
                     query: Some(query),
-                    select,
+                    page,
                     spans: spans.unwrap_or(3).min(MAX_LIMIT),
                     explain: false,
                     step: None,
@@ -226,9 +239,10 @@ impl Call {
             }
             "show" => return Ok(Self::Show(read(arguments)?)),
             "stats" => {
-                let (StatsCall { by, query }, select) = read_selected(arguments, BOUNDED)?;
+                let (StatsCall { by, query }, page) = read_selected(arguments, BOUNDED)?;
                 let by = by.unwrap_or_else(|| vec!["name".to_owned(), "model".to_owned()]);
-                let scope = ScopeArgs { query, select };
+                let rows = page.select.into();
+                let scope = ScopeArgs { query, rows };
                 Command::Stats(StatsArgs { by, scope })
             }
             "diff" => {
@@ -236,8 +250,9 @@ impl Call {
                 Command::Diff(DiffArgs { a, b, io: false })
             }
             "values" => {
-                let (ValuesCall { field, query }, select) = read_selected(arguments, BOUNDED)?;
-                let scope = ScopeArgs { query, select };
+                let (ValuesCall { field, query }, page) = read_selected(arguments, BOUNDED)?;
+                let rows = page.select.into();
+                let scope = ScopeArgs { query, rows };
                 Command::Values(ValuesArgs { field, scope })
             }
             _ => return Err(CallError::NoSuchTool),
@@ -278,6 +293,8 @@ mod tests {
         else {
             panic!("it is a call");
         };
-        assert!(matches!(*command, Command::List(args) if args.select.limit == Some(MAX_LIMIT)));
+        assert!(
+            matches!(*command, Command::List(args) if args.page.select.limit == Some(MAX_LIMIT))
+        );
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct JsonStyle {
 #[derive(Debug, Serialize)]
 pub(crate) struct Envelope<'a, T> {
     schema: u32,
-    /// False when damaged data was skipped.
+    /// False when the items and the parts that `next` leads to are not all there is: damaged data
+    /// was skipped, or a limit cut a list that has no next part.
     complete: bool,
     /// What to ask for to get the next part; nothing when this is all.
     next: Option<&'a str>,

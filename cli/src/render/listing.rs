@@ -63,7 +63,7 @@ pub(crate) struct Listing {
     /// What cells lead to, by row and column.
     links: BTreeMap<(usize, usize), String>,
     items: Vec<Node>,
-    /// False when damaged data was skipped.
+    /// False when damaged data was skipped, or rows were left out that no next part has.
     pub(crate) complete: bool,
     /// What to ask for to get the next part.
     pub(crate) next: Option<String>,
@@ -95,6 +95,14 @@ impl Listing {
         if let (Some(row), Some(url)) = (self.rows.len().checked_sub(1), url) {
             self.links.insert((row, column), url);
         }
+    }
+
+    /// Whether another row may come where at most `limit` are wanted. Once one may not, the list is
+    /// not complete.
+    pub(crate) fn has_room(&mut self, limit: usize) -> bool {
+        let has_room = self.rows.len() < limit;
+        self.complete &= has_room;
+        has_room
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -203,6 +203,57 @@ fn what_cannot_be_meant_is_a_usage_error() {
 }
 
 #[test]
+fn a_form_that_a_command_lacks_is_refused() {
+    let place = Place::with_agents();
+    insta::assert_snapshot!(place.transcript(&["check", "{ }", "--format", "csv"]), @r"
+    --- stderr
+    error: this command has no form csv
+      it has json and ndjson, else plain text
+    --- exit 2
+    ");
+    for (args, forms) in [
+        (&["list"][..], ["tree"].as_slice()),
+        (&["stats"], &["tree"]),
+        (&["show"], &["csv", "md"]),
+        (&["diff", "@", "@-1"], &["csv", "md"]),
+        (&["info"], &["csv", "md", "tree", "table"]),
+        (&["verify"], &["csv", "md", "tree", "table"]),
+        (&["gc", "--older", "1w", "--dry-run"], &["csv", "md"]),
+        (&["redact", "--dry-run"], &["csv", "md"]),
+        (&["man"], &["json"]),
+    ] {
+        for form in forms {
+            let run = place.run(&[args, &["--format", form]].concat());
+            assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{args:?} {form}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_cuts_is_told() {
+    let place = Place::with_agents();
+    let complete = |args: &[&str]| {
+        let text = place.done(&[args, &["--json"]].concat());
+        let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(list["next"].is_null(), "{text}");
+        list["complete"].as_bool().unwrap()
+    };
+    assert!(!complete(&["stats", "-n", "2"]));
+    assert!(!complete(&["values", "name", "-n", "2"]));
+    assert!(complete(&["stats"]));
+    assert!(complete(&["stats", "-n", "0"]));
+    assert!(complete(&["values", "name", "-n", "100"]));
+    for args in [
+        &["check", "{ }", "-n", "2"][..],
+        &["stats", "--after", "x"],
+        &["values", "name", "--after", "x"],
+        &["sessions", "--after", "x"],
+    ] {
+        assert_eq!(place.run(args).code, 2, "{args:?}");
+    }
+}
+
+#[test]
 fn a_file_that_is_there_is_written_over_by_force_alone() {
     let place = Place::with_agents();
     for args in [

@@ -43,7 +43,7 @@ fn a_trace_is_shown() {
     assert_eq!(document["data"]["spans"].as_array().map(Vec::len), Some(11));
     insta::assert_snapshot!(place.transcript(&["show", "@", "--format", "csv"]), @r#"
     --- stderr
-    error: `show` has no form csv
+    error: this command has no form csv
       it has tree, json and ndjson
     --- exit 2
     "#);
