@@ -11,7 +11,7 @@ use super::ExportJob;
 /// however it ends.
 #[derive(Debug)]
 pub(crate) struct JobLock {
-    _file: File,
+    file: File,
 }
 
 /// A job cannot be locked.
@@ -57,7 +57,7 @@ impl JobLock {
             .map_err(failed)?;
         for _ in 0..TRIES {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { file }),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
@@ -80,7 +80,22 @@ impl JobLock {
         let Ok(file) = File::open(path_of(store, job)) else {
             return false;
         };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        match file.try_lock_shared() {
+            Ok(()) => {
+                file.unlock().unwrap_or_default();
+                false
+            }
+            Err(error) => matches!(error, TryLockError::WouldBlock),
+        }
+    }
+}
+
+impl Drop for JobLock {
+    /// Closing the file is not enough: a child that the program has just forked has it open, too,
+    /// and the lock with it, until it starts its own program.
+    fn drop(&mut self) {
+        // What cannot be unlocked is closed.
+        self.file.unlock().unwrap_or_default();
     }
 }
 
