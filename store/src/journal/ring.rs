@@ -469,11 +469,11 @@ impl Ring {
     /// Tells that regions, by their generations, are on disk so far.
     pub(super) fn synced(&self, filled: &[(u32, usize)]) {
         let mut state = self.lock();
-        // Both are in the order of generations.
-        let mut used = state.used.iter_mut();
-        for (generation, len) in filled {
-            if let Some(used) = used.find(|used| used.entry.generation == *generation) {
-                used.synced = *len;
+        for used in &mut state.used {
+            let generation = used.entry.generation;
+            // Filled regions are in the order of their generations; some are free by now.
+            if let Ok(at) = filled.binary_search_by_key(&generation, |(one, _)| *one) {
+                used.synced = used.synced.max(filled[at].1);
             }
         }
     }
