@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::error::Error as _;
+use std::error::Error;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -412,4 +412,15 @@ fn storage_exit(error: &StorageError) -> Exit {
         StorageError::DiskFull { .. } => Exit::Failure,
         _ => Exit::Unreadable,
     }
+}
+
+/// An error with what caused it, on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }

@@ -1,5 +1,4 @@
 use std::collections::{BTreeSet, HashSet};
-use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use spanlite_model::{Trace, TraceId};
 use spanlite_store::{OpenOptions, Store, TimeRange};
 
 use crate::args::ImportArgs;
-use crate::error::{CliError, Outcome};
+use crate::error::{CliError, Outcome, chain};
 use crate::progress::Progress;
 use crate::render::{Line, Node, Role, object, units};
 use crate::session::Session;
@@ -255,18 +254,6 @@ impl Import<'_, '_> {
             reason: chain(error),
         });
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn report(session: &mut Session<'_>, sums: &Sums, skipped: &[Skipped]) -> Result<(), CliError> {

@@ -11,7 +11,7 @@ use spanlite_model::TraceId;
 
 use super::args::RunArgs;
 use super::view;
-use crate::error::{CliError, Outcome};
+use crate::error::{CliError, Outcome, chain};
 use crate::render::units;
 use crate::session::Session;
 
@@ -196,7 +196,7 @@ impl Watch {
                 }
             }
             RunEvent::Failed { error } => {
-                let text = view::safe(&view::chain(error));
+                let text = view::safe(&chain(error));
                 shown.log(true, || format!("! {text}; trying again"));
                 shown.bar.set_message(format!("trying again: {text}"));
             }

@@ -1,6 +1,5 @@
 //! What people and machines see of jobs.
 
-use std::error::Error;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,17 +25,6 @@ pub(super) fn safe(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
-}
-
-/// An error with what caused it, on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// As many digits of an id as tell it from all others of the store.
