@@ -156,3 +156,22 @@ fn a_page_is_opened_or_its_place_is_told() {
         assert_eq!(written.permissions().mode() & 0o777, 0o600);
     }
 }
+
+#[test]
+fn an_imported_span_without_an_end_is_interrupted_in_blocks_and_outside() {
+    let place = Place::empty();
+    let span = json!({
+        "traceId": "0000000000000000000000000000000a", "spanId": "000000000000000a",
+        "name": "left open", "startTimeUnixNano": "1786569488000000000", "endTimeUnixNano": "0",
+    });
+    let request = json!({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]});
+    let file = place.write("open.json", request.to_string());
+    place.done(&["import", file.to_str().unwrap()]);
+    for _ in 0..2 {
+        assert!(place.done(&["list"]).contains("interrupted"));
+        let query = "{ trace:state = \"INTERRUPTED\" }";
+        let found: Value = serde_json::from_str(&place.done(&["query", query, "--json"])).unwrap();
+        assert_eq!(found["items"].as_array().unwrap().len(), 1, "{found}");
+        place.done(&["compact"]);
+    }
+}

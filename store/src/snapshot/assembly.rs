@@ -124,11 +124,13 @@ impl Assembly {
         (spans, self.updates)
     }
 
-    /// The whole trace. `is_alive` tells whether a writer still runs.
-    pub(crate) fn finish(mut self, is_alive: impl Fn(Uuid) -> bool) -> Trace {
-        let interrupted = self.spans.iter().any(|(span, writer)| {
-            span.end_time_unix_nano.is_none() && writer.is_some_and(|writer| !is_alive(writer))
-        });
+    /// The whole trace. `may_end` tells whether the writer of an open span, none if it was
+    /// imported, can still end it.
+    pub(crate) fn finish(mut self, may_end: impl Fn(Option<Uuid>) -> bool) -> Trace {
+        let interrupted = self
+            .spans
+            .iter()
+            .any(|(span, writer)| span.end_time_unix_nano.is_none() && !may_end(*writer));
         let spans = self.spans.into_iter().map(|(span, _)| span).collect();
         let mut trace = Trace::new(self.trace_id, spans);
         self.updates.sort_by_key(|update| update.time_unix_nano);

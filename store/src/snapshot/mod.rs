@@ -240,15 +240,13 @@ impl Snapshot {
     /// The trace with an id: everything that was stored of it, merged.
     ///
     /// Its state is [`Interrupted`](spanlite_model::TraceState::Interrupted) when a span is open
-    /// whose writer is gone, and no other state was set.
+    /// whose writer is gone or that was imported, and no other state was set.
     pub fn trace(&self, trace_id: TraceId) -> Result<Option<Trace>, ReadError> {
         let assembly = self.assemble(trace_id)?;
         Ok(assembly.map(|assembly| {
             assembly.finish(|writer| {
-                let journals = &self.parts.journals;
-                journals
-                    .iter()
-                    .any(|journal| journal.alive && journal.id == writer)
+                let mut journals = self.parts.journals.iter();
+                journals.any(|journal| journal.alive && Some(journal.id) == writer)
             })
         }))
     }
