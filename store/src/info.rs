@@ -3,9 +3,11 @@ use std::io;
 
 use uuid::Uuid;
 
+use crate::block::SectionKind;
 use crate::error::{ReadError, StorageError};
 use crate::journal::JournalForm;
 use crate::segment::disk_bytes;
+use crate::snapshot::Snapshot;
 use crate::store::Store;
 
 /// What is known of a store without reading its traces.
@@ -20,8 +22,21 @@ pub struct StoreInfo {
     /// Records of spans. A span that is stored open first, and then ended, counts twice until
     /// both are merged into a block.
     pub spans: u64,
+    /// When the first span began that is stored, in Unix nanoseconds; nothing if there is none.
+    /// Deleted traces count as long as their block is there.
+    pub first_start_unix_nano: Option<u64>,
+    /// When the last one began.
+    pub last_start_unix_nano: Option<u64>,
     /// How much of the disk its files take.
     pub bytes: u64,
+    /// What the texts in blocks take, compressed.
+    pub text_bytes: u64,
+    /// What the word indexes of blocks take.
+    pub word_index_bytes: u64,
+    /// What the columns of blocks take.
+    pub column_bytes: u64,
+    /// Traces that are not in one block, whole and unchanged.
+    pub loose_traces: u64,
     /// Segment files.
     pub segments: u64,
     /// Files of killed writers that are not replayed yet.
@@ -63,7 +78,13 @@ impl Store {
             format: crate::directory::FORMAT,
             traces: snapshot.count_traces()? as u64,
             spans: snapshot.count_spans(),
+            first_start_unix_nano: None,
+            last_start_unix_nano: None,
             bytes: 0,
+            text_bytes: 0,
+            word_index_bytes: 0,
+            column_bytes: 0,
+            loose_traces: 0,
             segments: directory.segment_files()?.len() as u64,
             dead_journals: 0,
             live_writers: 0,
@@ -78,6 +99,7 @@ impl Store {
             failed_seals: counts.failed_seals,
             damaged: 0,
         };
+        info.look_at(&snapshot)?;
         for alive in snapshot.writers() {
             if alive {
                 info.live_writers += 1;
@@ -95,6 +117,36 @@ impl Store {
         }
         info.quarantined = folder_bytes(&directory.quarantine())?.0;
         Ok(info)
+    }
+}
+
+impl StoreInfo {
+    /// Adds what the headers of blocks tell, and the traces outside.
+    fn look_at(&mut self, snapshot: &Snapshot) -> Result<(), ReadError> {
+        let mut begin_at = |first: u64, last: u64| {
+            let earliest = self.first_start_unix_nano.map_or(first, |it| it.min(first));
+            self.first_start_unix_nano = Some(earliest);
+            self.last_start_unix_nano = self.last_start_unix_nano.max(Some(last));
+        };
+        for (_, start) in snapshot.loose()? {
+            begin_at(start, start);
+            self.loose_traces += 1;
+        }
+        for block in snapshot.blocks()? {
+            let summary = block.header().summary();
+            if summary.n_spans > 0 {
+                begin_at(summary.first_start_unix_nano, summary.last_start_unix_nano);
+            }
+            for section in block.header().sections() {
+                let bytes = match section.kind {
+                    SectionKind::Texts => &mut self.text_bytes,
+                    SectionKind::Words => &mut self.word_index_bytes,
+                    SectionKind::Columns | SectionKind::Directory => &mut self.column_bytes,
+                };
+                *bytes += u64::from(section.length);
+            }
+        }
+        Ok(())
     }
 }
 

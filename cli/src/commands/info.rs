@@ -1,7 +1,8 @@
 use spanlite_store::{JournalForm, StoreInfo};
 
 use crate::error::{CliError, Outcome};
-use crate::render::{Line, Node, Role, Sheet, object, units};
+use crate::jobs::job_states;
+use crate::render::{Line, Look, Node, Role, json, object, units};
 use crate::session::Session;
 
 /// Says what the store holds and how it is. Looks without writing, so that the writers counted
@@ -14,6 +15,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
         session.out.object(&info_item(path, &info))?;
         return Ok(Outcome::Done);
     }
+    let jobs = job_states(&store)?;
     let mut sheet = session.out.sheet();
     let mut line = Line::of(Role::Strong, &path);
     line.text(
@@ -21,69 +23,122 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
         &format!("  format {}  {}", info.format, info.store_id),
     );
     sheet.line(&line)?;
-    let mut line = Line::new();
-    line.pad(2)
-        .text(Role::Plain, &units::plural(info.traces, "trace"));
-    line.pad(2)
-        .text(Role::Plain, &units::plural(info.spans, "span"));
-    line.pad(2).text(Role::Plain, &units::bytes(info.bytes));
-    line.text(
-        Role::Plain,
-        &format!(" in {}", units::plural(info.segments, "segment")),
-    );
-    sheet.line(&line)?;
-    fact(&mut sheet, Role::Running, info.live_writers, |count| {
-        let mut forms: Vec<&str> = info.live_journals.iter().map(|it| form_name(*it)).collect();
-        forms.sort_unstable();
-        forms.dedup();
-        let programs = units::plural(count, "program");
-        format!(
-            "{programs} writing at this moment, journal {}",
-            forms.join(" and ")
-        )
-    })?;
-    fact(&mut sheet, Role::Interrupted, info.dead_journals, |count| {
-        let journals = units::plural(count, "journal");
-        format!(
-            "{journals} of killed writers, read where they are until the next writer stores them"
-        )
-    })?;
-    fact(&mut sheet, Role::Error, info.dropped, |count| {
-        format!("{} dropped", units::plural(count, "record"))
-    })?;
-    fact(&mut sheet, Role::Error, info.quarantined, |count| {
-        format!(
-            "{} moved to quarantine/",
-            units::plural(count, "damaged file")
-        )
-    })?;
-    fact(&mut sheet, Role::Error, info.damaged, |count| {
-        format!(
-            "{}; spanlite verify says where",
-            units::plural(count, "damaged place")
-        )
-    })?;
+    for text in contents(&info, sheet.look) {
+        sheet.line(Line::new().pad(2).text(Role::Plain, &text))?;
+    }
+    for (role, text) in jobs {
+        sheet.line(Line::new().pad(2).text(role, &text))?;
+    }
+    for (role, text) in states(&info) {
+        sheet.line(Line::new().pad(2).text(role, &text))?;
+    }
     Ok(Outcome::Done)
 }
 
+/// What a store holds, a line each.
+fn contents(info: &StoreInfo, look: &Look) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}  {}  {} in {}",
+        units::plural(info.traces, "trace"),
+        units::plural(info.spans, "span"),
+        units::bytes(info.bytes),
+        units::plural(info.segments, "segment")
+    )];
+    if let (Some(first), Some(last)) = (info.first_start_unix_nano, info.last_start_unix_nano) {
+        lines.push(format!(
+            "from {} to {}",
+            look.date_time(first),
+            look.date_time(last)
+        ));
+    }
+    if info.column_bytes > 0 {
+        lines.push(format!(
+            "in blocks: {} texts, {} word index, {} columns",
+            units::bytes(info.text_bytes),
+            units::bytes(info.word_index_bytes),
+            units::bytes(info.column_bytes),
+        ));
+    }
+    lines
+}
+
+/// What is to be known of it at this moment, a line each.
+fn states(info: &StoreInfo) -> Vec<(Role, String)> {
+    let mut forms: Vec<&str> = info.live_journals.iter().map(|it| form_name(*it)).collect();
+    forms.sort_unstable();
+    forms.dedup();
+    let all = [
+        (
+            info.live_writers,
+            Role::Running,
+            format!(
+                "{} writing at this moment, journal {}",
+                units::plural(info.live_writers, "program"),
+                forms.join(" and ")
+            ),
+        ),
+        (
+            info.dead_journals,
+            Role::Interrupted,
+            format!(
+                "{} of killed writers, read where they are until the next writer stores them",
+                units::plural(info.dead_journals, "journal")
+            ),
+        ),
+        (
+            info.dropped,
+            Role::Error,
+            format!("{} dropped", units::plural(info.dropped, "record")),
+        ),
+        (
+            info.quarantined,
+            Role::Error,
+            format!(
+                "{} moved to quarantine/",
+                units::plural(info.quarantined, "damaged file")
+            ),
+        ),
+        (
+            info.damaged,
+            Role::Error,
+            format!(
+                "{}; spanlite verify says where",
+                units::plural(info.damaged, "damaged place")
+            ),
+        ),
+    ];
+    all.into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(_, role, text)| (role, text))
+        .collect()
+}
+
 fn info_item(path: String, info: &StoreInfo) -> Node {
+    let forms = info.live_journals.iter();
     object([
         ("path", path.into()),
         ("store_id", info.store_id.to_string().into()),
         ("format", u64::from(info.format).into()),
         ("traces", info.traces.into()),
         ("spans", info.spans.into()),
+        (
+            "first_start",
+            info.first_start_unix_nano.map(json::time).into(),
+        ),
+        (
+            "last_start",
+            info.last_start_unix_nano.map(json::time).into(),
+        ),
         ("bytes", info.bytes.into()),
+        ("text_bytes", info.text_bytes.into()),
+        ("word_index_bytes", info.word_index_bytes.into()),
+        ("column_bytes", info.column_bytes.into()),
+        ("loose_traces", info.loose_traces.into()),
         ("segments", info.segments.into()),
         ("live_writers", info.live_writers.into()),
         (
             "live_journals",
-            Node::List(
-                info.live_journals
-                    .iter()
-                    .map(|form| form_name(*form).into())
-                    .collect(),
-            ),
+            Node::List(forms.map(|form| form_name(*form).into()).collect()),
         ),
         ("dead_journals", info.dead_journals.into()),
         ("quarantined", info.quarantined.into()),
@@ -100,19 +155,4 @@ fn form_name(form: JournalForm) -> &'static str {
         JournalForm::Written => "written",
         _ => "in memory",
     }
-}
-
-/// A line that is left out when its count is 0.
-fn fact(
-    sheet: &mut Sheet<'_>,
-    role: Role,
-    count: u64,
-    text: impl FnOnce(u64) -> String,
-) -> Result<(), CliError> {
-    if count > 0 {
-        let mut line = Line::new();
-        line.pad(2).text(role, &text(count));
-        sheet.line(&line)?;
-    }
-    Ok(())
 }

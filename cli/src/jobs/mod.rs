@@ -10,6 +10,7 @@ use spanlite_export::{
 
 use self::args::AddArgs;
 pub(crate) use self::args::{HowArgs, JobsCommand, ServerArgs, TargetKind};
+pub(crate) use self::view::job_states;
 use crate::args::ExportArgs;
 use crate::ask;
 use crate::error::{CliError, Outcome};

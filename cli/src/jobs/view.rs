@@ -198,6 +198,28 @@ fn status_item(job: &ExportJob, status: &JobStatus) -> Node {
     ])
 }
 
+/// How far each job has come, a line each.
+pub(crate) fn job_states(store: &Store) -> Result<Vec<(Role, String)>, CliError> {
+    let jobs = ExportJob::list(store)?.into_iter().map(|job| {
+        let status = job.status(store)?;
+        let (role, state) = state(&status);
+        let text = format!("job {}: {}, {state}", heading(&job), tally(&status, ", "));
+        Ok((role, text))
+    });
+    jobs.collect()
+}
+
+/// `1,101 sent, 2 waiting, 1 refused`.
+fn tally(status: &JobStatus, between: &str) -> String {
+    let counts = [
+        (status.n_sent, "sent"),
+        (status.n_waiting, "waiting"),
+        (status.n_refused, "refused"),
+    ];
+    let parts = counts.map(|(number, what)| format!("{} {what}", units::count(number)));
+    parts.join(between)
+}
+
 pub(super) fn list(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let mut listing = Listing::new(vec![
@@ -268,13 +290,7 @@ pub(super) fn status(name: &str, session: &mut Session<'_>) -> Result<Outcome, C
         let at = session.out.look().month_day_time(at);
         first.pad(3).text(Role::Dim, &at);
     }
-    let text = format!(
-        "{} sent   {} waiting   {} refused",
-        units::count(status.n_sent),
-        units::count(status.n_waiting),
-        units::count(status.n_refused)
-    );
-    let mut lines = vec![first, Line::of(Role::Plain, &text)];
+    let mut lines = vec![first, Line::of(Role::Plain, &tally(&status, "   "))];
     if let Some(error) = status.last_run.and_then(|run| run.error) {
         let mut line = Line::new();
         line.sign(Role::Warning, "! ").text(Role::Plain, &error);
