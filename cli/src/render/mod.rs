@@ -35,7 +35,7 @@ pub(crate) use listing::{Column, Listing};
 pub(crate) use look::{Look, Role, Zone, state_mark, state_sign};
 pub(crate) use messages::{conversation, write_messages};
 pub(crate) use node::{Node, object};
-pub(crate) use outline::{Fold, Outline, RowKind};
+pub(crate) use outline::{ByHand, Fold, Outline, RowKind};
 pub(crate) use show::{ShowOptions, error_origins, error_text, show, tokens};
 pub(crate) use span::{assessment_line, attributes_item, pairs, span_item, span_page};
 pub(crate) use text::to_ascii;

@@ -32,6 +32,15 @@ impl Default for Fold {
     }
 }
 
+/// What was folded and unfolded row by row.
+#[derive(Debug, Default)]
+pub(crate) struct ByHand {
+    /// Spans below which nothing is shown.
+    pub(crate) closed: HashSet<SpanId>,
+    /// Spans whose pass-through chain is shown, and spans of repeats that stand alone.
+    pub(crate) opened: HashSet<SpanId>,
+}
+
 /// The rows of a trace's tree, from top to bottom. Built without recursion.
 #[derive(Debug)]
 pub(crate) struct Outline {
@@ -145,11 +154,11 @@ enum Child {
 impl Outline {
     /// Lays a trace out.
     pub(crate) fn of(trace: Arc<Trace>, fold: Fold) -> Self {
-        Self::with_closed(trace, fold, &HashSet::new())
+        Self::by_hand(trace, fold, &ByHand::default())
     }
 
-    /// Lays a trace out with nothing shown below the spans in `closed`.
-    pub(crate) fn with_closed(trace: Arc<Trace>, fold: Fold, closed: &HashSet<SpanId>) -> Self {
+    /// Lays a trace out, some of its rows as they were folded by hand.
+    pub(crate) fn by_hand(trace: Arc<Trace>, fold: Fold, by_hand: &ByHand) -> Self {
         let forest = trace.forest();
         let suffixes = if fold.number_repeats {
             repeat_numbers(&trace, &forest)
@@ -163,7 +172,7 @@ impl Outline {
             rows: Vec::new(),
             suffixes,
         };
-        outline.fill(fold, closed);
+        outline.fill(fold, by_hand);
         outline
     }
 
@@ -180,7 +189,7 @@ impl Outline {
             .filter(|&suffix| suffix > 0)
     }
 
-    fn fill(&mut self, fold: Fold, closed: &HashSet<SpanId>) {
+    fn fill(&mut self, fold: Fold, by_hand: &ByHand) {
         let mut stack = self.top();
         stack.reverse();
         while let Some(visit) = stack.pop() {
@@ -198,7 +207,7 @@ impl Outline {
                     stack.extend(visits.rev());
                 }
                 Visit::Span(number, guides) => {
-                    let below = self.visit(number, guides, fold, closed);
+                    let below = self.visit(number, guides, fold, by_hand);
                     stack.extend(below.into_iter().rev());
                 }
             }
@@ -231,16 +240,10 @@ impl Outline {
     }
 
     /// Adds the rows of one span and returns what comes below it.
-    fn visit(
-        &mut self,
-        number: u32,
-        guides: Guides,
-        fold: Fold,
-        closed: &HashSet<SpanId>,
-    ) -> Vec<Visit> {
+    fn visit(&mut self, number: u32, guides: Guides, fold: Fold, by_hand: &ByHand) -> Vec<Visit> {
         let mut parent = number;
         let mut hidden = 0;
-        if fold.fold {
+        if fold.fold && !by_hand.opened.contains(&self.span(number).span_id) {
             while let Some(child) = self.pass_through(parent) {
                 parent = child;
                 hidden += 1;
@@ -248,7 +251,7 @@ impl Outline {
         }
         let node = self.forest.node(number as usize);
         let cut = fold.depth.is_some_and(|limit| guides.depth + 1 >= limit)
-            || closed.contains(&self.span(number).span_id);
+            || by_hand.closed.contains(&self.span(number).span_id);
         let below = if cut { node.end - number - 1 } else { 0 };
         self.rows.push(Row {
             guides,
@@ -261,7 +264,7 @@ impl Outline {
         let children = if cut {
             Vec::new()
         } else {
-            self.children(parent, fold)
+            self.children(parent, fold, &by_hand.opened)
         };
         let span = self.span(number);
         if span.is_error() || cut_short(span).is_some() {
@@ -319,7 +322,7 @@ impl Outline {
             .then_some(child as u32)
     }
 
-    fn children(&self, parent: u32, fold: Fold) -> Vec<Child> {
+    fn children(&self, parent: u32, fold: Fold, opened: &HashSet<SpanId>) -> Vec<Child> {
         let mut children: Vec<Child> = Vec::new();
         // The end of what ran so far; an open span runs for ever.
         let mut busy_until: Option<u64> = None;
@@ -337,7 +340,10 @@ impl Outline {
             }
             let end = span.end_time_unix_nano.unwrap_or(u64::MAX);
             busy_until = Some(busy_until.map_or(end, |until| until.max(end)));
-            let folds = fold.fold && !fold.number_repeats && self.is_quiet_leaf(number);
+            let folds = fold.fold
+                && !fold.number_repeats
+                && self.is_quiet_leaf(number)
+                && !opened.contains(&span.span_id);
             match children.last_mut() {
                 Some(Child::Repeat(numbers)) if folds && self.is_like(numbers[0], number) => {
                     numbers.push(number);
