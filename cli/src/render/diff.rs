@@ -15,6 +15,10 @@ use super::units;
 const SLOWER_TIMES: f64 = 1.5;
 /// ... and at least this much longer.
 const SLOWER_NANOS: u64 = 50_000_000;
+/// Columns for type and name of a span.
+const LABEL_COLUMNS: usize = 48;
+/// A name is cut to no less.
+const MIN_NAME_COLUMNS: usize = 4;
 /// Lines of a payload's difference that are shown.
 const TEXT_LINES: usize = 40;
 
@@ -241,7 +245,8 @@ fn is_like(a: &Pair<'_>, b: &Pair<'_>) -> bool {
     lonely && a.mark() == b.mark() && a.depth == b.depth && key(a) == key(b)
 }
 
-fn label(span: &Span) -> Line {
+/// Type and name of a span in so many columns.
+fn label(span: &Span, columns: usize) -> Line {
     let mut line = Line::new();
     if span.span_type != SpanType::Unknown {
         line.span_type(&span.span_type).pad(1);
@@ -251,12 +256,14 @@ fn label(span: &Span) -> Line {
     } else {
         Role::Plain
     };
-    line.fitted(role, &span.name, 40);
+    let rest = columns.saturating_sub(line.width()).max(MIN_NAME_COLUMNS);
+    line.fitted(role, &span.name, rest);
     line
 }
 
 fn divergence(pair: &Pair<'_>) -> Line {
-    let mut line = pair.span().map(label).unwrap_or_default();
+    let label = pair.span().map(|span| label(span, LABEL_COLUMNS));
+    let mut line = label.unwrap_or_default();
     let what = match (pair.a, pair.b) {
         (Some(_), None) => "only in A".to_owned(),
         (None, _) => "only in B".to_owned(),
@@ -279,12 +286,16 @@ fn row(sheet: &mut Sheet<'_>, pair: &Pair<'_>, times: usize) -> io::Result<()> {
     let (role, sign) = pair.mark().sign();
     let mut line = Line::new();
     line.pad(2).sign(role, sign);
-    line.pad(2 * pair.depth.min(12) as usize)
-        .append(label(span));
-    if times > 1 {
-        line.text(Role::Dim, &format!(" ×{times}"));
-    }
-    line.pad_to((sheet.look.width / 2).min(48));
+    line.pad(2 * pair.depth.min(12) as usize);
+    let column = (sheet.look.width / 2).min(LABEL_COLUMNS);
+    let times = if times > 1 {
+        format!(" ×{times}")
+    } else {
+        String::new()
+    };
+    let rest = column.saturating_sub(line.width() + times.chars().count() + 1);
+    line.append(label(span, rest));
+    line.text(Role::Dim, &times).pad_to(column);
     let duration = |span: Option<&Span>| {
         span.and_then(Span::duration_nanos)
             .map(units::duration)
