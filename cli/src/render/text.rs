@@ -102,6 +102,35 @@ pub(crate) fn escape(text: &str) -> Fitted {
 /// The escaped text in at most `max_width` columns, its end replaced by an ellipsis where it is
 /// longer. Reads no more of the text than it shows.
 pub(crate) fn fit(text: &str, max_width: usize) -> Fitted {
+    let looked_at = text.len().min(max_width.saturating_add(1));
+    match text.get(..looked_at) {
+        Some(start) if is_plain(start) => fit_plain(text, max_width),
+        _ => fit_clusters(text, max_width),
+    }
+}
+
+/// Whether every byte is a character of its own that takes one column. Most text is, and what
+/// follows from it needs no tables of Unicode.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// A text that is plain up to one column more than it may take.
+fn fit_plain(text: &str, max_width: usize) -> Fitted {
+    if text.len() <= max_width {
+        return Fitted {
+            text: text.to_owned(),
+            width: text.len(),
+        };
+    }
+    let cut = max_width.checked_sub(1).and_then(|cut| text.get(..cut));
+    Fitted {
+        text: cut.map_or_else(String::new, |cut| format!("{cut}…")),
+        width: max_width,
+    }
+}
+
+fn fit_clusters(text: &str, max_width: usize) -> Fitted {
     let mut out = String::new();
     let mut width = 0;
     // Where the text would be cut so that the ellipsis still fits.
@@ -138,12 +167,29 @@ pub(crate) fn fit(text: &str, max_width: usize) -> Fitted {
 /// Breaks an escaped text into lines: the first of at most `first` columns, the others of
 /// `columns`, behind a blank where there is one. An empty text is one empty line.
 pub(crate) fn pieces(text: &str, first: usize, columns: usize) -> Vec<&str> {
+    if is_plain(text) {
+        let letters = text.bytes().enumerate();
+        let letters = letters.map(|(at, byte)| (at, 1, byte == b' '));
+        return broken(text, letters, first, columns);
+    }
+    let clusters = text.grapheme_indices(true);
+    let clusters = clusters.map(|(at, cluster)| (at, cluster.width(), cluster == " "));
+    broken(text, clusters, first, columns)
+}
+
+/// Breaks a text between its clusters, each given as where it begins, how wide it is and whether
+/// it is a blank.
+fn broken(
+    text: &str,
+    clusters: impl Iterator<Item = (usize, usize, bool)>,
+    first: usize,
+    columns: usize,
+) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut start, mut width, mut max) = (0, 0, first);
     // Where the last blank ends, and the width up to there.
     let mut blank: Option<(usize, usize)> = None;
-    for (at, cluster) in text.grapheme_indices(true) {
-        let cluster_width = cluster.width();
+    for (at, cluster_width, is_blank) in clusters {
         if width + cluster_width > max && at > start {
             let (end, used) = blank.take().unwrap_or((at, width));
             pieces.push(text.get(start..end).unwrap_or_default().trim_end());
@@ -152,7 +198,7 @@ pub(crate) fn pieces(text: &str, first: usize, columns: usize) -> Vec<&str> {
             max = columns;
         }
         width += cluster_width;
-        if cluster == " " {
+        if is_blank {
             blank = Some((at + 1, width));
         }
     }
@@ -181,6 +227,19 @@ mod tests {
         );
         assert_eq!(fitted("anything", 0), (String::new(), 0));
         assert_eq!(fitted("", 0), (String::new(), 0));
+    }
+
+    #[test]
+    fn plain_text_is_cut_like_any_other() {
+        for text in ["", "a", "an answer", "a\u{301}b", "ab\u{301}"] {
+            for width in 0..12 {
+                assert_eq!(
+                    fit(text, width),
+                    fit_clusters(text, width),
+                    "{text:?} {width}"
+                );
+            }
+        }
     }
 
     #[test]
