@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -52,6 +55,15 @@ fn shown(place: &Place) -> String {
 
 #[test]
 fn what_is_redacted_is_gone_from_every_file() {
+    redacted(false);
+}
+
+#[test]
+fn what_is_redacted_is_gone_from_blocks() {
+    redacted(true);
+}
+
+fn redacted(in_blocks: bool) {
     let place = Place::empty();
     let secret = "ada.lovelace@analytical.example";
     for number in 1..=3 {
@@ -65,6 +77,11 @@ fn what_is_redacted_is_gone_from_every_file() {
     let why = format!("{secret} complained");
     place.done(&["feedback", "add", first, "quality", "bad", "--why", &why]);
     place.done(&["tag", first, "kept=yes"]);
+    if in_blocks {
+        place.done(&["compact"]);
+    }
+    let info: Value = serde_json::from_str(&place.done(&["info", "--json"])).unwrap();
+    assert_eq!(info["column_bytes"] != 0, in_blocks, "{info}");
     let store = place.path("traces.spans");
     assert!(shown(&place).contains(secret));
     assert!(
@@ -138,4 +155,54 @@ fn own_rules_and_a_query_bound_a_redaction() {
     assert!(shown.contains("no [redacted:order]"), "{shown}");
     let wrong = place.run(&["redact", "--rule", "nonsense", "--dry-run"]);
     assert_eq!(wrong.code, 2);
+}
+
+/// A copy of a store that nobody writes to.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_redaction_that_is_killed_loses_nothing_and_can_be_done_again() {
+    let place = Place::empty();
+    let secret = "ada.lovelace@analytical.example";
+    let traces: Vec<String> = (1..=60)
+        .map(|number| trace_with(number, secret).to_string())
+        .collect();
+    let file = place.write("all.jsonl", traces.join("\n"));
+    place.done(&["import", file.to_str().unwrap(), "--store", "whole.spans"]);
+    place.done(&["compact", "--store", "whole.spans"]);
+    // Some in blocks, some not.
+    let late = place.write("late.json", trace_with(61, secret).to_string());
+    place.done(&["import", late.to_str().unwrap(), "--store", "whole.spans"]);
+    for round in 0..10 {
+        let name = format!("{round}.spans");
+        copy(&place.path("whole.spans"), &place.path(&name));
+        let mut child = place
+            .command(&["redact", "--yes", "--store", &name])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(8 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let run = |args: &[&str]| place.done(&[args, &["--store", &name]].concat());
+        assert!(run(&["verify"]).contains("sound"), "round {round}");
+        let export = ["export", "--to", "jsonl", "-"];
+        assert_eq!(run(&export).lines().count(), 61, "round {round}");
+        run(&["redact", "--yes"]);
+        let all = run(&export);
+        assert_eq!(all.lines().count(), 61, "round {round}");
+        assert!(!all.contains(secret), "round {round}");
+    }
 }
