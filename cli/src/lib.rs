@@ -10,7 +10,6 @@ use clap::Parser as _;
 
 mod args;
 mod ask;
-mod base64;
 mod columns;
 mod commands;
 mod config;

@@ -9,6 +9,7 @@ use crate::args::{Format, PageArgs, SinceArgs};
 use crate::ask::Ask;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::settings::Settings;
 
 /// Traces a list shows when nobody says how many.
@@ -167,6 +168,14 @@ impl<'s> Session<'s> {
             (None | Some(0), _) => usize::MAX,
             (Some(limit), _) => limit,
         }
+    }
+
+    /// Tells of some work while it goes on, where somebody sees it.
+    pub(crate) fn progress(&self, work: &str) -> Progress {
+        Progress::new(
+            self.settings.stderr_is_terminal && !self.settings.quiet,
+            work,
+        )
     }
 
     /// Asks before something goes for good. Where nobody can answer, that is an error.

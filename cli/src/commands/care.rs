@@ -11,7 +11,6 @@ use spanlite_store::{GcReport, Held, Retention, Store, TimeRange};
 use crate::args::{BackupArgs, GcArgs, RecoverArgs};
 use crate::ask::{self, Ask};
 use crate::error::{CliError, Outcome};
-use crate::progress::Progress;
 use crate::render::{Line, Node, Role, object, units};
 use crate::session::Session;
 
@@ -23,6 +22,7 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
         max_bytes: args.max_bytes,
         max_traces: args.max_traces,
     };
+    let progress = session.progress("looking for what is due");
     let due = store.gc(&retention, true, &BTreeSet::new())?;
     let keep = if args.include_unexported {
         BTreeSet::new()
@@ -34,18 +34,21 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
     } else {
         store.gc(&retention, true, &keep)?
     };
+    drop(progress);
     if args.dry_run || planned.removed.is_empty() {
-        return said(&planned, "would remove", session);
+        return said(&planned, false, session);
     }
     if !args.yes {
-        said(&planned, "would remove", session)?;
+        said(&planned, false, session)?;
         if !session.confirm("remove them? [y/N] ")? {
             return Ok(Outcome::Done);
         }
     }
+    let progress = session.progress("removing");
     let report = store.gc(&retention, false, &keep)?;
     store.close()?;
-    said(&report, "removed", session)
+    drop(progress);
+    said(&report, true, session)
 }
 
 /// The traces of segments that are due which some job selects and has not sent.
@@ -84,13 +87,13 @@ fn unsent(store: &Store, due: &GcReport, now: u64) -> Result<BTreeSet<TraceId>, 
     Ok(unsent)
 }
 
-fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+fn said(report: &GcReport, done: bool, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let traces: u64 = report.removed.iter().map(|segment| segment.traces).sum();
     let bytes: u64 = report.removed.iter().map(|segment| segment.bytes).sum();
     let held: u64 = report.held.iter().map(|(segment, _)| segment.traces).sum();
     if session.out.wants_json() {
         let item = object([
-            ("done", (what == "removed").into()),
+            ("done", done.into()),
             ("traces", traces.saturating_sub(report.moved_traces).into()),
             ("segments", report.removed.len().into()),
             ("bytes", bytes.into()),
@@ -100,6 +103,7 @@ fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outc
         session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
+    let what = if done { "removed" } else { "would remove" };
     let mut text = format!(
         "{what} {} in {}, free about {}",
         units::plural(traces.saturating_sub(report.moved_traces), "trace"),
@@ -136,8 +140,7 @@ fn said(report: &GcReport, what: &str, session: &mut Session<'_>) -> Result<Outc
 pub(super) fn compact(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store_to_write(false)?;
     let before = store.info()?;
-    let mut progress = Progress::new(session.settings.stderr_is_terminal);
-    progress.tell(|| "making blocks".to_owned());
+    let mut progress = session.progress("making blocks");
     while store.seal()? {}
     progress.tell(|| "merging segments".to_owned());
     let saved = store.merge()?;
@@ -176,7 +179,9 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Out
             path: args.to.clone(),
         });
     }
+    let progress = session.progress("copying");
     let report = store.backup(&args.to)?;
+    drop(progress);
     if session.out.wants_json() {
         let item = object([
             ("path", args.to.display().to_string().into()),
@@ -197,7 +202,9 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Out
 
 /// Writes what can be read of a damaged store into a new one.
 pub(super) fn recover(args: &RecoverArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    let progress = session.progress("recovering");
     let report = spanlite_store::recover(&session.settings.store.value, &args.out)?;
+    drop(progress);
     let damage: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
     let sound = damage.is_empty();
     if session.out.wants_json() {

@@ -24,7 +24,9 @@ struct Chosen {
 /// Says what would go, asks, deletes, and takes the bytes off the disk.
 pub(super) fn run(args: &DeleteArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store_to_write(false)?;
+    let progress = session.progress("looking");
     let chosen = choose(args, &store, session)?;
+    drop(progress);
     if args.dry_run || chosen.ids.is_empty() {
         return said(&chosen, None, session);
     }
@@ -34,9 +36,11 @@ pub(super) fn run(args: &DeleteArgs, session: &mut Session<'_>) -> Result<Outcom
             return Ok(Outcome::Done);
         }
     }
+    let progress = session.progress("deleting");
     store.delete(&chosen.ids)?;
     let freed = store.reclaim()?;
     store.close()?;
+    drop(progress);
     said(&chosen, Some(freed), session)
 }
 

@@ -47,12 +47,14 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
             .collect(),
     };
     let ids = ids?.into_iter().take(limit_or_all(args.select.limit));
+    let progress = session.progress("writing");
     // The bundle appears when it is whole: what it takes the place of stays until then.
     let part = part_of(&args.path);
     let report = spanlite_export::bundle(&store, &part, ids)
         .map_err(CliError::from)
         .and_then(|report| Ok(fs::rename(&part, &args.path).map(|()| report)?))
         .inspect_err(|_| drop(fs::remove_file(&part)))?;
+    drop(progress);
     let what = format!(
         "{}, {}, {}",
         units::plural(report.traces, "trace"),
@@ -132,7 +134,7 @@ fn to_file(
         traces: 0,
         spans: 0,
         failed: None,
-        progress: Progress::new(session.settings.stderr_is_terminal && !session.settings.quiet),
+        progress: session.progress("writing"),
     };
     let rules = selection.rules(format);
     let redaction = rules

@@ -2,7 +2,6 @@ use spanlite_generate::Workload;
 
 use crate::args::GenerateArgs;
 use crate::error::{CliError, Outcome};
-use crate::progress::Progress;
 use crate::render::{Line, Role, object, units};
 use crate::session::Session;
 
@@ -12,8 +11,7 @@ const BATCH: usize = 256;
 /// Fills a store with made-up traces.
 pub(super) fn run(args: &GenerateArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store_to_write(true)?;
-    let settings = session.settings;
-    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut progress = session.progress("making traces");
     let mut traces = Workload::new(args.profile, args.seed, args.traces).into_iter();
     let (mut count, mut spans) = (0_u64, 0_u64);
     loop {

@@ -25,11 +25,11 @@ pub(super) fn run(args: &ImportArgs, session: &mut Session<'_>) -> Result<Outcom
         Err(CliError::NoStore { .. }) => None,
         Err(error) => return Err(error),
     };
-    let settings = session.settings;
+    let progress = session.progress("reading");
     let mut import = Import {
         session,
         store,
-        progress: Progress::new(settings.stderr_is_terminal && !settings.quiet),
+        progress,
         batch: Vec::new(),
         batch_spans: 0,
         files: 0,

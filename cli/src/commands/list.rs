@@ -11,6 +11,7 @@ pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome,
     let limit = session.limit(args.page.select.limit);
     let query = ask::filter(args.query.as_deref(), &store)?;
     let asked = session.ask_page(&store, &args.page)?;
+    let progress = session.progress("looking");
     let ids = Ids::read(&snapshot)?;
     let mut found = ask::matches(&snapshot, query.as_ref(), asked)?;
     let mut traces = Vec::new();
@@ -25,6 +26,7 @@ pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome,
         let digits = ids.digits(trace.trace_id);
         traces.push((trace, digits));
     }
+    drop(progress);
     let mut listing = trace_list(&traces, session.out.look(), session.settings.now_unix_nano);
     listing.complete = session.warn_of_damage(&snapshot);
     listing.next = next.filter(|_| more);

@@ -1,6 +1,7 @@
 //! One module per command, each a function of settled values.
 
 mod care;
+mod check;
 mod config;
 mod delete;
 mod demo;
@@ -43,7 +44,7 @@ pub(crate) fn run(command: &Command, session: &mut Session<'_>) -> Result<Outcom
         Command::Span(args) => span::run(args, session),
         Command::Query(args) => query::run(args, session),
         Command::Queries(command) => saved::queries(command, session),
-        Command::Check(args) => saved::check(args, session),
+        Command::Check(args) => check::run(args, session),
         Command::Tui(args) => {
             crate::tui::run(session, args.query.as_deref()).map(|()| Outcome::Done)
         }

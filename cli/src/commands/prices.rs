@@ -208,6 +208,7 @@ fn calls(
     let table = session.prices(&store)?;
     let mut asked = session.ask(&store, since)?;
     asked.prices = None;
+    let progress = session.progress("counting");
     let mut models: BTreeMap<Model, Calls> = BTreeMap::new();
     for found in ask::matches(&snapshot, None, asked)? {
         for span in &found?.trace.spans {
@@ -221,6 +222,7 @@ fn calls(
             }
         }
     }
+    drop(progress);
     Ok((models, session.warn_of_damage(&snapshot)))
 }
 

@@ -38,6 +38,7 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     if args.explain {
         return explain(&query, &snapshot, asked.options(), session);
     }
+    let mut progress = Some(session.progress("asking"));
     let began = std::time::Instant::now();
     let limit = session.limit(args.page.select.limit);
     let mut matches = ask::matches(&snapshot, Some(&query), asked)?;
@@ -51,6 +52,8 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
             more = true;
             break;
         }
+        // What was found is written at once.
+        progress = None;
         next = matches.cursor();
         traces += 1;
         spans += found.matched_spans().count() as u64;
@@ -74,6 +77,7 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
         }
     }
     let elapsed = began.elapsed();
+    drop(progress);
     listing.complete = session.warn_of_damage(&snapshot);
     listing.next = next.filter(|_| more);
     if matches!(

@@ -8,7 +8,6 @@ use crate::args::RedactArgs;
 use crate::ask;
 use crate::error::{CliError, Outcome};
 use crate::jobs::redaction_of;
-use crate::progress::Progress;
 use crate::render::{Align, Line, Node, Role, object, units};
 use crate::session::{Session, id_digits, limit_or_all};
 
@@ -47,8 +46,7 @@ pub(super) fn run(args: &RedactArgs, session: &mut Session<'_>) -> Result<Outcom
         return Ok(Outcome::Done);
     }
     let store = session.store_to_write(false)?;
-    let settings = session.settings;
-    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut progress = session.progress("rewriting");
     let mut n_rewritten = 0;
     let report = store.rewrite(&found.trace_ids, |trace| {
         redaction.apply(trace);
@@ -91,8 +89,7 @@ fn find(
     let snapshot = store.snapshot()?;
     let query = ask::filter(args.filter.as_deref(), &store)?;
     let asked = session.ask(&store, &args.select.since)?;
-    let settings = session.settings;
-    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut progress = session.progress("looking for secrets");
     let mut found = Found::default();
     let traces = ask::matches(&snapshot, query.as_ref(), asked)?;
     for one in traces.take(limit_or_all(args.select.limit)) {

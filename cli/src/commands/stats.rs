@@ -9,7 +9,6 @@ use crate::columns;
 use crate::error::{CliError, Outcome};
 use crate::group::{Field, Group, GroupKey, Groups};
 use crate::near::near;
-use crate::progress::Progress;
 use crate::render::{Column, Listing, Node, Role, json, object, sparkline, units};
 use crate::session::Session;
 
@@ -91,12 +90,12 @@ fn collect(
     let store = session.store()?;
     let snapshot = store.snapshot()?;
     let mut groups = Groups::new(fields.to_vec());
-    let settings = session.settings;
-    let mut progress = Progress::new(settings.stderr_is_terminal && !settings.quiet);
+    let mut progress = session.progress("counting");
     let query = ask::filter(scope.query.as_deref(), &store)?;
     let asked = session.ask(&store, &scope.rows.since)?;
     if query.is_none() && columns::tell(fields) {
         columns::count(&snapshot, &asked, fields, &mut groups)?;
+        drop(progress);
         return Ok(Collected {
             range: groups.range,
             groups: groups.finish(),
@@ -297,6 +296,7 @@ pub(super) fn sessions(
 ) -> Result<Outcome, CliError> {
     let store = session.store()?;
     let snapshot = store.snapshot()?;
+    let progress = session.progress("counting");
     let mut rows: std::collections::BTreeMap<String, SessionRow> =
         std::collections::BTreeMap::new();
     let asked = session.ask(&store, &args.rows.since)?;
@@ -306,6 +306,7 @@ pub(super) fn sessions(
             rows.entry(name.clone()).or_default().add(&trace);
         }
     }
+    drop(progress);
     let mut rows: Vec<(String, SessionRow)> = rows.into_iter().collect();
     rows.sort_by(|(a_name, a), (b_name, b)| b.last.cmp(&a.last).then(a_name.cmp(b_name)));
     let mut listing = Listing::new(vec![

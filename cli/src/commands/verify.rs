@@ -5,7 +5,9 @@ use crate::session::Session;
 /// Checks every byte of the store.
 pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
+    let progress = session.progress("checking");
     let report = store.verify()?;
+    drop(progress);
     let damage: Vec<String> = report.damage.iter().map(ToString::to_string).collect();
     let sound = damage.is_empty();
     if session.out.wants_json() {

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use spanlite_model::{Cost, Json, Span, TokenUsage, Trace};
 
-use crate::base64::base64;
 use crate::render::{
     Fold, Look, Node, Sheet, ShowOptions, Zone, attributes_item, json, object, show, tokens, units,
 };
@@ -35,7 +35,7 @@ pub(crate) fn write(out: &mut dyn Write, traces: &[Arc<Trace>], banner: &Banner)
     let items: Vec<Node> = traces.iter().map(|trace| trace_item(trace)).collect();
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     serde_json::to_writer(&mut packed, &items)?;
-    let data = base64(&packed.finish()?);
+    let data = BASE64_STANDARD.encode(packed.finish()?);
     let (style_hash, script_hash) = (hash(STYLE), hash(SCRIPT));
     let title = match traces {
         [one] => one.name().unwrap_or("trace").to_owned(),
@@ -91,7 +91,7 @@ impl Banner {
 
 /// The base64 of the SHA-256 of an inline text, as the content policy names it.
 fn hash(text: &str) -> String {
-    base64(&Sha256::digest(text.as_bytes()))
+    BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()))
 }
 
 /// A text as HTML shows it.

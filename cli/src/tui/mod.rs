@@ -15,9 +15,9 @@ mod view;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use crate::base64::base64;
 use crate::error::CliError;
 use crate::session::Session;
 use app::{App, Effect};
@@ -83,6 +83,6 @@ fn events(app: &mut App, terminal: &mut ratatui::DefaultTerminal) -> Result<(), 
 /// Puts a text into the clipboard of the terminal (OSC 52), also over ssh.
 fn copy(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+    write!(out, "\x1b]52;c;{}\x07", BASE64_STANDARD.encode(text))?;
     out.flush()
 }
