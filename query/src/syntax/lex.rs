@@ -403,6 +403,10 @@ fn name(input: &str, form: Form) -> Lexed<'_, Token<'_>> {
     if let Some(builtin) = rest.strip_prefix(':')
         && let Ok((rest, name)) = word(builtin)
     {
+        if scope == "span" && matches!(name, "input" | "output") && rest.starts_with(['.', '[']) {
+            let (rest, steps) = path(rest)?;
+            return Ok((rest, Token::Path { root: name, steps }));
+        }
         return Ok((rest, Token::Colon { scope, name }));
     }
     Ok((rest, Token::Word(scope)))
