@@ -257,7 +257,12 @@ pub(crate) fn field(one: &Field, form: Form) -> String {
         Field::Attribute { scope, name } => ("", *scope, name),
         Field::Parent { scope, name } => ("parent.", *scope, name),
     };
-    let plain = !name.is_empty() && !name.chars().any(|c| ends_key(c) || matches!(c, '"' | '`'));
+    // Behind a lone dot a digit begins a number.
+    let is_number =
+        matches!(scope, Scope::Either) && name.starts_with(|c: char| c.is_ascii_digit());
+    let plain = !name.is_empty()
+        && !is_number
+        && !name.chars().any(|c| ends_key(c) || matches!(c, '"' | '`'));
     let key = if plain {
         name.to_string()
     } else {
