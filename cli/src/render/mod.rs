@@ -38,6 +38,8 @@ pub(crate) use node::{Node, object};
 pub(crate) use outline::{ByHand, Fold, Outline, RowKind};
 pub(crate) use show::{ShowOptions, error_origins, error_text, show, tokens};
 pub(crate) use span::{assessment_line, attributes_item, pairs, span_item, span_page};
+#[cfg(test)]
+pub(crate) use text::is_unsafe;
 pub(crate) use text::to_ascii;
 #[cfg(feature = "mcp")]
 pub(crate) use trace_row::trace_item_of;

@@ -329,10 +329,6 @@ mod tests {
 
     impl Screen {
         fn new(width: u16, height: u16) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            // The path is on the screen, so its length must not differ from run to run.
-            let path = folder.path().join("traces.spans");
-            let store = Store::open(&path, OpenOptions::default()).unwrap();
             let mut other = samples::agent();
             other.trace_id = spanlite_model::TraceId::from_bytes([0xaa; 16]);
             for span in &mut other.spans {
@@ -341,7 +337,15 @@ mod tests {
                 span.end_time_unix_nano = span.end_time_unix_nano.map(|end| end - 61_000_000_000);
             }
             other.info.name = Some("clear \x1b[2J".to_owned());
-            store.write(&[samples::agent(), other]).unwrap();
+            Self::of(&[samples::agent(), other], width, height)
+        }
+
+        fn of(traces: &[spanlite_model::Trace], width: u16, height: u16) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            // The path is on the screen, so its length must not differ from run to run.
+            let path = folder.path().join("traces.spans");
+            let store = Store::open(&path, OpenOptions::default()).unwrap();
+            store.write(traces).unwrap();
             let look = Look {
                 width: usize::from(width),
                 color: false,
@@ -462,6 +466,30 @@ mod tests {
             screen.press("\ny"),
             Effect::Copy("\"where is my order?\"".to_owned())
         );
+    }
+
+    #[test]
+    fn hostile_texts_leave_the_screen_as_it_is() {
+        let mut trace = samples::hostile();
+        for span in &mut trace.spans {
+            span.inputs = Some(spanlite_model::Json::string(&span.name));
+            span.attributes.set(span.name.clone(), span.name.clone());
+        }
+        let mut screen = Screen::of(&[trace], 80, 24);
+        for key in "\n\n12345j1jL3jm1k?".chars() {
+            screen.press(&key.to_string());
+            let buffer = screen.terminal.backend().buffer();
+            for (place, cell) in buffer.content().iter().enumerate() {
+                let obeyed = cell.symbol().chars().any(crate::render::is_unsafe);
+                assert!(!obeyed, "{:?} after {key:?}", cell.symbol());
+                let edge = cell.symbol();
+                let is_last = place % 80 == 79 && place / 80 > 1 && place / 80 < 23;
+                assert!(
+                    !is_last || "│┐┘┤─ ┃".contains(edge),
+                    "{edge:?} after {key:?}"
+                );
+            }
+        }
     }
 
     #[test]

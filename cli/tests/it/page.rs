@@ -171,3 +171,62 @@ fn the_page_is_redacted_unless_raw() {
         );
     }
 }
+
+#[test]
+fn hostile_names_and_payloads_stay_text() {
+    let place = Place::empty();
+    let Some(mut browser) = Browser::start(place.folder.path()) else {
+        return;
+    };
+    let texts = [
+        "</script><script>window.owned = 1</script>",
+        "<img src=x onerror='window.owned = 1'>",
+        "</pre></noscript><b id=owned>\u{1b}[2J\u{202e}gnp\u{0}",
+        "${window.owned = 1}{{1}}&lt;&#39;\"'`",
+    ];
+    let spans = (1_u64..).zip(texts).map(|(number, text)| {
+        let attribute =
+            |key: &str, value: String| json!({"key": key, "value": {"stringValue": value}});
+        json!({"traceId": format!("{:032x}", 7), "spanId": format!("{number:016x}"),
+            "parentSpanId": if number == 1 { String::new() } else { format!("{:016x}", 1) },
+            "name": text, "startTimeUnixNano": "1786569488000000000",
+            "endTimeUnixNano": "1786569489000000000",
+            "attributes": [attribute(text, text.to_owned()), attribute("session.id", text.to_owned()),
+                attribute("mlflow.spanInputs", json!({text: [text]}).to_string())],
+            "events": [{"name": text, "timeUnixNano": "1786569488500000000"}],
+            "status": {"code": 2, "message": text}})
+    });
+    let spans: Vec<Value> = spans.collect();
+    let file = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
+    fs::write(place.path("one.json"), file.to_string()).unwrap();
+    place.done(&["import", "one.json"]);
+    let page = place.path("page.html");
+    place.done(&["export", "--to", "html", "--raw", page.to_str().unwrap()]);
+    browser.open(&page);
+    browser.until_ready();
+    let whole = "window.owned === undefined && !document.getElementById('owned') \
+                 && document.images.length === 0 && document.scripts.length";
+    let n_scripts = browser.value(whole);
+    assert!(n_scripts.as_u64().unwrap() > 0, "{n_scripts}");
+    assert_eq!(browser.selected(), texts[0]);
+    for tab in ["1", "2", "3", "4", "j", "j", "j", "n"] {
+        browser.key(tab);
+        assert_eq!(browser.value(whole), n_scripts, "after {tab}");
+    }
+    assert_eq!(browser.complaints, Vec::<Value>::new());
+    browser.ask(
+        "Emulation.setScriptExecutionDisabled",
+        &json!({"value": true}),
+    );
+    browser.open(&page);
+    let seen = browser.value("document.body.innerText");
+    let seen = seen.as_str().unwrap();
+    assert!(
+        seen.contains("<img src=x") && seen.contains("\\x1b[2J"),
+        "{seen}"
+    );
+    assert_eq!(
+        browser.value("document.getElementById('owned')"),
+        Value::Null
+    );
+}

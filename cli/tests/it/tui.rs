@@ -118,6 +118,25 @@ fn a_filter_is_typed_a_trace_opened_and_the_screen_resized() {
     tmux.until(|screen| screen.contains("/ 1764_"));
     tmux.keys(&["Enter"]);
     tmux.until(|screen| screen.contains("j/k move"));
+    // Followed, the screen shows what another program writes.
+    tmux.keys(&["Tab", "/"]);
+    for _ in "span.type = 'RETRIEVER'".chars() {
+        tmux.keys(&["BSpace"]);
+    }
+    tmux.keys(&["Enter", "f"]);
+    tmux.until(|screen| screen.contains("3 traces"));
+    let written = Command::new(spanlite)
+        .args(["generate", "-n", "1", "--store", store])
+        .output();
+    assert!(written.unwrap().status.success());
+    tmux.until(|screen| screen.contains("4 traces"));
+    // Two traces are compared.
+    tmux.keys(&["d", "j", "d"]);
+    tmux.until(|screen| screen.contains("first divergence"));
+    tmux.keys(&["x", "/"]);
+    tmux.keys(&["-l", "span.type = 'RETRIEVER'"]);
+    tmux.keys(&["Enter"]);
+    tmux.until(|screen| screen.contains("1 shown"));
     tmux.keys(&["q"]);
     tmux.until(|screen| !screen.contains("traces.spans"));
 
