@@ -37,7 +37,14 @@ pub(crate) struct ExportArgs {
 }
 
 /// The formats that are written to a file.
-const FILES: [&str; 5] = ["otlp-json", "mlflow-json", "jsonl", "parquet", "html"];
+const FILES: [&str; 6] = [
+    "otlp-json",
+    "mlflow-json",
+    "jsonl",
+    "parquet",
+    "html",
+    "chrome",
+];
 
 /// What is exported to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +59,8 @@ pub(crate) enum ExportTo {
     Parquet,
     /// One page that shows the traces in a browser and fetches nothing
     Html,
+    /// Trace events for Perfetto, speedscope and Chrome's own viewer
+    Chrome,
     /// An MLflow server; what it has already is not sent again
     Mlflow,
     /// Any backend that takes OTLP over HTTP, likewise

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spanlite_export::{ExportError, ParquetError, ParquetWriter, RedactionRules};
-use spanlite_formats::{OtlpJsonWriter, WriteError, mlflow_json, write_json_lines};
+use spanlite_formats::{
+    ChromeTraceWriter, OtlpJsonWriter, WriteError, mlflow_json, write_json_lines,
+};
 use spanlite_model::{Trace, TraceId};
 
 use crate::args::{BundleArgs, ExportArgs, ExportTo, SelectArgs};
@@ -353,6 +355,13 @@ fn write(
                 second = traces.next();
             }
             out.write_all(if list { b"\n]\n" } else { b"\n" })?;
+        }
+        ExportTo::Chrome => {
+            let mut writer = ChromeTraceWriter::new(&mut out);
+            for trace in traces {
+                writer.write(&trace)?;
+            }
+            writer.finish()?;
         }
         ExportTo::Parquet => write_parquet(traces, &mut out).map_err(|error| match error {
             ParquetError::Io(error) => error,

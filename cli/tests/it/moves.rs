@@ -175,3 +175,13 @@ fn an_imported_span_without_an_end_is_interrupted_in_blocks_and_outside() {
         place.done(&["compact"]);
     }
 }
+
+#[test]
+fn trace_events_hold_every_span() {
+    let place = Place::with_agents();
+    let text = place.done(&["export", "--to", "chrome", "-"]);
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let events = document["traceEvents"].as_array().unwrap();
+    let count = |ph: &str| events.iter().filter(|event| event["ph"] == ph).count();
+    assert_eq!((count("M"), count("X") + count("B")), (3, 17));
+}

@@ -18,6 +18,7 @@
 //! # Ok::<(), spanlite_formats::ReadError>(())
 //! ```
 
+mod chrome;
 mod detect;
 mod dialect;
 mod error;
@@ -31,6 +32,7 @@ mod read;
 mod source;
 mod value;
 
+pub use chrome::ChromeTraceWriter;
 pub use detect::{Format, detect};
 pub use dialect::derive_fields;
 pub use error::{JsonFailure, ReadError, ReadFailure, WriteError};
