@@ -129,6 +129,30 @@ impl<'s> Output<'s> {
         Sheet::new(sink.writer(), &settings.look)
     }
 
+    /// A page for people; as Markdown a block of plain text that can be pasted elsewhere.
+    pub(crate) fn page(
+        &mut self,
+        draw: impl FnOnce(&mut Sheet<'_>) -> io::Result<()>,
+    ) -> Result<(), CliError> {
+        if self.settings.format != Some(Format::Md) {
+            return Ok(draw(&mut self.sheet())?);
+        }
+        let look = Look {
+            color: false,
+            hyperlinks: None,
+            ..self.look().clone()
+        };
+        let mut text = Vec::new();
+        draw(&mut Sheet::new(&mut text, &look))?;
+        let ticks = text.split(|byte| *byte != b'`').map(<[u8]>::len).max();
+        let fence = "`".repeat(ticks.unwrap_or(0).max(2) + 1);
+        let out = self.data();
+        writeln!(out, "{fence}text")?;
+        out.write_all(&text)?;
+        writeln!(out, "{fence}")?;
+        Ok(())
+    }
+
     /// Where lines for people go one by one, as they come.
     pub(crate) fn plain_sheet(&mut self) -> Sheet<'_> {
         let look = &self.settings.look;

@@ -15,7 +15,9 @@ pub(super) fn run(args: &DiffArgs, session: &mut Session<'_>) -> Result<Outcome,
         session.out.object(&diff.item())?;
     } else {
         let digits = id_digits(&snapshot, a.trace_id)?.max(id_digits(&snapshot, b.trace_id)?);
-        diff.write(&mut session.out.sheet(), args.io, digits)?;
+        session
+            .out
+            .page(|sheet| diff.write(sheet, args.io, digits))?;
     }
     if !args.io {
         session.out.hint("--io shows how inputs and outputs differ");

@@ -24,10 +24,7 @@ pub(super) fn check(command: &Command, format: Option<Format>) -> Result<(), Cli
     };
     let (has_it, forms) = match Forms::of(command) {
         Forms::Rows => (format != Format::Tree, "table, json, ndjson, csv and md"),
-        Forms::Page => (
-            !matches!(format, Format::Csv | Format::Md),
-            "tree, json and ndjson",
-        ),
+        Forms::Page => (format != Format::Csv, "tree, json, ndjson and md"),
         Forms::Facts => (
             matches!(format, Format::Json | Format::Ndjson),
             "json and ndjson, else plain text",

@@ -30,12 +30,14 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome,
         now_unix_nano: session.settings.now_unix_nano,
         id_digits,
     };
-    show(&mut session.out.sheet(), &trace, options)?;
-    if args.io {
-        let mut sheet = session.out.sheet();
-        sheet.blank()?;
-        conversation(&mut sheet, &trace, args.full)?;
-    }
+    session.out.page(|sheet| {
+        show(sheet, &trace, options)?;
+        if args.io {
+            sheet.blank()?;
+            conversation(sheet, &trace, args.full)?;
+        }
+        Ok(())
+    })?;
     let id: String = trace.trace_id.to_hex().chars().take(id_digits).collect();
     let origins = error_origins(&trace, &trace.forest());
     if let Some(span) = origins.first().copied().or_else(|| trace.root()) {

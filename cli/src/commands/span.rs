@@ -24,7 +24,9 @@ pub(super) fn run(args: &SpanArgs, session: &mut Session<'_>) -> Result<Outcome,
         } else {
             JsonFold::SHORT
         };
-        span_page(&mut session.out.sheet(), &trace, span, fold)?;
+        session
+            .out
+            .page(|sheet| span_page(sheet, &trace, span, fold))?;
     }
     Ok(Outcome::Done)
 }

@@ -214,8 +214,8 @@ fn a_form_that_a_command_lacks_is_refused() {
     for (args, forms) in [
         (&["list"][..], ["tree"].as_slice()),
         (&["stats"], &["tree"]),
-        (&["show"], &["csv", "md"]),
-        (&["diff", "@", "@-1"], &["csv", "md"]),
+        (&["show"], &["csv"]),
+        (&["diff", "@", "@-1"], &["csv"]),
         (&["info"], &["csv", "md", "tree", "table"]),
         (&["verify"], &["csv", "md", "tree", "table"]),
         (&["gc", "--older", "1w", "--dry-run"], &["csv", "md"]),

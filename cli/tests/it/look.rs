@@ -44,7 +44,7 @@ fn a_trace_is_shown() {
     insta::assert_snapshot!(place.transcript(&["show", "@", "--format", "csv"]), @r#"
     --- stderr
     error: this command has no form csv
-      it has tree, json and ndjson
+      it has tree, json, ndjson and md
     --- exit 2
     "#);
 }
@@ -159,4 +159,23 @@ fn traces_are_named_by_prefix_and_age() {
             "{reference}"
         );
     }
+}
+
+#[test]
+fn a_page_is_pasted_as_a_block_that_nothing_in_it_ends() {
+    let place = Place::empty();
+    let span = serde_json::json!({
+        "traceId": "0000000000000000000000000000000a", "spanId": "000000000000000a",
+        "name": "say ```` it", "startTimeUnixNano": "1786569488000000000",
+        "endTimeUnixNano": "1786569489000000000",
+    });
+    let file = serde_json::json!({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]});
+    place.write("one.json", file.to_string());
+    place.done(&["import", "one.json"]);
+    let shown = place.done(&["show", "@", "--io", "--format", "md", "--color", "always"]);
+    assert!(shown.starts_with("`````text\nsay ```` it"), "{shown}");
+    assert!(
+        shown.ends_with("\n`````\n") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
 }
