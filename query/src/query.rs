@@ -68,7 +68,8 @@ impl Query {
         &self.source
     }
 
-    /// The canonical form. Reading it gives an equal query.
+    /// The canonical form. Reading it gives an equal query; only where more than 100 operators hang
+    /// on one another, its brackets are nested deeper than is read.
     pub fn canonical(&self) -> String {
         print::query(&self.tree)
     }
