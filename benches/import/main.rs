@@ -5,13 +5,11 @@
 //! Both contenders read the same bytes with the same reader and make each batch of 250 traces
 //! durable before the next. SQLite (bundled, WAL, `synchronous=FULL`, prepared statements) gets a
 //! row a span with attributes as JSON text and the indexes that a viewer of traces needs: by
-//! trace, by start, and one of (field, value, trace) for tags, names, types and errors.
-
-mod sqlite;
-
+//! trace, by start, for failed traces, and one of (field, value, trace) for tags, names and types.
 use std::io::Cursor;
 use std::path::Path;
 
+use spanlite_benches::sqlite::{Indexed, Sqlite};
 use spanlite_benches::{Cost, measure, median, print_table, rounds};
 use spanlite_formats::{Reader, write_otlp_json};
 use spanlite_generate::{Profile, Workload};
@@ -76,9 +74,9 @@ fn into_sqlite(input: &[u8]) -> Result<Run, Fault> {
     let folder = tempfile::tempdir_in(".")?;
     let path = folder.path().join("traces.sqlite");
     let (result, cost) = measure(|| -> Result<(), Fault> {
-        let mut database = sqlite::open(&path)?;
-        in_batches(input, |traces| Ok(sqlite::insert(&mut database, traces)?))?;
-        sqlite::close(database)
+        let mut database = Sqlite::create(&path, "FULL", Indexed::Names)?;
+        in_batches(input, |traces| database.insert(traces))?;
+        database.checkpoint()
     });
     result?;
     Ok(Run {

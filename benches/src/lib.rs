@@ -4,6 +4,7 @@
 //! figures move with the machine; read the ratios to the first contender, and CPU time before
 //! wall time.
 
+pub mod sqlite;
 pub mod workload;
 
 use std::io::Write as _;

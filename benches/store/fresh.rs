@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use spanlite_benches::sqlite::Sqlite;
 use spanlite_benches::workload::Workload;
 use spanlite_benches::{median, print_table};
 use spanlite_model::TraceId;
@@ -116,6 +117,13 @@ pub(crate) fn compare(
     let write_peak = answer(&["fresh-write", text(&again)?, &n_traces.to_string(), texts])?;
     let (open, recovered) = open_after_kill(&folder.join("killed"), n_traces.min(100_000))?;
     let (delete, freed) = delete_half(&folder.join("segments"), workload, n_traces)?;
+    let peer = folder.with_file_name("1").join("traces.sqlite");
+    let peer = if peer.try_exists()? {
+        let (took, free) = delete_half_of_peer(&peer, workload, n_traces)?;
+        format!("{took:.0} / {free:.2}")
+    } else {
+        "-".to_owned()
+    };
     print_table(
         &format!("{title}: spanlite in processes of its own"),
         &["", "figure"],
@@ -131,6 +139,7 @@ pub(crate) fn compare(
                 "… part of the segments' bytes that is free then",
                 format!("{freed:.2}"),
             ),
+            row("… SQLite, with VACUUM, ms / part that is free", peer),
             row("peak memory of the writer, MiB", write_peak),
             row("peak memory of a scan, MiB", scan_peak),
         ],
@@ -187,6 +196,22 @@ fn delete_half(folder: &Path, workload: &Workload, n_traces: u64) -> Result<(f64
     // A trace whose spans two commits stored counts in both segments.
     assert!(left < n_traces && gone >= n_traces / 3 && left + gone >= n_traces);
     let after = segment_bytes(folder)?;
+    Ok((took, 1.0 - after as f64 / before as f64))
+}
+
+/// The same for SQLite, which gives space back by writing the rest anew.
+fn delete_half_of_peer(
+    path: &Path,
+    workload: &Workload,
+    n_traces: u64,
+) -> Result<(f64, f64), Failure> {
+    let database = Sqlite::open(path)?;
+    let before = std::fs::metadata(path)?.len();
+    let middle = workload.trace(n_traces / 2).start_time_unix_nano();
+    let begin = Instant::now();
+    database.delete_before(middle.unwrap_or(0))?;
+    let took = millis(begin.elapsed());
+    let after = std::fs::metadata(path)?.len();
     Ok((took, 1.0 - after as f64 / before as f64))
 }
 

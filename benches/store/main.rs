@@ -1,16 +1,22 @@
-//! The whole store beside SQLite and a bare file: writing, size on disk, four questions, and what
-//! is measured in fresh processes.
+//! The whole store beside SQLite, a bare file and Parquet: writing, size on disk, four questions,
+//! and what is measured in fresh processes.
 //!
 //! `cargo bench -p spanlite-benches --bench store -- 100000 small` (traces of ten spans; `small` or
 //! `texts`, of which there are a fifth; without it both; `alone` leaves SQLite out). The default is
 //! 20,000 traces; 100,000 are a million spans.
+//!
+//! `growth 100000 1000000` asks stores of a million and of ten million small spans; `device 600
+//! small /mnt` writes for ten minutes, below a folder if one is given, and counts bytes.
 
+mod device;
 mod fresh;
+mod growth;
+mod parquet;
 mod raw;
 mod spanlite;
 mod sqlite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use spanlite_benches::workload::{Random, SPANS_PER_TRACE, Workload};
@@ -75,19 +81,17 @@ fn middle(times: usize, mut ask: impl FnMut() -> Result<(), Failure>) -> Result<
     Ok(median(&mut micros_each))
 }
 
-fn row(
-    contender: &mut dyn Contender,
-    workload: &Workload,
-    n_traces: u64,
-    folder: &Path,
-) -> Result<Vec<String>, Failure> {
-    let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
-    let written = bytes_written();
-    let (done, cost): (_, Cost) = measure(|| contender.write(workload, n_traces));
-    done?;
-    let written = (bytes_written() - written) as f64 / n_spans;
-    let size = bytes_on_disk(folder) as f64 / n_spans;
-    contender.open()?;
+/// What the questions cost, in microseconds of CPU.
+struct Answers {
+    by_id: f64,
+    rare: f64,
+    failed: f64,
+    scan: f64,
+}
+
+/// Asks a contender that is open.
+fn ask(contender: &dyn Contender, workload: &Workload, n_traces: u64) -> Result<Answers, Failure> {
+    let n_spans = n_traces * SPANS_PER_TRACE as u64;
     let ids: Vec<TraceId> = {
         let mut random = Random::new(5);
         let number = |_| workload.trace(random.below(n_traces)).trace_id;
@@ -117,34 +121,62 @@ fn row(
         found = contender.scan()?;
         Ok(())
     })?;
-    assert!(
-        found > n_spans as usize / 10,
-        "{found} spans have the value"
-    );
+    assert!(found as u64 > n_spans / 10, "{found} spans have the value");
+    Ok(Answers {
+        by_id,
+        rare,
+        failed,
+        scan,
+    })
+}
+
+fn row(
+    contender: &mut dyn Contender,
+    workload: &Workload,
+    n_traces: u64,
+    folder: &Path,
+) -> Result<Vec<String>, Failure> {
+    let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
+    let written = bytes_written();
+    let (done, cost): (_, Cost) = measure(|| contender.write(workload, n_traces));
+    done?;
+    let written = (bytes_written() - written) as f64 / n_spans;
+    let size = bytes_on_disk(folder) as f64 / n_spans;
+    contender.open()?;
+    let answers = ask(contender, workload, n_traces)?;
     Ok(vec![
         contender.name().to_owned(),
         format!("{:.2}", micros(cost.process_cpu) / n_spans),
         format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
         format!("{written:.0}"),
         format!("{size:.1}"),
-        format!("{by_id:.0}"),
-        format!("{rare:.0}"),
-        format!("{failed:.0}"),
-        format!("{:.1}", n_spans / scan),
+        format!("{:.0}", answers.by_id),
+        format!("{:.0}", answers.rare),
+        format!("{:.0}", answers.failed),
+        format!("{:.1}", n_spans / answers.scan),
     ])
 }
 
-/// What a bare file costs that gets the same records and syncs.
-fn raw_row(workload: &Workload, n_traces: u64, folder: &Path) -> Result<Vec<String>, Failure> {
+/// A file of which nothing can be asked.
+type WriteFile = fn(&Path, &Workload, u64) -> Result<PathBuf, Failure>;
+
+/// What it costs to write the same traces into a file.
+fn file_row(
+    name: &str,
+    write: WriteFile,
+    workload: &Workload,
+    n_traces: u64,
+    folder: &Path,
+) -> Result<Vec<String>, Failure> {
     let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
     let written = bytes_written();
-    let (done, cost): (_, Cost) = measure(|| raw::write(folder, workload, n_traces));
+    let (done, cost): (_, Cost) = measure(|| write(folder, workload, n_traces));
     let path = done?;
     let written = (bytes_written() - written) as f64 / n_spans;
     let size = std::fs::metadata(&path)?.len() as f64 / n_spans;
     std::fs::remove_file(path)?;
     let mut row = vec![
-        "raw append, fdatasync".to_owned(),
+        name.to_owned(),
         format!("{:.2}", micros(cost.process_cpu) / n_spans),
         format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
         format!("{written:.0}"),
@@ -164,14 +196,20 @@ fn compare(title: &str, n_traces: u64, with_texts: bool, alone: bool) -> Result<
         traces.sum::<usize>()
     });
     let making = micros(making.process_cpu) / bytes as f64;
-    rows.push(raw_row(&workload, n_traces, folder.path())?);
+    let files: [(_, WriteFile); 2] = [
+        ("raw append, fdatasync", raw::write),
+        ("Parquet, zstd", parquet::write),
+    ];
+    for (name, write) in files {
+        rows.push(file_row(name, write, &workload, n_traces, folder.path())?);
+    }
     for number in 0..if alone { 1 } else { 3 } {
         let folder = folder.path().join(number.to_string());
         std::fs::create_dir(&folder)?;
         let mut contender: Box<dyn Contender> = match number {
             0 => Box::new(spanlite::Spanlite::new(&folder)),
-            1 => Box::new(sqlite::Sqlite::new(&folder, "NORMAL")?),
-            _ => Box::new(sqlite::Sqlite::new(&folder, "FULL")?),
+            1 => Box::new(sqlite::Peer::new(&folder, "NORMAL")?),
+            _ => Box::new(sqlite::Peer::new(&folder, "FULL")?),
         };
         rows.push(row(contender.as_mut(), &workload, n_traces, &folder)?);
     }
@@ -205,9 +243,25 @@ fn main() -> Result<(), Failure> {
     if fresh::play()? {
         return Ok(());
     }
-    let has = |word: &str| std::env::args().any(|argument| argument == word);
-    let n_traces = std::env::args().find_map(|argument| argument.parse().ok());
-    let n_traces: u64 = n_traces.unwrap_or(20_000);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let mut numbers = arguments
+        .iter()
+        .filter_map(|argument| argument.parse().ok());
+    let n_traces: u64 = numbers.next().unwrap_or(20_000);
+    let target = concat!(env!("CARGO_MANIFEST_DIR"), "/../target");
+    if has("growth") {
+        let folder = tempfile::tempdir_in(target)?;
+        return growth::compare(
+            folder.path(),
+            [n_traces, numbers.next().unwrap_or(n_traces * 10)],
+        );
+    }
+    if has("device") {
+        let given = arguments.iter().find(|argument| argument.starts_with('/'));
+        let folder = tempfile::tempdir_in(given.map_or(target, String::as_str))?;
+        return device::compare(folder.path(), n_traces, has("texts"));
+    }
     if !has("texts") {
         compare("small spans", n_traces, false, has("alone"))?;
     }

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Spanlite {
     }
 }
 
-fn append(lane: &Lane, record: &Record, buffer: &mut Vec<u8>) -> Result<(), Failure> {
+fn append_one(lane: &Lane, record: &Record, buffer: &mut Vec<u8>) -> Result<(), Failure> {
     buffer.clear();
     encode_record(record, &Origin::default(), buffer);
     match lane.append(buffer) {
@@ -37,11 +38,15 @@ fn append(lane: &Lane, record: &Record, buffer: &mut Vec<u8>) -> Result<(), Fail
     }
 }
 
-/// Appends all traces, durably, ten at a time.
-pub(crate) fn append_all(store: &Store, workload: &Workload, n_traces: u64) -> Result<(), Failure> {
+/// Appends traces by their numbers, and makes them durable.
+pub(crate) fn append(
+    store: &Store,
+    workload: &Workload,
+    numbers: Range<u64>,
+) -> Result<(), Failure> {
     let lane = store.lane()?;
     let mut buffer = Vec::new();
-    for number in 0..n_traces {
+    for number in numbers {
         let trace = workload.trace(number);
         let time_unix_nano = trace.start_time_unix_nano().unwrap_or(0);
         for (key, value) in trace.info.tags {
@@ -50,14 +55,20 @@ pub(crate) fn append_all(store: &Store, workload: &Workload, n_traces: u64) -> R
                 time_unix_nano,
                 change: TraceChange::Tag { key, value },
             };
-            append(&lane, &Record::Update(update), &mut buffer)?;
+            append_one(&lane, &Record::Update(update), &mut buffer)?;
         }
         for span in trace.spans.into_iter().rev() {
-            append(&lane, &Record::Span(Box::new(span)), &mut buffer)?;
+            append_one(&lane, &Record::Span(Box::new(span)), &mut buffer)?;
         }
-        if (number + 1) % TRACES_PER_COMMIT == 0 {
-            store.flush()?;
-        }
+    }
+    Ok(store.flush()?)
+}
+
+/// Appends all traces, durably, ten at a time.
+pub(crate) fn append_all(store: &Store, workload: &Workload, n_traces: u64) -> Result<(), Failure> {
+    for first in (0..n_traces).step_by(TRACES_PER_COMMIT as usize) {
+        let end = (first + TRACES_PER_COMMIT).min(n_traces);
+        append(store, workload, first..end)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::error::WriteError;
 use crate::record::{Origin, Record, encode_record};
 use crate::segment::sealed::NewBlock;
 use crate::segment::{SegmentName, hot};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, span_weight};
 use crate::store::{Store, StoredBlocks};
 
 /// Bytes of traces that are worth a block.
@@ -188,16 +188,7 @@ impl<'s> BlockWriter<'s> {
 
 /// About how many bytes a trace has.
 fn weight(trace: &Trace) -> usize {
-    let of_span = |span: &Span| {
-        let texts = [&span.inputs, &span.outputs].into_iter().flatten();
-        let texts: usize = texts.map(|text| text.as_text().len()).sum();
-        let values = span
-            .attributes
-            .iter()
-            .filter_map(|(_, value)| value.as_str());
-        100 + texts + values.map(str::len).sum::<usize>()
-    };
-    trace.spans.iter().map(of_span).sum()
+    trace.spans.iter().map(span_weight).sum()
 }
 
 /// Whether a trace has every span once, and no span of another.
@@ -306,7 +297,7 @@ fn news<'a>(
     }
     let is_settled = |update: &TraceUpdate| {
         let known = stored_updates.iter().chain(&under_way.updates);
-        let mut known = known.filter(|known| known.change.is_about_same(&update.change));
+        let mut known = known.filter(|known| known.change.subject() == update.change.subject());
         known.any(|known| update_rank(known) >= update_rank(update))
     };
     let updates = changes(trace).filter(|update| !is_settled(update));

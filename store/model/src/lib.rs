@@ -39,5 +39,5 @@ pub use kind::{SpanKind, SpanType, Status, StatusCode, TraceState, UnknownName};
 pub use prices::{Price, PriceTable, PriceTableError};
 pub use span::{Derived, Event, Link, Resource, Scope, Span};
 pub use trace::{Trace, TraceInfo};
-pub use update::{TraceChange, TraceUpdate};
+pub use update::{Subject, TraceChange, TraceUpdate};
 pub use usage::{Cost, TokenUsage, trace_cost, trace_usage};

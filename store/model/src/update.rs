@@ -70,29 +70,55 @@ pub enum TraceChange {
     },
 }
 
-impl TraceChange {
-    /// Whether two changes are about the same thing, so that of both the later alone counts.
-    pub fn is_about_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (
-                Self::Tag { key, .. } | Self::RemoveTag { key },
-                Self::Tag { key: other, .. } | Self::RemoveTag { key: other },
-            )
-            | (Self::Metadata { key, .. }, Self::Metadata { key: other, .. })
-            | (Self::Extra { key, .. }, Self::Extra { key: other, .. }) => key == other,
-            _ => match (self.assessment_id(), other.assessment_id()) {
-                (None, None) => std::mem::discriminant(self) == std::mem::discriminant(other),
-                (one, other) => one == other,
-            },
-        }
-    }
+/// What a [`TraceChange`] is about: of two changes of one subject the later alone counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Subject<'a> {
+    field: Field,
+    /// The key or the id, where the field has several.
+    key: &'a str,
+}
 
-    fn assessment_id(&self) -> Option<&AssessmentId> {
-        match self {
-            Self::PutAssessment(assessment) => Some(&assessment.assessment_id),
-            Self::RemoveAssessment(id) => Some(id),
-            _ => None,
-        }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Field {
+    Name,
+    Tag,
+    Metadata,
+    Session,
+    User,
+    ClientRequestId,
+    RequestPreview,
+    ResponsePreview,
+    State,
+    RequestTime,
+    ExecutionDuration,
+    Assessment,
+    Pinned,
+    Extra,
+}
+
+impl TraceChange {
+    /// What the change is about.
+    pub fn subject(&self) -> Subject<'_> {
+        let (field, key) = match self {
+            Self::Tag { key, .. } | Self::RemoveTag { key } => (Field::Tag, key.as_str()),
+            Self::Metadata { key, .. } => (Field::Metadata, key.as_str()),
+            Self::Extra { key, .. } => (Field::Extra, key.as_str()),
+            Self::PutAssessment(assessment) => {
+                (Field::Assessment, assessment.assessment_id.as_str())
+            }
+            Self::RemoveAssessment(id) => (Field::Assessment, id.as_str()),
+            Self::Name(_) => (Field::Name, ""),
+            Self::Session(_) => (Field::Session, ""),
+            Self::User(_) => (Field::User, ""),
+            Self::ClientRequestId(_) => (Field::ClientRequestId, ""),
+            Self::RequestPreview(_) => (Field::RequestPreview, ""),
+            Self::ResponsePreview(_) => (Field::ResponsePreview, ""),
+            Self::State(_) => (Field::State, ""),
+            Self::RequestTime(_) => (Field::RequestTime, ""),
+            Self::ExecutionDuration(_) => (Field::ExecutionDuration, ""),
+            Self::Pinned(_) => (Field::Pinned, ""),
+        };
+        Subject { field, key }
     }
 }
 

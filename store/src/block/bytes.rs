@@ -4,20 +4,18 @@
 //! `varint (raw length << 1 | compressed)`, then, if compressed, `varint stored length`, then the
 //! bytes.
 
-use std::cell::RefCell;
-
-use zstd::bulk::Compressor;
-use zstd::zstd_safe::{self, DCtx, DDict};
+use ::zstd::bulk::Compressor;
+use ::zstd::zstd_safe::{self, DDict};
 
 use super::BlockError;
 use super::kept::Slot;
+use crate::codec::zstd;
+pub(super) use crate::codec::zstd::compress;
 
 /// The most a blob may decompress to.
 pub(super) const MAX_BLOB_BYTES: usize = 256 << 20;
 /// Compression must save at least this much: opening a compressed column costs microseconds.
 pub(super) const MIN_SAVED_BYTES: usize = 128;
-/// Level 1: the levels above cost more time than they save space on span data.
-const ZSTD_LEVEL: i32 = 1;
 
 const SHORT: BlockError = BlockError::malformed("bytes end early");
 
@@ -38,24 +36,9 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-thread_local! {
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
-}
-
-/// The zstd frame of `raw`; nothing where zstd refuses, which it does not do in practice.
-pub(super) fn compress(raw: &[u8]) -> Option<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            *slot = Compressor::new(ZSTD_LEVEL).ok();
-        }
-        slot.as_mut()?.compress(raw).ok()
-    })
-}
-
 /// Compresses what looks much like a text that is known.
 pub(super) fn compressor_like(known: &[u8]) -> Option<Compressor<'static>> {
-    Compressor::with_dictionary(ZSTD_LEVEL, known).ok()
+    Compressor::with_dictionary(zstd::LEVEL, known).ok()
 }
 
 const DAMAGED: BlockError = BlockError::malformed("a compressed part does not decompress");
@@ -84,9 +67,8 @@ pub(super) fn split_frame(bytes: &[u8]) -> Result<(&[u8], u64, &[u8]), BlockErro
 
 /// Decompresses a frame that must give exactly `raw_length` bytes.
 pub(super) fn decompress(frame: &[u8], raw_length: usize) -> Result<Vec<u8>, BlockError> {
-    decompress_with(frame, raw_length, |context, raw| {
-        context.decompress(raw, frame)
-    })
+    check_frame(frame, raw_length)?;
+    zstd::decompress(frame, raw_length).ok_or(DAMAGED)
 }
 
 /// The same for a frame of [`compressor_like`].
@@ -95,28 +77,8 @@ pub(super) fn decompress_like(
     frame: &[u8],
     raw_length: usize,
 ) -> Result<Vec<u8>, BlockError> {
-    decompress_with(frame, raw_length, |context, raw| {
-        context.decompress_using_ddict(raw, frame, known)
-    })
-}
-
-fn decompress_with(
-    frame: &[u8],
-    raw_length: usize,
-    decompress: impl FnOnce(&mut DCtx<'static>, &mut Vec<u8>) -> zstd_safe::SafeResult,
-) -> Result<Vec<u8>, BlockError> {
     check_frame(frame, raw_length)?;
-    DECOMPRESSOR.with_borrow_mut(|slot| {
-        if slot.is_none() {
-            *slot = DCtx::try_create();
-        }
-        let context = slot.as_mut().ok_or(DAMAGED)?;
-        let mut raw = Vec::with_capacity(raw_length);
-        match decompress(context, &mut raw) {
-            Ok(length) if length == raw_length => Ok(raw),
-            _ => Err(DAMAGED),
-        }
-    })
+    zstd::decompress_like(known, frame, raw_length).ok_or(DAMAGED)
 }
 
 /// Writes a blob, compressed where that saves at least an eighth and [`MIN_SAVED_BYTES`].

@@ -9,6 +9,8 @@
 //! Numbers are little-endian. Flag 1: the body is zstd. The checksum is seeded with the name of
 //! the table and the key, so that a good value in the wrong place is damage too.
 
+pub(crate) mod zstd;
+
 use bincode::config::Configuration;
 use bincode::{Decode, Encode};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -17,8 +19,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 pub(crate) const MAX_RAW_BYTES: usize = 1 << 30;
 /// The largest bincode body that is decoded.
 const MAX_BINCODE_BYTES: usize = 64 << 20;
-/// Level 1: the levels above cost more time than they save space on span data.
-const ZSTD_LEVEL: i32 = 1;
 const FLAG_ZSTD: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
 
@@ -107,7 +107,7 @@ pub(crate) fn seal(version: u8, body: &[u8], place: Place) -> Vec<u8> {
 
 /// Puts the frame around a body and compresses it, unless that makes it longer.
 pub(crate) fn seal_compressed(version: u8, body: &[u8], place: Place) -> Vec<u8> {
-    let Ok(compressed) = zstd::bulk::compress(body, ZSTD_LEVEL) else {
+    let Some(compressed) = zstd::compress(body) else {
         return seal(version, body, place);
     };
     if compressed.len() + 4 >= body.len() {
@@ -152,10 +152,7 @@ pub(crate) fn unseal(value: &[u8], place: Place, supported: u8) -> Result<Vec<u8
     if raw_length > MAX_RAW_BYTES {
         return Err(ValueError::Compression);
     }
-    zstd::bulk::decompress(compressed, raw_length)
-        .ok()
-        .filter(|body| body.len() == raw_length)
-        .ok_or(ValueError::Compression)
+    zstd::decompress(compressed, raw_length).ok_or(ValueError::Compression)
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use redb::{ReadableTable as _, TransactionError, WriteTransaction};
+use uuid::Uuid;
 
 use crate::clock;
 use crate::directory::Directory;
 use crate::error::StorageError;
+use crate::journal;
 use crate::options::OpenOptions;
 use crate::segment::{self, JOURNALS, OpenSegment, SegmentName};
 
@@ -95,7 +98,7 @@ impl Active {
             // A segment without data is never too old: nothing would be gained by another one.
             if self.is_full(&segment) && !segment.counts(&txn)?.is_empty() {
                 let next = segment::create(&self.directory)?;
-                rotate(&segment, &next, txn)?;
+                rotate(&segment, &next, txn, &self.directory.journals())?;
                 self.open = Some(next);
                 continue;
             }
@@ -180,17 +183,20 @@ fn rotate(
     old: &OpenSegment,
     next: &OpenSegment,
     txn: WriteTransaction,
+    journals: &Path,
 ) -> Result<(), StorageError> {
-    copy_journals(old, next, &txn)?;
+    copy_journals(old, next, &txn, journals)?;
     old.seal(&txn)?;
     txn.commit()
         .map_err(|error| StorageError::redb("write to", &old.path, error))
 }
 
+/// Copies how far journals are stored, but for those that are gone.
 fn copy_journals(
     old: &OpenSegment,
     next: &OpenSegment,
     txn: &WriteTransaction,
+    journals: &Path,
 ) -> Result<(), StorageError> {
     let read = |error: redb::Error| StorageError::redb("read", &old.path, error);
     let write = |error: redb::Error| StorageError::redb("write to", &next.path, error);
@@ -207,6 +213,10 @@ fn copy_journals(
             .map_err(|error| write(error.into()))?;
         for row in from.iter().map_err(|error| read(error.into()))? {
             let (journal, positions) = row.map_err(|error| read(error.into()))?;
+            let id = Uuid::from_slice(journal.value()).unwrap_or_default();
+            if !journal::has_file(journals, id) {
+                continue;
+            }
             into.insert(journal.value(), positions.value())
                 .map_err(|error| write(error.into()))?;
         }
@@ -216,10 +226,13 @@ fn copy_journals(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::segment::SegmentDraft;
+    use redb::ReadableDatabase as _;
 
-    fn active(folder: &std::path::Path) -> Active {
+    use super::*;
+    use crate::journal::Positions;
+    use crate::segment::{SegmentDraft, positions, put_positions};
+
+    fn active(folder: &Path) -> Active {
         let directory = Directory::open(folder, true).unwrap();
         Active::new(directory, &OpenOptions::default())
     }
@@ -254,6 +267,33 @@ mod tests {
         let second = name_of(&mut one);
         assert_ne!(second, first);
         assert_eq!(name_of(&mut active(folder.path())), second);
+    }
+
+    #[test]
+    fn a_new_segment_takes_over_positions_of_journals_that_have_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut one = active(folder.path());
+        one.segment_bytes = 1;
+        let [living, gone] = [Uuid::new_v4(), Uuid::new_v4()];
+        let journals = one.directory.journals();
+        fs::create_dir_all(&journals).unwrap();
+        fs::write(journals.join(living.to_string()), "").unwrap();
+        let mut reached = Positions::default();
+        reached.advance(1, 7);
+        let (txn, segment) = one.begin().unwrap();
+        let (first, path) = (segment.name, segment.path.clone());
+        for journal in [living, gone] {
+            put_positions(&txn, &path, journal, &reached).unwrap();
+        }
+        let mut counts = segment.counts(&txn).unwrap();
+        counts.add_batch(1, 1);
+        segment.put_counts(&txn, &counts).unwrap();
+        txn.commit().unwrap();
+        assert_ne!(name_of(&mut one), first);
+        let next = one.current().unwrap();
+        let txn = next.database.begin_read().unwrap();
+        let known = positions(&txn, &next.path).unwrap();
+        assert_eq!(known, [(living, reached)].into());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 use super::active::Active;
 use super::draft::Portion;
 use super::earlier::Earlier;
+use super::fold::{Effort, KnownNotes};
 use super::seal;
 use super::signal::{BlocksRequest, Request, Signal, StoreRequest};
 use crate::directory::Directory;
@@ -43,6 +45,9 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
 }
 
+/// Who waits for the end of the thread.
+type Closer = Sender<Result<(), FlushError>>;
+
 /// The commit thread's own things.
 pub(crate) struct Committer {
     directory: Directory,
@@ -55,6 +60,8 @@ pub(crate) struct Committer {
     active: Active,
     /// What the blocks of the store may hold.
     earlier: Earlier,
+    /// What is known of the changes that are kept apart.
+    known_notes: KnownNotes,
     /// What was taken from the journal and is not stored yet.
     waiting: Batch,
     /// When that which the journal has on disk is to be committed.
@@ -84,6 +91,7 @@ impl Committer {
             state: StateWriter::new(directory.state()),
             interval: options.commit_interval,
             earlier: Earlier::default(),
+            known_notes: KnownNotes::default(),
             waiting: Batch::default(),
             commit_by: None,
             segment_bytes: options.segment_bytes,
@@ -113,38 +121,37 @@ impl Committer {
             } else {
                 Ok(())
             };
+            let mut closers = Vec::new();
             for request in requests {
-                match request {
-                    Request::Flush(reply) => drop(reply.send(outcome.clone())),
-                    Request::Store(request) => self.store_apart(&request),
-                    Request::Blocks(request) => self.store_blocks(request),
-                    Request::State(task) => task(&mut self.state),
-                    Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
-                    Request::Close(reply) => return self.close(&outcome, &reply),
-                }
+                closers.extend(self.serve(request, &outcome));
+            }
+            if !closers.is_empty() {
+                return self.close(&outcome, closers);
             }
             while self.seal_is_due {
                 // Failures are counted, and the traces stay where they are.
-                drop(self.seal());
+                drop(self.seal(Effort::Small));
             }
         }
     }
 
-    fn close(
-        mut self,
-        outcome: &Result<(), FlushError>,
-        reply: &std::sync::mpsc::Sender<Result<(), FlushError>>,
-    ) {
+    /// Does what is asked for. Returns who waits for the end, where that is asked for; whoever does
+    /// not wait any more may have gone away.
+    fn serve(&mut self, request: Request, outcome: &Result<(), FlushError>) -> Option<Closer> {
+        match request {
+            Request::Flush(reply) => drop(reply.send(outcome.clone())),
+            Request::Store(request) => self.store_apart(&request),
+            Request::Blocks(request) => self.store_blocks(request),
+            Request::State(task) => task(&mut self.state),
+            Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
+            Request::Close(reply) => return Some(reply),
+        }
+        None
+    }
+
+    fn close(mut self, outcome: &Result<(), FlushError>, mut closers: Vec<Closer>) {
         for request in self.signal.close() {
-            match request {
-                Request::Store(request) => self.store_apart(&request),
-                Request::Blocks(request) => self.store_blocks(request),
-                Request::State(task) => task(&mut self.state),
-                Request::Seal(reply) => drop(reply.send(self.seal_on_request())),
-                Request::Flush(waiting) | Request::Close(waiting) => {
-                    drop(waiting.send(outcome.clone()));
-                }
-            }
+            closers.extend(self.serve(request, outcome));
         }
         // What was appended between the last commit and the close, and then what did not end.
         self.journal.end();
@@ -157,7 +164,7 @@ impl Committer {
             // After that, so that what did not end counts as interrupted.
             self.seal_is_due |= self.hot_spans >= self.seal_spans / seal::PART_AT_CLOSE;
             while self.seal_is_due {
-                drop(self.seal());
+                drop(self.seal(Effort::Small));
             }
         } else if self.journal.form() == JournalForm::Memory {
             let mut taking = self.journal.begin_take();
@@ -167,7 +174,9 @@ impl Committer {
         self.active.reset();
         self.state.reset();
         self.tidy();
-        drop(reply.send(outcome));
+        for closer in closers {
+            drop(closer.send(outcome.clone()));
+        }
     }
 
     /// Merges tiny segments, if programs that ran shortly left many.
@@ -362,10 +371,10 @@ impl Committer {
 
     /// Makes blocks of the hot batches of the active segment. What goes wrong leaves them as they
     /// are, and the next commits do not try again before there is more of them.
-    fn seal(&mut self) -> Result<bool, StorageError> {
+    fn seal(&mut self, effort: Effort) -> Result<bool, StorageError> {
         self.seal_is_due = false;
         let folder = self.directory.path().to_owned();
-        let sealed = protected(&folder, || self.try_seal());
+        let sealed = protected(&folder, || self.try_seal(effort));
         if sealed.is_err() {
             self.counters.failed_seals.fetch_add(1, Ordering::Relaxed);
             self.active.reset();
@@ -382,30 +391,48 @@ impl Committer {
     fn seal_on_request(&mut self) -> Result<bool, StorageError> {
         self.active.open_newest()?;
         let mut any = false;
-        while self.seal()? {
+        while self.seal(Effort::Asked)? {
             any = true;
         }
         Ok(any)
     }
 
-    fn try_seal(&mut self) -> Result<bool, StorageError> {
-        let Some(segment) = self.active.current() else {
-            return Ok(false);
-        };
-        let Some(swap) = seal::prepare(segment, &self.directory, &mut self.earlier)? else {
-            return Ok(false);
-        };
-        let Some((txn, segment)) = self.active.begin_current()? else {
-            return Ok(false);
-        };
-        let Some(counts) = swap.store(&txn, segment)? else {
-            return Ok(false);
-        };
-        txn.commit()
-            .map_err(|error| StorageError::redb("write to", &segment.path, error))?;
-        self.hot_spans = counts.hot_spans;
-        self.seal_is_due = seal::is_worthwhile(&counts, self.seal_spans);
-        Ok(true)
+    /// Seals, or tries again without making blocks anew where another writer came in between.
+    fn try_seal(&mut self, effort: Effort) -> Result<bool, StorageError> {
+        for effort in [effort, Effort::None] {
+            let Some(segment) = self.active.current() else {
+                return Ok(false);
+            };
+            let (earlier, notes) = (&mut self.earlier, &mut self.known_notes);
+            let prepared = seal::prepare(segment, &self.directory, earlier, notes, effort)?;
+            let Some(mut swap) = prepared else {
+                return Ok(false);
+            };
+            let (folded, is_anew) = (std::mem::take(&mut swap.folded), swap.is_anew());
+            let Some((txn, segment)) = self.active.begin_current()? else {
+                return Ok(false);
+            };
+            if let Some(counts) = swap.store(&txn, segment)? {
+                txn.commit()
+                    .map_err(|error| StorageError::redb("write to", &segment.path, error))?;
+                self.hot_spans = counts.hot_spans;
+                self.seal_is_due = seal::is_worthwhile(&counts, self.seal_spans);
+                self.remove_folded(&folded);
+                return Ok(true);
+            }
+            if !is_anew {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes changes that were kept apart and are in blocks. Until they are gone they are seen
+    /// twice, as the same.
+    fn remove_folded(&mut self, folded: &[Vec<u8>]) {
+        if !folded.is_empty() && self.state.remove_note_keys(folded).is_err() {
+            self.known_notes.stay = true;
+        }
     }
 
     /// Stores what killed writers left in their journals.

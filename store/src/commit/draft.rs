@@ -1,8 +1,7 @@
-use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use redb::{ReadTransaction, ReadableDatabase as _};
-use spanlite_model::{Trace, TraceId, TraceUpdate};
+use spanlite_model::{Trace, TraceId};
 use uuid::Uuid;
 
 use super::earlier::Earlier;
@@ -12,12 +11,11 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal;
-use crate::options::Access;
+use crate::segment::facts::BlockFacts;
 use crate::segment::hot::{self, EncodedBatch, HotTrace};
-use crate::segment::sealed::{BlockFacts, NewBlock};
-use crate::segment::{HOT, OpenSegment, SegmentName, SegmentReader, table};
+use crate::segment::sealed::NewBlock;
+use crate::segment::{HOT, OpenSegment, SegmentName, table};
 use crate::snapshot::Assembly;
-use crate::state::notes_of;
 
 /// A block gets no more traces.
 pub(crate) const BLOCK_TRACES: usize = 500;
@@ -67,7 +65,7 @@ impl Portion {
         let hot_already = hot_traces(&txn, segment)?;
         earlier.refresh(&txn, segment, directory)?;
         let writer = (!journal.is_nil()).then_some(journal);
-        let mut draft = BlocksDraft::new(earlier, directory);
+        let mut draft = BlocksDraft::default();
         let mut rest = Vec::new();
         let mut refused = fresh.refused();
         let journals = directory.journals();
@@ -83,7 +81,13 @@ impl Portion {
             }
             match Readiness::of(&assembly, |writer| journal::is_alive(&journals, writer)) {
                 Readiness::Ready { interrupted } if !assembly.is_empty() => {
-                    draft.push(assembly, interrupted, fresh.bytes(trace_id))?;
+                    draft.push(Piece {
+                        assembly,
+                        interrupted,
+                        bytes: fresh.bytes(trace_id),
+                        is_elsewhere: !earlier.find(trace_id, directory).is_empty(),
+                        came: None,
+                    })?;
                 }
                 _ => fresh.copy(trace_id, &mut rest),
             }
@@ -144,37 +148,22 @@ impl Readiness {
     }
 }
 
-/// The changes of traces that are kept apart, opened when the first is asked for.
-struct Notes<'d> {
-    directory: &'d Directory,
-    opened: OnceCell<Option<(SegmentReader, ReadTransaction)>>,
-}
-
-impl Notes<'_> {
-    /// The changes of a trace up to a time. What is damaged is reported by whoever reads the trace.
-    fn until(&self, trace_id: TraceId, unix_nano: u64) -> Vec<TraceUpdate> {
-        let opened = self.opened.get_or_init(|| {
-            let path = self.directory.state();
-            let reader = self.directory.has_state().then(|| {
-                SegmentReader::open(&path, Access::ReadWrite)
-                    .and_then(|reader| Ok((reader.begin()?, reader)))
-            });
-            let (txn, reader) = reader?.ok()?;
-            Some((reader, txn))
-        });
-        let Some((reader, txn)) = opened else {
-            return Vec::new();
-        };
-        let mut notes = notes_of(txn, reader.path(), trace_id, |_| {}).unwrap_or_default();
-        notes.retain(|note| note.time_unix_nano <= unix_nano);
-        notes
-    }
+/// One trace that goes into a block.
+pub(super) struct Piece {
+    pub(super) assembly: Assembly,
+    /// The writer of an open span is gone.
+    pub(super) interrupted: bool,
+    /// About how many bytes it has.
+    pub(super) bytes: usize,
+    /// Blocks that stay hold something of it.
+    pub(super) is_elsewhere: bool,
+    /// The block of the segment in which the newest of it came; nothing if it comes now.
+    pub(super) came: Option<u32>,
 }
 
 /// Blocks in the making.
-pub(super) struct BlocksDraft<'e> {
-    earlier: &'e Earlier,
-    notes: Notes<'e>,
+#[derive(Default)]
+pub(super) struct BlocksDraft {
     blocks: Vec<NewBlock>,
     traces: Vec<Trace>,
     facts: BlockFacts,
@@ -182,64 +171,40 @@ pub(super) struct BlocksDraft<'e> {
     bytes: usize,
 }
 
-impl<'e> BlocksDraft<'e> {
-    pub(super) fn new(earlier: &'e Earlier, directory: &'e Directory) -> Self {
-        Self {
-            earlier,
-            notes: Notes {
-                directory,
-                opened: OnceCell::new(),
-            },
-            blocks: Vec::new(),
-            traces: Vec::new(),
-            facts: BlockFacts::default(),
-            spans: 0,
-            bytes: 0,
-        }
-    }
-
-    pub(super) fn push(
-        &mut self,
-        mut assembly: Assembly,
-        interrupted: bool,
-        bytes: usize,
-    ) -> Result<(), StorageError> {
-        let changed = assembly.changed_unix_nano();
-        // A block has one time for all changes of a trace, the last. What was changed in between
-        // and is kept apart must not lose against an earlier change that the block calls later.
-        if let Some(changed) = changed.filter(|_| assembly.changed_repeatedly()) {
-            let notes = self.notes.until(assembly.trace_id(), changed);
-            assembly.add_updates(notes);
-        }
-        let has_root = assembly.has_ended_root();
-        let trace = assembly.finish(|_| true);
+impl BlocksDraft {
+    pub(super) fn push(&mut self, piece: Piece) -> Result<(), StorageError> {
+        let has_root = piece.assembly.has_ended_root();
+        let (trace, changes) = piece.assembly.into_kept();
         if self.traces.len() >= BLOCK_TRACES
             || (self.spans + trace.spans.len() > BLOCK_SPANS && self.spans > 0)
-            || (self.bytes + bytes > BLOCK_BYTES && self.bytes > 0)
+            || (self.bytes + piece.bytes > BLOCK_BYTES && self.bytes > 0)
         {
             self.close()?;
         }
         let place = self.traces.len() as u32;
-        let start = trace.start_time_unix_nano().or(changed).unwrap_or(0);
+        let start = trace.start_time_unix_nano();
+        let start = start.or_else(|| changes.last_unix_nano()).unwrap_or(0);
         self.facts.starts.push(start);
-        if let Some(changed) = changed.filter(|changed| *changed != start) {
-            self.facts.changed.push((place, changed));
-        }
-        if !has_root || self.earlier.has(trace.trace_id, self.notes.directory) {
+        self.facts.add_changes(place, start, changes);
+        if !has_root || piece.is_elsewhere {
             self.facts.parts.push(place);
         }
-        if interrupted {
+        if piece.interrupted {
             self.facts.interrupted.push(place);
         }
+        self.facts.came.push(piece.came);
         self.spans += trace.spans.len();
-        self.bytes += bytes;
+        self.bytes += piece.bytes;
         self.traces.push(trace);
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), StorageError> {
         let traces = std::mem::take(&mut self.traces);
-        let facts = std::mem::take(&mut self.facts);
+        let mut facts = std::mem::take(&mut self.facts);
+        if facts.came.iter().all(Option::is_none) {
+            facts.came.clear();
+        }
         (self.spans, self.bytes) = (0, 0);
         let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
         self.blocks.push(NewBlock::new(&traces, encoded, facts));

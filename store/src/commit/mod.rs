@@ -7,9 +7,11 @@ mod active;
 mod committer;
 mod draft;
 mod earlier;
+mod fold;
 mod fresh;
 mod seal;
 mod signal;
+mod source;
 
 pub(crate) use committer::{Committer, Counters};
 pub(crate) use draft::{BLOCK_BYTES, BLOCK_SPANS, BLOCK_TRACES};

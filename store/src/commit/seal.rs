@@ -2,22 +2,25 @@
 //!
 //! What is to go into blocks is read and encoded under a read transaction, while others write. A
 //! short write transaction then looks whether the batches are still there, and swaps them: blocks
-//! in, batches out, and what stays hot in again as new batches.
+//! in, batches out, and what stays hot in again as new batches. Blocks of which enough has changed
+//! since are read, made anew and swapped with them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
 
 use redb::WriteTransaction;
 use spanlite_model::TraceId;
-use uuid::Uuid;
 
-use super::draft::{BlocksDraft, Readiness, begin_read};
+use super::draft::{BlocksDraft, Piece, Readiness, begin_read};
 use super::earlier::Earlier;
+use super::fold::{self, Anew, Effort, KnownNotes, Notes, OldTrace};
+use super::source::{Carried, Source};
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal;
-use crate::segment::hot::{self, EncodedBatch, HotBatch, HotDirectory, HotTrace};
-use crate::segment::sealed::{NewBlock, store_blocks};
-use crate::segment::{Counts, HOT, OpenSegment, table};
+use crate::segment::hot::{self, EncodedBatch, HotDirectory};
+use crate::segment::sealed::{self, NewBlock, store_blocks};
+use crate::segment::{Counts, OpenSegment, SegmentName};
 use crate::snapshot::Assembly;
 use crate::state::read_deleted;
 
@@ -27,10 +30,6 @@ pub(super) const PART_AT_CLOSE: u64 = 5;
 const BYTES: u64 = 8 << 20;
 /// Bytes of new records that are worth a block.
 const BYTES_AT_ONCE: u64 = 3 << 20;
-/// No more hot batches are read at once than have this many bytes together, before compression:
-/// the rest waits for another time.
-const AT_ONCE_BYTES: usize = 16 << 20;
-
 /// Returns whether a segment has enough in hot batches.
 pub(super) fn is_worthwhile(counts: &Counts, seal_spans: u64) -> bool {
     counts.hot_spans >= seal_spans || counts.hot_bytes >= BYTES
@@ -49,6 +48,12 @@ pub(super) struct Swap {
     batches: Vec<(u64, HotDirectory)>,
     blocks: Vec<NewBlock>,
     carried: Vec<EncodedBatch>,
+    /// The blocks that go, with how many spans each has.
+    old_blocks: BTreeMap<u32, u64>,
+    /// The keys of the changes kept apart that are in the blocks.
+    pub(super) folded: Vec<Vec<u8>>,
+    /// A deleted trace is left out.
+    any_gone: bool,
     /// Records of spans and bytes of the batches that go.
     spans: u64,
     bytes: u64,
@@ -56,73 +61,221 @@ pub(super) struct Swap {
     next_block: u32,
 }
 
-/// Reads the hot batches of a segment and makes what takes their place. Nothing if no trace in
-/// them is complete.
+/// Reads the hot batches of a segment, and the blocks of whose traces enough came later, and makes
+/// what takes their place. Nothing if nothing would change but numbers.
 pub(super) fn prepare(
     segment: &OpenSegment,
     directory: &Directory,
     earlier: &mut Earlier,
+    known_notes: &mut KnownNotes,
+    effort: Effort,
 ) -> Result<Option<Swap>, StorageError> {
     let path = &segment.path;
     let txn = begin_read(segment)?;
-    let Some(hot_table) = table(&txn, path, HOT)? else {
-        return Ok(None);
-    };
-    let mut source = Source::default();
-    let mut read_bytes = 0;
-    for (number, directory) in hot::directories(&hot_table, path, |_, _| {})? {
-        if read_bytes > AT_ONCE_BYTES {
-            source.add_unread(&directory);
-            continue;
-        }
-        // A damaged batch stays where it is, and is reported by whoever reads it.
-        if let Ok(batch) = HotBatch::read(&hot_table, path, number, &directory)? {
-            read_bytes += batch.bytes();
-            source.add(number, directory, batch);
+    let source = Source::read(&txn, path)?;
+    earlier.refresh(&txn, segment, directory)?;
+    let deleted = read_deleted(directory)?;
+    let notes = Notes::open(directory, known_notes);
+    let notes = notes.as_ref();
+    let mut elsewhere: HashMap<TraceId, Vec<(SegmentName, u32)>> = HashMap::new();
+    for trace_id in &source.order {
+        let places = earlier.find(*trace_id, directory);
+        if !places.is_empty() {
+            elsewhere.insert(*trace_id, places);
         }
     }
-    earlier.refresh(&txn, segment, directory)?;
-    let mut draft = BlocksDraft::new(earlier, directory);
-    let mut carried = Carried::default();
-    let deleted = read_deleted(directory)?;
+    let mut late: HashMap<TraceId, Vec<u32>> = HashMap::new();
+    for (trace_id, places) in &elsewhere {
+        let here: Vec<u32> = blocks_in(segment.name, places).collect();
+        if !here.is_empty() && !deleted.contains(trace_id) && source.may_go(*trace_id) {
+            late.insert(*trace_id, here);
+        }
+    }
+    let blocks = fold::Blocks {
+        txn: &txn,
+        segment,
+        directory,
+        earlier,
+    };
+    let limit_spans = effort.limit_spans(source.spans());
+    let mut anew = Anew::read(&blocks, late, limit_spans, notes)?;
+    let mut making = Making {
+        segment: segment.name,
+        anew: anew.blocks.keys().copied().collect(),
+        notes,
+        journals: directory.journals(),
+        draft: BlocksDraft::default(),
+        carried: Carried::default(),
+        folded: Vec::new(),
+    };
+    let mut done = HashSet::new();
+    let mut any_folded = false;
+    for old in std::mem::take(&mut anew.traces) {
+        let trace_id = old.trace_id;
+        let places = earlier.find(trace_id, directory);
+        done.insert(trace_id);
+        // What was deleted stays until it is reclaimed, by whoever looks for it in blocks.
+        let is_deleted = deleted.contains(&trace_id);
+        let may_grow = !is_deleted && !source.goes_on.contains(&trace_id);
+        any_folded |= old.parts > 1;
+        any_folded |= making.old(old, &source, &places, may_grow)?;
+    }
+    if !any_folded && !anew.blocks.is_empty() {
+        // The traces that made the blocks worthwhile have to wait.
+        making.forget_anew();
+        done.clear();
+        anew.blocks.clear();
+    }
     let mut any_gone = false;
-    let journals = directory.journals();
     for trace_id in &source.order {
         if deleted.contains(trace_id) {
             any_gone = true;
-            continue;
-        }
-        if source.goes_on.contains(trace_id) {
-            source.carry(*trace_id, &mut carried);
-            continue;
-        }
-        let assembly = source.assemble(*trace_id);
-        match Readiness::of(&assembly, |writer| journal::is_alive(&journals, writer)) {
-            Readiness::Ready { interrupted } => {
-                draft.push(assembly, interrupted, source.record_bytes(*trace_id))?;
-            }
-            Readiness::Waiting => source.carry(*trace_id, &mut carried),
+        } else if !done.contains(trace_id) {
+            let places = elsewhere.get(trace_id).map_or(&[][..], Vec::as_slice);
+            making.hot(*trace_id, &source, places)?;
         }
     }
-    let blocks = draft.finish()?;
+    let blocks = making.draft.finish()?;
+    anew.remember(known_notes, notes, making.folded.len());
     if blocks.is_empty() && !any_gone {
         return Ok(None);
     }
     Ok(Some(Swap {
         spans: source.spans(),
         bytes: source.bytes(),
-        batches: source
-            .batches
-            .into_iter()
-            .map(|(number, directory, _)| (number, directory))
-            .collect(),
+        batches: source.into_directories(),
+        old_blocks: anew.blocks,
         blocks,
-        carried: carried.encode(),
+        carried: making.carried.encode(),
+        folded: making.folded,
+        any_gone,
         next_block: earlier.next_block(segment.name),
     }))
 }
 
+fn blocks_in(name: SegmentName, places: &[(SegmentName, u32)]) -> impl Iterator<Item = u32> {
+    let here = places.iter().filter(move |(one, _)| *one == name);
+    here.map(|(_, block)| *block)
+}
+
+/// Blocks and batches in the making.
+struct Making<'n> {
+    segment: SegmentName,
+    /// The blocks of the segment that are made anew.
+    anew: HashSet<u32>,
+    notes: Option<&'n Notes>,
+    journals: PathBuf,
+    draft: BlocksDraft,
+    carried: Carried,
+    /// The keys of the changes kept apart that went into blocks.
+    folded: Vec<Vec<u8>>,
+}
+
+impl Making<'_> {
+    /// Adds a trace that is hot.
+    fn hot(
+        &mut self,
+        trace_id: TraceId,
+        source: &Source,
+        places: &[(SegmentName, u32)],
+    ) -> Result<(), StorageError> {
+        if source.goes_on.contains(&trace_id) {
+            source.carry(trace_id, &mut self.carried);
+            return Ok(());
+        }
+        let mut assembly = source.assemble(trace_id);
+        let interrupted = match self.readiness(&assembly) {
+            Readiness::Ready { interrupted } => interrupted,
+            Readiness::Waiting => {
+                source.carry(trace_id, &mut self.carried);
+                return Ok(());
+            }
+        };
+        let is_elsewhere = !places.is_empty();
+        if !is_elsewhere {
+            self.fold_notes(trace_id, &mut assembly);
+        }
+        self.draft.push(Piece {
+            assembly,
+            interrupted,
+            bytes: source.record_bytes(trace_id),
+            is_elsewhere,
+            came: None,
+        })
+    }
+
+    /// Adds a trace of blocks that are made anew. Returns whether anything came to it.
+    fn old(
+        &mut self,
+        old: OldTrace,
+        source: &Source,
+        places: &[(SegmentName, u32)],
+        may_grow: bool,
+    ) -> Result<bool, StorageError> {
+        let trace_id = old.trace_id;
+        let (mut assembly, mut came) = (old.assembly, Some(old.came));
+        let mut interrupted = assembly.open_writers().next().is_some();
+        let mut is_whole = may_grow;
+        let mut bytes = assembly.weight();
+        if source.has(trace_id) {
+            let mut grown = assembly.clone();
+            source.add_to(&mut grown);
+            match self.readiness(&grown) {
+                Readiness::Ready { interrupted: open } if may_grow => {
+                    (assembly, came, interrupted) = (grown, None, open);
+                    bytes += source.record_bytes(trace_id);
+                }
+                _ => {
+                    source.carry(trace_id, &mut self.carried);
+                    is_whole = false;
+                }
+            }
+        }
+        let stays = |(name, block): &(SegmentName, u32)| {
+            *name != self.segment || !self.anew.contains(block)
+        };
+        let is_elsewhere = places.iter().any(stays);
+        let n_folded = self.folded.len();
+        if is_whole && !is_elsewhere {
+            self.fold_notes(trace_id, &mut assembly);
+        }
+        let any = came.is_none() || self.folded.len() > n_folded;
+        self.draft.push(Piece {
+            assembly,
+            interrupted,
+            bytes,
+            is_elsewhere,
+            came,
+        })?;
+        Ok(any)
+    }
+
+    fn readiness(&self, assembly: &Assembly) -> Readiness {
+        Readiness::of(assembly, |writer| journal::is_alive(&self.journals, writer))
+    }
+
+    /// Adds the changes of a trace that are kept apart.
+    fn fold_notes(&mut self, trace_id: TraceId, assembly: &mut Assembly) {
+        for (key, update) in self.notes.iter().flat_map(|notes| notes.of(trace_id)) {
+            assembly.add_updates([update]);
+            self.folded.push(key);
+        }
+    }
+
+    /// Leaves the blocks that were to be made anew as they are.
+    fn forget_anew(&mut self) {
+        self.anew.clear();
+        self.draft = BlocksDraft::default();
+        self.carried = Carried::default();
+    }
+}
+
 impl Swap {
+    /// Whether blocks are made anew.
+    pub(super) fn is_anew(&self) -> bool {
+        !self.old_blocks.is_empty()
+    }
+
     /// Carries the swap out. Returns what the segment holds then; nothing if somebody else was
     /// faster, and nothing changes.
     pub(super) fn store(
@@ -136,7 +289,19 @@ impl Swap {
                 return Ok(None);
             }
         }
+        for number in self.old_blocks.keys() {
+            if !sealed::is_there(txn, path, *number)? {
+                return Ok(None);
+            }
+        }
         let mut counts = segment.counts(txn)?;
+        // A part in one of the blocks of others, which is later, would stand before an earlier one.
+        if !self.old_blocks.is_empty() && counts.next_block > self.next_block {
+            return Ok(None);
+        }
+        for (number, n_spans) in &self.old_blocks {
+            sealed::remove(txn, path, *number, *n_spans, &mut counts)?;
+        }
         for (number, _) in &self.batches {
             hot::remove(txn, path, *number)?;
         }
@@ -149,113 +314,10 @@ impl Swap {
             counts.add_batch(batch.n_spans(), batch.bytes());
         }
         segment.put_counts(txn, &counts)?;
+        if self.any_gone {
+            segment.put_left_out(txn)?;
+        }
         segment.drop_lease(txn)?;
         Ok(Some(counts))
-    }
-}
-
-/// The hot batches of a segment, read.
-#[derive(Default)]
-struct Source {
-    batches: Vec<(u64, HotDirectory, HotBatch)>,
-    /// The traces, in the order of their first record.
-    order: Vec<TraceId>,
-    /// The batches that hold something of a trace.
-    holders: HashMap<TraceId, Vec<usize>>,
-    /// Traces of which batches hold something that are left for another time.
-    goes_on: HashSet<TraceId>,
-}
-
-impl Source {
-    fn add(&mut self, number: u64, directory: HotDirectory, batch: HotBatch) {
-        for trace in &directory.traces {
-            let trace_id = trace.trace_id();
-            let holders = self.holders.entry(trace_id).or_insert_with(|| {
-                self.order.push(trace_id);
-                Vec::new()
-            });
-            holders.push(self.batches.len());
-        }
-        self.batches.push((number, directory, batch));
-    }
-
-    fn add_unread(&mut self, directory: &HotDirectory) {
-        let traces = directory.traces.iter();
-        self.goes_on.extend(traces.map(HotTrace::trace_id));
-    }
-
-    fn of(&self, trace_id: TraceId) -> impl Iterator<Item = &(u64, HotDirectory, HotBatch)> {
-        let holders = self.holders.get(&trace_id).map_or(&[][..], Vec::as_slice);
-        holders.iter().filter_map(|place| self.batches.get(*place))
-    }
-
-    fn assemble(&self, trace_id: TraceId) -> Assembly {
-        let mut assembly = Assembly::new(trace_id);
-        for (_, directory, batch) in self.of(trace_id) {
-            for record in batch.records(trace_id).flatten() {
-                assembly.add(record, directory.journal());
-            }
-        }
-        assembly
-    }
-
-    fn carry(&self, trace_id: TraceId, carried: &mut Carried) {
-        for (_, directory, batch) in self.of(trace_id) {
-            let journal = directory.journal().unwrap_or_default();
-            for record in batch.raw_records(trace_id) {
-                carried.push(journal, batch.origin_bytes(), record);
-            }
-        }
-    }
-
-    fn record_bytes(&self, trace_id: TraceId) -> usize {
-        self.of(trace_id)
-            .flat_map(|(_, _, batch)| batch.raw_records(trace_id))
-            .map(<[u8]>::len)
-            .sum()
-    }
-
-    fn spans(&self) -> u64 {
-        let directories = self
-            .batches
-            .iter()
-            .flat_map(|(_, directory, _)| &directory.traces);
-        directories.map(|trace| u64::from(trace.n_spans)).sum()
-    }
-
-    fn bytes(&self) -> u64 {
-        self.batches
-            .iter()
-            .map(|(_, _, batch)| batch.bytes() as u64)
-            .sum()
-    }
-}
-
-/// Records that stay hot, by the journal and the origin they came with.
-#[derive(Default)]
-struct Carried {
-    groups: Vec<(Uuid, Vec<u8>, Vec<u8>)>,
-}
-
-impl Carried {
-    fn push(&mut self, journal: Uuid, origin: &[u8], record: &[u8]) {
-        let known = self
-            .groups
-            .iter()
-            .position(|(group, known, _)| *group == journal && known == origin);
-        let place = known.unwrap_or_else(|| {
-            self.groups.push((journal, origin.to_vec(), Vec::new()));
-            self.groups.len() - 1
-        });
-        let records = &mut self.groups[place].2;
-        records.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        records.extend_from_slice(record);
-    }
-
-    fn encode(self) -> Vec<EncodedBatch> {
-        let groups = self.groups.into_iter();
-        groups
-            .flat_map(|(journal, origin, records)| hot::encode(&records, &origin, journal).0)
-            .collect()
     }
 }

@@ -45,7 +45,7 @@ pub use file::JournalForm;
 pub use lane::{Appended, Lane};
 pub(crate) use recover::{Replay, recover};
 pub(crate) use ring::Taking;
-pub(crate) use scan::{JournalView, any_dead, is_alive, peek};
+pub(crate) use scan::{JournalView, any_dead, has_file, is_alive, peek};
 pub use slots::{OPEN_RECORD_BYTES, OpenSpan};
 
 use crate::commit::Signal;

@@ -119,6 +119,13 @@ pub(crate) fn is_alive(directory: &Path, id: Uuid) -> bool {
     }
 }
 
+/// Whether a journal has a file, or may have one. What has none is stored, and will never be
+/// replayed.
+pub(crate) fn has_file(directory: &Path, id: Uuid) -> bool {
+    let file = std::fs::metadata(directory.join(id.to_string()));
+    !matches!(file, Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
 /// Returns whether a journal's writer is gone.
 pub(crate) fn any_dead(directory: &Path) -> Result<bool, StorageError> {
     let journals = list(directory)?;

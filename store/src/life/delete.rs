@@ -8,7 +8,7 @@ use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::options::Access;
 use crate::segment::{disk_bytes, holds_any, open_for_reading, protected, seal_file};
-use crate::state::read_deleted;
+use crate::state::{StateWriter, read_deleted};
 use crate::store::Store;
 
 /// What [`Store::reclaim`] did.
@@ -56,7 +56,13 @@ impl Store {
     pub fn reclaim(&self) -> Result<ReclaimReport, WriteError> {
         self.flush()?;
         let directory = self.directory();
-        Ok(protected(directory.path(), || reclaim(directory))?)
+        let report = protected(directory.path(), || reclaim(directory))?;
+        if report.segments > 0 {
+            // What was said of deleted traces later was removed there, or moved into segments.
+            let done = self.on_commit_thread(StateWriter::overwrite_free_pages);
+            done.map_err(WriteError::from)??;
+        }
+        Ok(report)
     }
 }
 

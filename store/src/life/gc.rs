@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,7 +11,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
-use crate::journal::Positions;
+use crate::journal::{self, Positions};
 use crate::segment::{SegmentName, disk_bytes, seal_file};
 use crate::snapshot::{Holding, Snapshot};
 use crate::store::Store;
@@ -239,11 +238,7 @@ pub(super) fn held_by_journal(
         }
         let mut both = elsewhere.clone();
         both.merge(positions);
-        let is_gone = || {
-            let file = fs::metadata(journals.join(id.to_string()));
-            matches!(file, Err(error) if error.kind() == io::ErrorKind::NotFound)
-        };
-        if both != elsewhere && !is_gone() {
+        if both != elsewhere && journal::has_file(&journals, *id) {
             return Some(Held::Journal { id: *id });
         }
     }

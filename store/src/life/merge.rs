@@ -8,6 +8,7 @@ use spanlite_model::TraceId;
 use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::files;
+use crate::journal;
 use crate::options::Access;
 use crate::segment::{
     Counts, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
@@ -171,6 +172,12 @@ pub(super) fn rewrite(
     let mut merged = Counts::default();
     for (_, reader) in &sources {
         copy_segment(&reader.begin()?, reader, &txn, &draft, deleted, &mut merged)?;
+        for (id, stored) in positions(&reader.begin()?, reader.path())? {
+            // A journal that is gone is stored, and will never be replayed.
+            if journal::has_file(&directory.journals(), id) {
+                put_positions(&txn, draft.path(), id, &stored)?;
+            }
+        }
     }
     let replaced: Vec<String> = sources.iter().map(|(name, _)| name.file_name()).collect();
     draft.seal_as_merged(&txn, &merged, &replaced)?;
@@ -195,8 +202,5 @@ fn copy_segment(
     merged.block_spans += counts(from, reader.path())?.block_spans;
     hot::copy(from, reader.path(), to, draft.path(), deleted, merged)?;
     sealed::copy(from, reader, to, draft.path(), deleted, merged)?;
-    for (journal, stored) in positions(from, reader.path())? {
-        put_positions(to, draft.path(), journal, &stored)?;
-    }
     Ok(())
 }

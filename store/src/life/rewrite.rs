@@ -137,9 +137,10 @@ impl Store {
         self.store_trace(Vec::new(), vec![update])
     }
 
-    /// Removes the later changes of traces, which were stored with them, and the bytes they had.
+    /// Removes the later changes of traces, which were stored with them, and the bytes that these
+    /// and others had, which are in segments since.
     fn forget_notes(&self, noted: Vec<TraceId>) -> Result<(), WriteError> {
-        if noted.is_empty() {
+        if !self.directory().has_state() {
             return Ok(());
         }
         let removed = self.on_commit_thread(move |state| {

@@ -7,7 +7,8 @@ use redb::{Database, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
-    COUNTS, Counts, LEASE, Lease, SEALED, SegmentDraft, SegmentName, database, meta, put_meta,
+    COUNTS, Counts, LEASE, LEFT_OUT, Lease, SEALED, SegmentDraft, SegmentName, database, meta,
+    put_meta,
 };
 use crate::clock;
 use crate::codec::ValueError;
@@ -157,6 +158,11 @@ impl OpenSegment {
             },
         )?;
         Ok(true)
+    }
+
+    /// Says that a deleted trace was left out.
+    pub(crate) fn put_left_out(&self, txn: &WriteTransaction) -> Result<(), StorageError> {
+        put_meta(txn, &self.path, LEFT_OUT, &clock::unix_millis())
     }
 
     /// Gives the lease up.

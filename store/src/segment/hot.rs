@@ -43,19 +43,22 @@ pub(crate) struct HotTrace {
     pub(crate) start_time_unix_nano: u64,
     /// The last end of a span; 0 if none ended.
     pub(crate) end_time_unix_nano: u64,
+    /// Of it, a span without a parent has ended, a span failed, a record is of an open span.
     flags: u8,
 }
 
-/// A span without a parent has ended.
 const ROOT_ENDED: u8 = 1;
-/// A span failed.
 const HAS_ERROR: u8 = 2;
-/// A record of an open span.
 const HAS_OPEN: u8 = 4;
 
 impl HotTrace {
     pub(crate) fn trace_id(&self) -> TraceId {
         TraceId::from_bytes(self.trace_id)
+    }
+
+    /// Whether there is a record of an open span, be it that it ended.
+    pub(crate) fn has_open(&self) -> bool {
+        self.flags & HAS_OPEN != 0
     }
 }
 

@@ -7,6 +7,7 @@ mod blob;
 mod create;
 pub(crate) mod database;
 mod draft;
+pub(crate) mod facts;
 pub(crate) mod hot;
 mod meta;
 mod overlay;
@@ -53,6 +54,9 @@ pub(crate) const CREATED: &str = "created";
 pub(crate) const SEALED: &str = "sealed";
 /// Key in `meta`: the names of the files that a merged segment stands for.
 pub(crate) const REPLACES: &str = "replaces";
+/// Key in `meta`: when a deleted trace was last left out as blocks were made, in Unix milliseconds:
+/// pages of the file that nothing uses may have bytes of it.
+pub(crate) const LEFT_OUT: &str = "left out";
 /// Key in `meta`: the format and the id of the store that a bundle was made of.
 pub(crate) const BUNDLE: &str = "bundle";
 /// Key in `meta`: which writer is making blocks of hot batches, a [`Lease`].

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use bincode::{Decode, Encode};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction};
 use spanlite_model::{Trace, TraceId};
 
+use super::facts::BlockFacts;
 use super::without::Left;
 use super::{BLOCKS, Counts, FACTS, HEADERS, SegmentReader};
 use super::{blob, table, without};
@@ -16,44 +16,12 @@ use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
 use crate::fork::Owned;
 
-/// The version of headers' frames and of facts.
+/// The version of headers' frames.
 const VERSION: u8 = 1;
 /// Flag before a header: something of a trace may be stored elsewhere.
 const FLAG_PARTS: u8 = 1;
 /// Flag before a header: no trace is pinned, as far as the block knows.
 const FLAG_NO_PINS: u8 = 2;
-
-/// What is known of the traces of a block beside their columns, in their order in the block.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
-pub(crate) struct BlockFacts {
-    /// When each trace began, in Unix nanoseconds.
-    pub(crate) starts: Vec<u64>,
-    /// When what belongs to a whole trace last changed, in Unix nanoseconds, where that is not the
-    /// start; by trace, in order.
-    pub(crate) changed: Vec<(u32, u64)>,
-    /// Traces of which something may be stored elsewhere, in order.
-    pub(crate) parts: Vec<u32>,
-    /// Traces with an open span whose writer was gone, in order.
-    pub(crate) interrupted: Vec<u32>,
-}
-
-impl BlockFacts {
-    /// Whether a trace has an open span whose writer was gone.
-    pub(crate) fn is_interrupted(&self, trace: usize) -> bool {
-        self.interrupted.binary_search(&(trace as u32)).is_ok()
-    }
-
-    /// When what belongs to a whole trace last changed, in Unix nanoseconds.
-    pub(crate) fn changed_unix_nano(&self, trace: usize) -> u64 {
-        let changed = self
-            .changed
-            .binary_search_by_key(&(trace as u32), |(place, _)| *place);
-        match changed {
-            Ok(found) => self.changed[found].1,
-            Err(_) => self.starts.get(trace).copied().unwrap_or(0),
-        }
-    }
-}
 
 /// A block whose header was read. It never changes, so that later snapshots use it again.
 #[derive(Debug)]
@@ -80,7 +48,7 @@ impl BlockEntry {
         if let Some(facts) = self.facts.get() {
             return Ok(facts);
         }
-        let facts = read_facts(txn, path, self.number)?;
+        let facts = BlockFacts::read(txn, path, self.number)?;
         let n_traces = self.header.summary().n_traces as usize;
         let checked = facts.and_then(|facts| {
             if facts.starts.len() == n_traces {
@@ -106,10 +74,6 @@ pub(crate) struct NewBlock {
 
 fn header_place(block: u32) -> Place {
     Place::new("headers", &block.to_le_bytes())
-}
-
-fn facts_place(block: u32) -> Place {
-    Place::new("facts", &block.to_le_bytes())
 }
 
 fn piece_key(block: u32, section: u32, piece: usize) -> u64 {
@@ -139,6 +103,46 @@ pub(crate) fn store_blocks(
         counts.blocks += 1;
         counts.block_spans += block.n_spans;
     }
+    Ok(())
+}
+
+/// Whether a block is still there. Numbers are never used twice and blocks never change, so that
+/// it is the same one then.
+pub(crate) fn is_there(
+    txn: &WriteTransaction,
+    path: &Path,
+    block: u32,
+) -> Result<bool, StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("read", path, error);
+    let headers = txn
+        .open_table(HEADERS)
+        .map_err(|error| failed(error.into()))?;
+    let found = headers.get(block).map_err(|error| failed(error.into()))?;
+    Ok(found.is_some())
+}
+
+/// Removes a block of so many spans. Snapshots that were taken before go on reading it.
+pub(crate) fn remove(
+    txn: &WriteTransaction,
+    path: &Path,
+    block: u32,
+    n_spans: u64,
+    counts: &mut Counts,
+) -> Result<(), StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    for table in [HEADERS, FACTS] {
+        txn.open_table(table)
+            .map_err(|error| failed(error.into()))?
+            .remove(block)
+            .map_err(|error| failed(error.into()))?;
+    }
+    let first = piece_key(block, 0, 0);
+    txn.open_table(BLOCKS)
+        .map_err(|error| failed(error.into()))?
+        .retain_in(first..=first | 0xffff_ffff, |_, _| false)
+        .map_err(|error| failed(error.into()))?;
+    counts.blocks = counts.blocks.saturating_sub(1);
+    counts.block_spans = counts.block_spans.saturating_sub(n_spans);
     Ok(())
 }
 
@@ -206,12 +210,7 @@ impl NewBlock {
             .map_err(|error| failed(error.into()))?
             .insert(block, header.as_slice())
             .map_err(|error| failed(error.into()))?;
-        let facts = codec::to_bincode(&self.facts);
-        let facts = codec::seal_compressed(VERSION, &facts, facts_place(block));
-        txn.open_table(FACTS)
-            .map_err(|error| failed(error.into()))?
-            .insert(block, facts.as_slice())
-            .map_err(|error| failed(error.into()))?;
+        self.facts.store(txn, path, block)?;
         let mut blocks = txn
             .open_table(BLOCKS)
             .map_err(|error| failed(error.into()))?;
@@ -278,23 +277,6 @@ pub(crate) fn to_value_error(error: &BlockError) -> ValueError {
     }
 }
 
-fn read_facts(
-    txn: &ReadTransaction,
-    path: &Path,
-    block: u32,
-) -> Result<Result<BlockFacts, ValueError>, StorageError> {
-    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
-    let missing = Ok(Err(ValueError::MissingPiece { piece: 0 }));
-    let Some(facts) = table(txn, path, FACTS)? else {
-        return missing;
-    };
-    let Some(value) = facts.get(block).map_err(failed)? else {
-        return missing;
-    };
-    let body = codec::unseal(value.value(), facts_place(block), VERSION);
-    Ok(body.and_then(|body| codec::from_bincode(&body)))
-}
-
 /// Copies all blocks into another segment, without what was deleted, under the numbers that come
 /// next there. `counts` tells of their spans already.
 pub(crate) fn copy(
@@ -313,9 +295,8 @@ pub(crate) fn copy(
         table,
         source,
     };
-    let (Some(headers), Some(facts), Some(blocks)) = (
+    let (Some(headers), Some(blocks)) = (
         table(from, from_path, HEADERS)?,
-        table(from, from_path, FACTS)?,
         table(from, from_path, BLOCKS)?,
     ) else {
         return Ok(());
@@ -341,20 +322,16 @@ pub(crate) fn copy(
         let next = counts.next_block;
         let header = codec::unseal(value.value(), header_place(block), VERSION)
             .map_err(|source| damaged("headers", source))?;
-        let stored = facts.get(block).map_err(read)?;
-        let stored = stored.ok_or_else(|| damaged("facts", ValueError::MissingPiece { piece: 0 }));
-        let known = codec::unseal(stored?.value(), facts_place(block), VERSION)
-            .map_err(|source| damaged("facts", source))?;
+        let known = BlockFacts::read(from, from_path, block)?;
+        let mut known = known.map_err(|source| damaged("facts", source))?;
+        // Blocks of the other segment mean nothing here.
+        known.came.clear();
         let header = codec::seal(VERSION, &header, header_place(next));
         to.open_table(HEADERS)
             .map_err(|error| write(error.into()))?
             .insert(next, header.as_slice())
             .map_err(|error| write(error.into()))?;
-        let known = codec::seal_compressed(VERSION, &known, facts_place(next));
-        to.open_table(FACTS)
-            .map_err(|error| write(error.into()))?
-            .insert(next, known.as_slice())
-            .map_err(|error| write(error.into()))?;
+        known.store(to, to_path, next)?;
         let mut target = to.open_table(BLOCKS).map_err(|error| write(error.into()))?;
         let first = piece_key(block, 0, 0);
         for row in blocks.range(first..=first | 0xffff_ffff).map_err(read)? {

@@ -7,13 +7,13 @@ use redb::ReadTransaction;
 use spanlite_model::TraceId;
 
 use super::hot::{self, EncodedBatch, HotBatch, HotDirectory};
-use super::sealed::{self, BlockEntry, BlockFacts, NewBlock, Sections};
-use super::{BLOCKS, HOT, SegmentReader, protected, table};
+use super::sealed::{self, BlockEntry, NewBlock, Sections};
+use super::{BLOCKS, HOT, LEFT_OUT, SegmentReader, protected, read_meta, table};
 use crate::block::{BlockError, BlockReader, encode_block};
 use crate::error::StorageError;
 use crate::fork::Owned;
 
-/// Whether a segment holds something of a trace that was deleted.
+/// Whether a segment holds something of a trace that was deleted, or its file may.
 pub(crate) fn holds_any(
     reader: &SegmentReader,
     deleted: &BTreeSet<TraceId>,
@@ -21,6 +21,9 @@ pub(crate) fn holds_any(
     let path = reader.path();
     protected(path, || {
         let txn = reader.begin()?;
+        if read_meta::<u64>(&txn, path, LEFT_OUT)?.is_some() {
+            return Ok(true);
+        }
         if let Some(hot) = table(&txn, path, HOT)? {
             let directories = hot::directories(&hot, path, |_, _| {})?;
             if directories
@@ -117,33 +120,8 @@ pub(super) fn block_without(
     let traces: Result<Vec<_>, _> = kept.iter().map(|place| decoder.trace(*place)).collect();
     let traces = traces.map_err(failed)?;
     let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
-    let block = NewBlock::new(&traces, encoded, facts_of(facts, &kept));
+    let block = NewBlock::new(&traces, encoded, facts.of(&kept));
     Ok(Left::Some(Box::new(block)))
-}
-
-/// What is known of some traces of a block, which are counted anew.
-fn facts_of(facts: &BlockFacts, kept: &[usize]) -> BlockFacts {
-    let place = |old: u32| {
-        kept.binary_search(&(old as usize))
-            .ok()
-            .map(|new| new as u32)
-    };
-    let starts = kept
-        .iter()
-        .filter_map(|old| facts.starts.get(*old).copied());
-    let changed = facts.changed.iter();
-    BlockFacts {
-        starts: starts.collect(),
-        changed: changed
-            .filter_map(|(old, time)| Some((place(*old)?, *time)))
-            .collect(),
-        parts: facts.parts.iter().filter_map(|old| place(*old)).collect(),
-        interrupted: facts
-            .interrupted
-            .iter()
-            .filter_map(|old| place(*old))
-            .collect(),
-    }
 }
 
 fn open(

@@ -1,12 +1,13 @@
 use std::collections::{HashMap, HashSet};
 
-use spanlite_model::{Span, SpanId, Trace, TraceId, TraceState, TraceUpdate};
+use spanlite_model::{Span, SpanId, Subject, Trace, TraceId, TraceState, TraceUpdate};
 use uuid::Uuid;
 
 use crate::record::{Origin, Record, encode_record};
+use crate::segment::facts::Changes;
 
 /// A trace in the making: what was found of it, in the order it was stored.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Assembly {
     trace_id: TraceId,
     spans: Vec<(Span, Option<Uuid>)>,
@@ -64,13 +65,6 @@ impl Assembly {
         }
     }
 
-    /// Whether what belongs to the whole trace changed at more than one time.
-    pub(crate) fn changed_repeatedly(&self) -> bool {
-        let times = self.updates.iter().map(|update| update.time_unix_nano);
-        let (first, last) = (times.clone().min(), times.max());
-        first != last
-    }
-
     pub(crate) fn add_updates(&mut self, updates: impl IntoIterator<Item = TraceUpdate>) {
         self.updates.extend(updates);
     }
@@ -103,12 +97,9 @@ impl Assembly {
         spans.chain(updates).min().unwrap_or(0)
     }
 
-    /// When what belongs to the whole trace last changed.
-    pub(crate) fn changed_unix_nano(&self) -> Option<u64> {
-        self.updates
-            .iter()
-            .map(|update| update.time_unix_nano)
-            .max()
+    /// About how many bytes its spans have.
+    pub(crate) fn weight(&self) -> usize {
+        self.spans.iter().map(|(span, _)| span_weight(span)).sum()
     }
 
     /// The spans and changes as they were stored; a change that several segments hold comes once.
@@ -122,6 +113,40 @@ impl Assembly {
             known.insert(bytes)
         });
         (spans, self.updates)
+    }
+
+    /// The whole trace, to be kept, and how it came to what belongs to the whole.
+    pub(crate) fn into_kept(mut self) -> (Trace, Changes) {
+        if self.updates.is_empty() {
+            return (self.finish(|_writer| true), Changes::default());
+        }
+        self.updates.sort_by_key(|update| update.time_unix_nano);
+        let mut last: HashMap<Subject<'_>, &TraceUpdate> = HashMap::new();
+        for update in &self.updates {
+            last.insert(update.change.subject(), update);
+        }
+        let spans = self.spans.into_iter().map(|(span, _)| span).collect();
+        let mut trace = Trace::new(self.trace_id, spans);
+        for update in &self.updates {
+            trace.info.apply(update.change.clone());
+        }
+        let mut changes = Changes::default();
+        let left = trace.info.to_changes();
+        for change in &left {
+            let made = last.remove(&change.subject());
+            changes
+                .times
+                .push(made.map_or(0, |made| made.time_unix_nano));
+        }
+        // The others took something away.
+        for removal in last.into_values() {
+            let mut bytes = Vec::new();
+            let record = Record::Update(removal.clone());
+            encode_record(&record, &Origin::default(), &mut bytes);
+            changes.removals.push((removal.time_unix_nano, bytes));
+        }
+        changes.removals.sort_unstable();
+        (trace, changes)
     }
 
     /// The whole trace. `may_end` tells whether the writer of an open span, none if it was
@@ -142,4 +167,15 @@ impl Assembly {
         }
         trace
     }
+}
+
+/// About how many bytes a span has.
+pub(crate) fn span_weight(span: &Span) -> usize {
+    let texts = [&span.inputs, &span.outputs].into_iter().flatten();
+    let texts: usize = texts.map(|text| text.as_text().len()).sum();
+    let values = span
+        .attributes
+        .iter()
+        .filter_map(|(_, value)| value.as_str());
+    100 + texts + values.map(str::len).sum::<usize>()
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::ReadTransaction;
-use spanlite_model::{TraceId, TraceUpdate};
+use spanlite_model::TraceId;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,7 +15,8 @@ use crate::codec::ValueError;
 use crate::error::StorageError;
 use crate::fork::Owned;
 use crate::record::Record;
-use crate::segment::sealed::{self, BlockEntry, BlockFacts, KnownBlocks, Sections, SharedTable};
+use crate::segment::facts::BlockFacts;
+use crate::segment::sealed::{self, BlockEntry, KnownBlocks, Sections, SharedTable};
 use crate::segment::{BLOCKS, table};
 
 /// How many bytes the open blocks of a snapshot keep in memory, roughly.
@@ -143,6 +144,9 @@ impl Blocks {
                 ValueError::Body { reason },
             ));
         }
+        // Blocks that were made anew are not asked for again, but by snapshots that have them.
+        let last = numbers.last().copied().unwrap_or(0);
+        known.retain(|number, _| *number > last || numbers.binary_search(number).is_ok());
         let entries = numbers.iter().filter_map(|number| known.get(number));
         Ok(Self {
             entries: entries.cloned().collect(),
@@ -291,28 +295,24 @@ pub(super) fn begin(
 }
 
 /// Adds the trace at a place of a block.
-pub(super) fn collect_place(
+pub(crate) fn collect_place(
     decoder: &TraceDecoder<'_, Sections>,
     facts: &BlockFacts,
     place: usize,
     assembly: &mut Assembly,
 ) -> Result<(), BlockError> {
-    let trace = decoder.trace(place)?;
+    let mut trace = decoder.trace(place)?;
+    let updates = facts.updates(place, &trace);
+    let updates = updates.map_err(|_| BlockError::Malformed {
+        what: "a change of a trace does not decode",
+    })?;
     assembly.found_in_block();
     // The writer of an open span is gone, which the nil id stands for: nobody has it.
     let writer = facts.is_interrupted(place).then(Uuid::nil);
-    for span in trace.spans {
+    for span in trace.spans.drain(..) {
         assembly.add(Record::Span(Box::new(span)), writer);
     }
-    let time_unix_nano = facts.changed_unix_nano(place);
-    for change in trace.info.to_changes() {
-        let update = TraceUpdate {
-            trace_id: trace.trace_id,
-            time_unix_nano,
-            change,
-        };
-        assembly.add(Record::Update(update), None);
-    }
+    assembly.add_updates(updates);
     Ok(())
 }
 

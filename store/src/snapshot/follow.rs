@@ -113,7 +113,8 @@ fn ended_or_open(record: Result<Record, crate::codec::ValueError>) -> Option<Spa
     }
 }
 
-/// Adds the spans of blocks that were not there before.
+/// Adds the spans of the traces of which something came in blocks that were not there before.
+/// Traces in blocks that were made anew may have come long ago.
 fn blocks(
     snapshot: &Snapshot,
     segment: &SegmentView,
@@ -122,7 +123,7 @@ fn blocks(
 ) -> Result<(), ReadError> {
     for block in snapshot.blocks()? {
         if block.segment.path() == segment.path() && block.entry.number >= first {
-            let traces = block.all_traces()?.into_iter().flatten();
+            let traces = block.traces_that_came(first)?.into_iter().flatten();
             spans.extend(traces.flat_map(|trace| trace.spans));
         }
     }

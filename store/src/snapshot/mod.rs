@@ -9,6 +9,7 @@ mod life;
 mod order;
 mod sealed;
 mod segment;
+mod take;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -17,15 +18,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use redb::ReadTransaction;
 use spanlite_model::{Span, Trace, TraceId, TraceUpdate};
 
-use crate::directory::Directory;
 use crate::error::{ReadError, StorageError};
 use crate::fork::Owned;
 use crate::journal::{JournalForm, JournalView};
-use crate::readers::Readers;
 use crate::record::{RecordRef, decode_record};
 use crate::segment::{SegmentName, SegmentReader, hot, protected};
 use crate::state::{deleted_traces, is_deleted, notes_of};
-pub(crate) use assembly::Assembly;
+pub(crate) use assembly::{Assembly, span_weight};
+pub(crate) use blocks::collect_place;
 pub use damage::Damage;
 pub use follow::Follow;
 use index::Index;
@@ -99,115 +99,7 @@ impl std::fmt::Debug for StateView {
     }
 }
 
-/// Segments that were damaged and moved out of the way are missing until a person has taken care
-/// of them. What could be read of a journal is stored, and a power cut tears one without any harm
-/// to what was synced, so those do not count.
-fn put_aside(directory: &Directory) -> Result<Vec<Damage>, StorageError> {
-    let files = directory.quarantined()?.into_iter();
-    let files = files.filter(|path| path.extension().is_some_and(|end| end == "redb"));
-    let missing = files.map(|path| {
-        let error = StorageError::PutAside { path: path.clone() };
-        Damage::file(path, error)
-    });
-    Ok(missing.collect())
-}
-
-/// Leaves out the segments that a merged one stands for, and returns their names: whoever merged
-/// them was killed before they were removed, or is about to.
-fn leave_out_replaced(segments: &mut Vec<SegmentView>) -> Result<Vec<SegmentName>, ReadError> {
-    let mut replaced = Vec::new();
-    for segment in &*segments {
-        let names = segment.replaces()?;
-        // Only names of segments: a damaged list must not name anything else.
-        replaced.extend(names.iter().filter_map(|name| SegmentName::parse(name)));
-    }
-    segments.retain(|segment| {
-        let name = segment.path().file_name().and_then(|name| name.to_str());
-        let name = name.and_then(SegmentName::parse);
-        !name.is_some_and(|name| replaced.contains(&name))
-    });
-    Ok(replaced)
-}
-
 impl Snapshot {
-    /// Takes a snapshot. `journals` were looked at before the call: what they hold that is stored
-    /// by now is left out here, and nothing can be missed in between.
-    pub(crate) fn take(
-        directory: &Directory,
-        readers: &Readers,
-        mut journals: Vec<JournalView>,
-    ) -> Result<Self, ReadError> {
-        let mut damage = put_aside(directory)?;
-        let mut segments = Vec::new();
-        let files = directory.segment_files()?;
-        readers.close_gone(files.len());
-        let open_blocks = Arc::default();
-        for path in files {
-            match readers.get(&path).and_then(|reader| {
-                let begin = |reader| SegmentView::begin(reader, &open_blocks);
-                reader.map(begin).transpose()
-            }) {
-                Ok(view) => segments.extend(view),
-                Err(error @ (StorageError::Damaged { .. } | StorageError::DamagedValue { .. })) => {
-                    damage.push(Damage::file(path, error));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let replaced = leave_out_replaced(&mut segments)?;
-        for journal in &mut journals {
-            let mut stored = crate::journal::Positions::default();
-            for segment in &segments {
-                if let Some(positions) = segment.positions().get(&journal.id) {
-                    stored.merge(positions);
-                }
-            }
-            journal.leave_out(&stored);
-            if let Some(source) = journal.damage {
-                let path = directory.journals().join(journal.id.to_string());
-                let error = StorageError::Damaged {
-                    path: path.clone(),
-                    source: Box::new(source),
-                };
-                damage.push(Damage::file(path, error));
-            }
-        }
-        let path = directory.state();
-        let reader = if directory.has_state() {
-            readers.get(&path)
-        } else {
-            Ok(None)
-        };
-        let state = match reader.and_then(|reader| {
-            let view = |reader: Arc<SegmentReader>| {
-                reader.begin().map(|txn| StateView {
-                    txn,
-                    path: path.clone(),
-                    _reader: reader,
-                })
-            };
-            reader.map(view).transpose()
-        }) {
-            Ok(state) => state,
-            Err(error @ StorageError::Damaged { .. }) => {
-                damage.push(Damage::file(path, error));
-                None
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Self {
-            parts: Owned::new(Parts {
-                segments,
-                journals,
-                state,
-                index: OnceLock::new(),
-                in_journals: OnceLock::new(),
-                replaced,
-            }),
-            damage: Mutex::new(damage),
-        })
-    }
-
     /// What was skipped because it is damaged, as far as the snapshot was read; results are then
     /// incomplete.
     pub fn damage(&self) -> Vec<Damage> {

@@ -10,6 +10,7 @@ use super::blocks::collect_place;
 use super::segment::SegmentView;
 use crate::block::{BlockError, BlockHeader, BlockReader};
 use crate::error::{ReadError, StorageError};
+use crate::segment::facts::BlockFacts;
 use crate::segment::protected;
 use crate::segment::sealed::{BlockEntry, Sections};
 
@@ -90,25 +91,43 @@ impl<'s> SealedBlock<'s> {
     /// The trace at a place of the block, as the block has it; nothing if that is damaged, which
     /// is reported.
     pub fn trace(&self, place: usize) -> Result<Option<Trace>, ReadError> {
-        let mut found = self.decode(place..place + 1)?;
+        let mut found = self.decode(place..place + 1, |_, _| true)?;
         Ok(found.pop().flatten())
     }
 
     /// All traces, as the block has them. Costs much less than one after the other.
     pub(super) fn all_traces(&self) -> Result<Vec<Option<Trace>>, ReadError> {
-        self.decode(0..self.header().summary().n_traces as usize)
+        self.decode(0..self.header().summary().n_traces as usize, |_, _| true)
     }
 
-    fn decode(&self, places: Range<usize>) -> Result<Vec<Option<Trace>>, ReadError> {
+    /// The traces of which something came in a block of this number or a later one.
+    pub(super) fn traces_that_came(&self, first: u32) -> Result<Vec<Option<Trace>>, ReadError> {
+        let number = self.entry.number;
+        let all = 0..self.header().summary().n_traces as usize;
+        self.decode(all, |facts, place| facts.came_in(number, place) >= first)
+    }
+
+    fn decode(
+        &self,
+        places: Range<usize>,
+        is_wanted: impl Fn(&BlockFacts, usize) -> bool,
+    ) -> Result<Vec<Option<Trace>>, ReadError> {
         let read = || {
             let report = |damage| self.snapshot.report(damage);
             let Some(facts) = self.segment.facts(self.entry, &report)? else {
                 return Ok(Vec::new());
             };
-            let mut found = Vec::with_capacity(places.len());
+            let wanted: Vec<usize> = places
+                .clone()
+                .filter(|place| is_wanted(facts, *place))
+                .collect();
+            let mut found = Vec::with_capacity(wanted.len());
+            if wanted.is_empty() {
+                return Ok(found);
+            }
             let read = self.reader().and_then(|reader| {
                 let decoder = reader.decoder()?;
-                for place in places.clone() {
+                for place in wanted {
                     let mut assembly = Assembly::new(trace_id_at(&reader, place)?);
                     // One trace that is damaged leaves the others readable.
                     let trace = match collect_place(&decoder, facts, place, &mut assembly) {

@@ -15,8 +15,9 @@ use crate::codec::ValueError;
 use crate::error::StorageError;
 use crate::journal::Positions;
 use crate::record::Record;
+use crate::segment::facts::BlockFacts;
 use crate::segment::hot::{self, HotBatch, HotDirectory};
-use crate::segment::sealed::{BlockEntry, BlockFacts, Sections};
+use crate::segment::sealed::{BlockEntry, Sections};
 use crate::segment::{
     Counts, HOT, SegmentReader, counts, is_sealed, positions, protected, replaces, table,
 };

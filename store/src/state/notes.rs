@@ -12,6 +12,9 @@ use crate::segment::table;
 
 const TRACE_ID_BYTES: usize = 16;
 
+/// A change with the key it has in the table.
+pub(crate) type KeyedNote = (Vec<u8>, TraceUpdate);
+
 /// Stores changes. One that is there already is stored once.
 pub(super) fn put(
     txn: &WriteTransaction,
@@ -63,6 +66,24 @@ pub(super) fn remove(
     Ok(removed)
 }
 
+/// Removes changes by their keys. Those that are gone already do not count.
+pub(super) fn remove_keys(
+    txn: &WriteTransaction,
+    path: &Path,
+    keys: &[Vec<u8>],
+) -> Result<(), StorageError> {
+    let failed = |error: redb::Error| StorageError::redb("write to", path, error);
+    let mut notes = txn
+        .open_table(NOTES)
+        .map_err(|error| failed(error.into()))?;
+    for key in keys {
+        notes
+            .remove(key.as_slice())
+            .map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
+}
+
 fn key(update: &TraceUpdate, body: &[u8]) -> Vec<u8> {
     let mut key = update.trace_id.to_bytes().to_vec();
     key.extend_from_slice(&update.time_unix_nano.to_be_bytes());
@@ -77,23 +98,57 @@ pub(crate) fn notes_of(
     trace_id: TraceId,
     mut damaged: impl FnMut(ValueError),
 ) -> Result<Vec<TraceUpdate>, StorageError> {
+    let mut updates = Vec::new();
+    each_of(txn, path, trace_id, |_, update| match update {
+        Ok(update) => updates.extend(update),
+        Err(error) => damaged(error),
+    })?;
+    Ok(updates)
+}
+
+/// The changes of one trace with their keys, oldest first; nothing if one of them cannot be read,
+/// or is of a later version.
+pub(crate) fn keyed_notes_of(
+    txn: &ReadTransaction,
+    path: &Path,
+    trace_id: TraceId,
+) -> Result<Option<Vec<KeyedNote>>, StorageError> {
+    let mut found = Some(Vec::new());
+    each_of(txn, path, trace_id, |key, update| match update {
+        Ok(Some(update)) => found
+            .iter_mut()
+            .for_each(|all| all.push((key.to_vec(), update.clone()))),
+        _ => found = None,
+    })?;
+    Ok(found)
+}
+
+fn each_of(
+    txn: &ReadTransaction,
+    path: &Path,
+    trace_id: TraceId,
+    mut each: impl FnMut(&[u8], Result<Option<TraceUpdate>, ValueError>),
+) -> Result<(), StorageError> {
     let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
     let Some(notes) = table(txn, path, NOTES)? else {
-        return Ok(Vec::new());
+        return Ok(());
     };
     let first = trace_id.as_bytes().as_slice();
-    let mut updates = Vec::new();
     for row in notes.range::<&[u8]>(first..).map_err(failed)? {
         let (key, value) = row.map_err(failed)?;
         if key.value().get(..TRACE_ID_BYTES) != Some(first) {
             break;
         }
-        match decode(key.value(), value.value()) {
-            Ok(update) => updates.extend(update),
-            Err(error) => damaged(error),
-        }
+        each(key.value(), decode(key.value(), value.value()));
     }
-    Ok(updates)
+    Ok(())
+}
+
+/// How many changes of traces there are.
+pub(crate) fn count_notes(txn: &ReadTransaction, path: &Path) -> Result<u64, StorageError> {
+    let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
+    let notes = table(txn, path, NOTES)?;
+    notes.map_or(Ok(0), |notes| notes.len().map_err(failed))
 }
 
 /// The traces of which there are later changes, in order. Rows that a damaged page hides are

@@ -43,6 +43,11 @@ impl StateWriter {
         self.transaction(|txn, path| notes::remove(txn, path, traces))
     }
 
+    /// Removes changes by their keys; durable on return.
+    pub(crate) fn remove_note_keys(&mut self, keys: &[Vec<u8>]) -> Result<(), StorageError> {
+        self.transaction(|txn, path| notes::remove_keys(txn, path, keys))
+    }
+
     /// Writes over what removed values left in the file: pages that nothing uses keep their bytes
     /// until they are used again, so all of them are used once and given back.
     pub(crate) fn overwrite_free_pages(&mut self) -> Result<(), StorageError> {

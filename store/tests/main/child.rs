@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use spanlite_model::Trace;
+use spanlite_model::{Trace, TraceChange, TraceUpdate};
 use spanlite_store::{Appended, OpenOptions, Retention, Store, recover};
 
 use crate::support::{append, encoded_span, sized_span, span, trace};
@@ -149,6 +149,7 @@ fn play() {
         "fill" => fill_disk(&store, Path::new(&path), number),
         "write" => write_some(&store, number),
         "care" => take_care(&store, number),
+        "fold" => fold_for_ever(&store, number),
         "hold" => {
             store.write(&[trace(number, 3)]).unwrap();
             say(number);
@@ -250,6 +251,48 @@ fn take_care(store: &Store, first: u64) {
         if round % 4 == 0 {
             store.backup(copies.join(round.to_string())).unwrap();
         }
+    }
+}
+
+/// A trace as [`fold_for_ever`] leaves it: some were changed later, to some a span came late.
+pub(crate) fn folded(number: u64) -> Trace {
+    let mut whole = trace(number, 3);
+    match number % 10 {
+        0..3 => {
+            let value = format!("{number}");
+            whole.info.tags.insert("later".to_owned(), value);
+        }
+        3 | 4 => whole.spans.push(span(number, 9)),
+        _ => {}
+    }
+    whole
+}
+
+/// Writes ten traces that become a block, changes some of them later and has spans come late, says
+/// the number, and has all that folded, until it is killed.
+fn fold_for_ever(store: &Store, first: u64) {
+    let lane = store.lane().unwrap();
+    for round in first.. {
+        let numbers = round * 10..round * 10 + 10;
+        let traces: Vec<Trace> = numbers.clone().map(|one| trace(one, 3)).collect();
+        store.write(&traces).unwrap();
+        store.seal().unwrap();
+        let mut updates = Vec::new();
+        for trace in numbers.map(folded) {
+            for (key, value) in trace.info.tags {
+                updates.push(TraceUpdate {
+                    trace_id: trace.trace_id,
+                    time_unix_nano: 1 << 60,
+                    change: TraceChange::Tag { key, value },
+                });
+            }
+            if let Some(late) = trace.spans.get(3) {
+                append(&lane, late);
+            }
+        }
+        store.update(&updates).unwrap();
+        say(round);
+        store.seal().unwrap();
     }
 }
 

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use spanlite_model::TraceId;
+use spanlite_model::{Trace, TraceId};
 use spanlite_store::{JournalForm, OpenOptions, RecoverError, Store, recover};
 use tempfile::TempDir;
 
-use crate::child::Player;
+use crate::child::{Player, folded};
 use crate::support::{all, patient, sized_span, times, trace, trace_id};
 
 /// This many kills, of a hundred.
@@ -27,26 +27,31 @@ const KILLS_A_STORE: u64 = 10;
 /// Kills the players of a part, `KILLS_A_STORE` to a store, and has each store checked: with the
 /// first number of each player, and the last that it said before it was killed.
 fn kill(part: &str, percent: u64, check: impl Fn(&Path, &[(u64, u64)])) {
+    kill_within(300, part, percent, check);
+}
+
+/// The same where a player says fewer numbers, because it does more for each, before it is killed.
+fn kill_within(said: u64, part: &str, percent: u64, check: impl Fn(&Path, &[(u64, u64)])) {
     let (mut left, mut round) = (rounds(percent), 0);
     while left > 0 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let mut said = Vec::new();
+        let mut last = Vec::new();
         for _ in 0..left.min(KILLS_A_STORE) {
             let first = round * 1_000_000 + 1;
-            said.push((first, kill_one(part, &path, first, round)));
+            last.push((first, kill_one(part, &path, first, round, said)));
             round += 1;
         }
-        left -= said.len() as u64;
-        check(&path, &said);
+        left -= last.len() as u64;
+        check(&path, &last);
     }
 }
 
 /// The moment varies with what the player is at, and with a time that no step of its takes.
-fn kill_one(part: &str, path: &Path, first: u64, round: u64) -> u64 {
+fn kill_one(part: &str, path: &Path, first: u64, round: u64, said: u64) -> u64 {
     let mut player = Player::start(part, path, first);
     let mut last = first;
-    for _ in 0..=round * 37 % 300 {
+    for _ in 0..=round * 37 % said {
         last = player.said().unwrap();
     }
     thread::sleep(Duration::from_micros(round * 397 % 7_000));
@@ -113,7 +118,7 @@ fn no_span_that_ended_is_lost_at_a_kill() {
     if !is_mapped(&folder.path().join("s")) {
         return;
     }
-    kill("end", 25, |path, said| {
+    kill("end", 20, |path, said| {
         let store = Store::open(path, patient()).unwrap();
         let there = numbers(&store);
         for number in said.iter().flat_map(|(first, last)| *first..=*last) {
@@ -145,7 +150,7 @@ fn a_recovery_that_is_killed_is_done_again_and_nothing_twice() {
     if !is_mapped(&path) {
         return;
     }
-    let rounds = rounds(15);
+    let rounds = rounds(10);
     for round in 0..rounds {
         if round % 2 == 0 {
             let mut writer = Player::start("leave", &path, round * 1_000_000 + 1);
@@ -197,6 +202,34 @@ fn a_kill_while_blocks_are_made_space_is_given_back_or_segments_merge_breaks_not
         whole += whole_copies(&folder);
     }
     assert!(whole > 0, "no backup was ever finished");
+}
+
+/// What was changed later and what came late is there, in a block or beside it, and the traces are
+/// as they would be without a kill.
+#[test]
+fn a_kill_while_changes_are_folded_into_blocks_loses_none_and_doubles_none() {
+    kill_within(8, "fold", 10, |path, said| {
+        let store = Store::open(path, patient()).unwrap();
+        store.seal().unwrap();
+        let report = store.verify().unwrap();
+        assert!(report.is_sound(), "{:?}", report.damage);
+        let traces = all(&store);
+        let ids: BTreeSet<_> = traces.iter().map(|trace| trace.trace_id).collect();
+        assert_eq!(ids.len(), traces.len(), "a trace comes twice");
+        let by_number = |one: u64| traces.iter().find(|trace| number(trace.trace_id) == one);
+        for round in said.iter().flat_map(|(first, last)| *first..=*last) {
+            for one in round * 10..round * 10 + 10 {
+                let stored = by_number(one).unwrap_or_else(|| panic!("trace {one}"));
+                let expected = folded(one);
+                assert_eq!(stored.info, expected.info, "trace {one}");
+                let ids = |trace: &Trace| -> BTreeSet<_> {
+                    trace.spans.iter().map(|span| span.span_id).collect()
+                };
+                assert_eq!(ids(stored), ids(&expected), "trace {one}");
+                assert_eq!(stored.spans.len(), expected.spans.len(), "trace {one}");
+            }
+        }
+    });
 }
 
 /// Every backup that has its STORE file is whole; one that was interrupted has none. Counts the

@@ -5,6 +5,7 @@ mod child;
 mod damage;
 mod delete;
 mod first_light;
+mod fold;
 #[cfg(unix)]
 mod fork;
 mod format;

@@ -114,14 +114,13 @@ impl Model {
                 key: format!("key {}", value % 3),
                 value: value.to_string(),
             },
-            // Through a lane only what adds: a removal that a block is made of does not take away
-            // what was kept apart before.
-            3 if later => TraceChange::RemoveTag {
+            3 => TraceChange::RemoveTag {
                 key: format!("key {}", value % 3),
             },
-            3..=5 => TraceChange::PutAssessment(Box::new(assessment(value, self.now))),
+            4 if value > 200 => TraceChange::RemoveAssessment(assessment(value, 0).assessment_id),
+            4..=5 => TraceChange::PutAssessment(Box::new(assessment(value, self.now))),
             6 => TraceChange::Session(value.to_string()),
-            _ => TraceChange::Pinned(value > 100 || !later),
+            _ => TraceChange::Pinned(value > 100),
         };
         let update = TraceUpdate {
             trace_id: trace_id(trace),

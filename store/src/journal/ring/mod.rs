@@ -1,10 +1,11 @@
 //! The regions of a journal: which are free, which are being filled, and what of them is stored.
 
-use std::collections::VecDeque;
+mod taking;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::batch::{Batch, Positions, position};
+use super::batch::{Positions, position};
 use super::file::{JournalFile, JournalForm, write_at};
 use super::frame::{Frames, Seal, frame_bytes};
 use super::layout::{CHUNK_REGIONS, ENTRY_BYTES, Entry, Header, LARGE_REGIONS, REGION_BYTES};
@@ -12,6 +13,8 @@ use super::map::{Piece, Published};
 use super::region::{OpenRegion, Progress, Through};
 use super::scan::Waiting;
 use crate::commit::Signal;
+pub(crate) use taking::Taking;
+use taking::UsedView;
 
 /// The written form hands this many records to the system at a time.
 const WRITTEN_RECORDS: u32 = 16;
@@ -62,22 +65,6 @@ struct Used {
     stored: usize,
     /// How far they are on disk.
     synced: usize,
-}
-
-/// What a commit takes, batch by batch: what was appended before it began.
-pub(crate) struct Taking {
-    /// Of one lane the older region comes first.
-    views: VecDeque<UsedView>,
-}
-
-/// A look at a region that is in use.
-struct UsedView {
-    region: u32,
-    generation: u32,
-    view: Published,
-    progress: Arc<Progress>,
-    from: (usize, u32),
-    to: usize,
 }
 
 /// Why there is no region for a record.
@@ -279,72 +266,6 @@ impl Ring {
     pub(super) fn taken(&self) -> Vec<(u32, usize)> {
         let taken = |used: &Used| (used.entry.generation, used.taken.0);
         self.lock().used.iter().map(taken).collect()
-    }
-
-    /// Looks up what was appended before the call and not taken yet.
-    pub(super) fn begin_take(&self) -> Taking {
-        let views = self.lock().used.iter().map(Used::look).collect();
-        Taking { views }
-    }
-
-    /// Takes the next of it: whole regions, until they are `limit_bytes`. Nothing: all is taken.
-    pub(super) fn take(&self, taking: &mut Taking, limit_bytes: usize) -> Batch {
-        let mut batch = Batch::default();
-        while batch.records.len() < limit_bytes
-            && let Some(view) = taking.views.pop_front()
-        {
-            let records = self.copy(&view, &mut batch);
-            let mut state = self.lock();
-            let reached = position(view.generation, view.to);
-            state.positions.advance(view.region, reached);
-            let same = |used: &&mut Used| used.entry.generation == view.generation;
-            if let Some(used) = state.used.iter_mut().find(same) {
-                used.taken = (view.to, records);
-            }
-        }
-        batch.positions.merge(&self.lock().positions);
-        batch
-    }
-
-    /// Copies the records of a view into a batch; returns the number of the next one.
-    fn copy(&self, view: &UsedView, batch: &mut Batch) -> u32 {
-        let (offset, sequence) = view.from;
-        let bytes = view.view.bytes();
-        let bytes = bytes.get(..view.to).unwrap_or(bytes);
-        if !view.view.is_lost() {
-            let mut frames = Frames::trusted(bytes, offset, sequence);
-            for frame in frames.by_ref() {
-                batch.push(frame.record);
-            }
-            let (end, next) = frames.position();
-            if end == view.to && !view.view.is_lost() {
-                return next;
-            }
-        }
-        self.copy_what_is_left(view, bytes, batch)
-    }
-
-    /// Copies the records that still pass their check from a region whose file was cut, and counts
-    /// the others.
-    #[cold]
-    fn copy_what_is_left(&self, view: &UsedView, bytes: &[u8], batch: &mut Batch) -> u32 {
-        self.lost.store(true, Ordering::Relaxed);
-        let appended = view.progress.records.load(Ordering::Relaxed);
-        let seal = Seal::new(self.header.id, view.region, u64::from(view.generation));
-        let mut frames = Frames::new(bytes, seal);
-        let mut found = 0;
-        loop {
-            for frame in frames.by_ref().filter(|frame| frame.end > view.from.0) {
-                batch.push(frame.record);
-                found += 1;
-            }
-            if !frames.skip_damage() {
-                break;
-            }
-        }
-        let missing = (appended - view.from.1).saturating_sub(found);
-        self.signal.count_dropped(u64::from(missing));
-        appended
     }
 
     /// Frees what a stored batch held.
