@@ -45,6 +45,13 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
         }
     }
     let progress = session.progress("removing");
+    // More may be due since the question was asked.
+    let keep = if args.include_unexported {
+        keep
+    } else {
+        let due = store.gc(&retention, true, &BTreeSet::new())?;
+        unsent(&store, &due, session.settings.now_unix_nano)?
+    };
     let report = store.gc(&retention, false, &keep)?;
     store.close()?;
     drop(progress);
@@ -78,11 +85,7 @@ fn unsent(store: &Store, due: &GcReport, now: u64) -> Result<BTreeSet<TraceId>, 
                 ids.collect::<Result<_, _>>()?
             }
         };
-        for trace_id in selected {
-            if !unsent.contains(&trace_id) && !job.has_sent(store, trace_id)? {
-                unsent.insert(trace_id);
-            }
-        }
+        unsent.extend(job.unsent(store, selected)?);
     }
     Ok(unsent)
 }

@@ -4,7 +4,7 @@ use spanlite_model::TraceId;
 use spanlite_store::{ReadError, State, StateError, Store};
 use uuid::Uuid;
 
-use super::{DeliveryProblem, ExportJob, LastRun};
+use super::{DeliveryProblem, ExportJob, JOBS, LastRun};
 use crate::adjust::Adjustments;
 use crate::receipt::Receipt;
 
@@ -99,13 +99,13 @@ pub(super) fn key(id: Uuid, trace_id: TraceId) -> Vec<u8> {
 fn others(store: &Store, job: &ExportJob) -> Vec<Uuid> {
     let place_id = job.target.place_id();
     let mut others = vec![place_id];
-    // Jobs that cannot be read know nothing: what they sent is sent again, which changes nothing.
-    if let Ok(jobs) = ExportJob::list(store) {
-        let same_place = jobs
-            .iter()
-            .filter(|other| other.target.place_id() == place_id);
-        others.extend(same_place.map(|other| other.id));
-    }
+    // A job that cannot be read knows nothing: what it sent is sent again, which changes nothing.
+    let kept = store.state().list(JOBS, b"").unwrap_or_default();
+    let jobs = kept
+        .iter()
+        .filter_map(|(name, value)| ExportJob::from_bytes(name, &value.bytes).ok());
+    let same_place = jobs.filter(|other| other.target.place_id() == place_id);
+    others.extend(same_place.map(|other| other.id));
     others.retain(|id| *id != job.id);
     others
 }

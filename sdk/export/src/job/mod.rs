@@ -294,7 +294,7 @@ impl ExportJob {
             && Self::find(store, &self.name)?.id == self.id)
     }
 
-    /// All jobs, by name.
+    /// All jobs, by name. One of a later version fails the list.
     pub fn list(store: &Store) -> Result<Vec<Self>, JobError> {
         let kept = store.state().list(JOBS, b"")?;
         kept.iter()
@@ -329,14 +329,21 @@ impl ExportJob {
         Ok(Deliveries::of(store, self).forget_sent()?)
     }
 
-    /// Returns whether the target has a trace, as far as the store remembers; it may have changed
-    /// since.
-    pub fn has_sent(
+    /// Those of some traces that the target does not have, as far as the store remembers; the
+    /// others may have changed since.
+    pub fn unsent(
         &self,
         store: &Store,
-        trace_id: spanlite_model::TraceId,
-    ) -> Result<bool, JobError> {
-        Ok(Deliveries::of(store, self).sent(trace_id)?.is_some())
+        trace_ids: impl IntoIterator<Item = spanlite_model::TraceId>,
+    ) -> Result<Vec<spanlite_model::TraceId>, JobError> {
+        let deliveries = Deliveries::of(store, self);
+        let mut unsent = Vec::new();
+        for trace_id in trace_ids {
+            if deliveries.sent(trace_id)?.is_none() {
+                unsent.push(trace_id);
+            }
+        }
+        Ok(unsent)
     }
 
     /// How far the job has come.
