@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use spanlite_formats::{ReadError, Reader};
 use spanlite_model::{Trace, TraceId};
-use spanlite_store::{OpenOptions, Store, TimeRange};
+use spanlite_store::{OpenError, OpenOptions, Store, TimeRange};
 
 use crate::args::ImportArgs;
 use crate::error::{CliError, Outcome, chain};
@@ -125,7 +125,16 @@ impl Import<'_, '_> {
             return Ok(Found::File);
         }
         // A store or a bundle: its traces, as they are, and where they were sent.
-        if let Ok(other) = Store::open(path, OpenOptions::read_only()) {
+        let other = match Store::open(path, OpenOptions::read_only()) {
+            Ok(other) => Some(other),
+            // One that cannot be read is no folder of trace files.
+            Err(error @ OpenError::NewerFormat { .. }) => return Ok(self.skip_store(path, &error)),
+            Err(error @ OpenError::Storage(_)) if File::open(path).is_ok() => {
+                return Ok(self.skip_store(path, &error));
+            }
+            Err(_) => None,
+        };
+        if let Some(other) = other {
             let snapshot = other.snapshot()?;
             for trace in snapshot.traces(TimeRange::default()) {
                 self.take(vec![trace?])?;
@@ -245,6 +254,15 @@ impl Import<'_, '_> {
             line: error.line,
             reason: chain(&error.reason),
         });
+    }
+
+    fn skip_store(&mut self, path: &Path, error: &OpenError) -> Found {
+        self.skipped.push(Skipped {
+            path: path.display().to_string(),
+            line: None,
+            reason: chain(error),
+        });
+        Found::File
     }
 
     fn skip_file(&mut self, path: &Path, error: &io::Error) {
