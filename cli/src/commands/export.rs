@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,18 +164,13 @@ fn to_file(
         return page(&traces, &banner, path, session);
     }
     if path == Path::new("-") {
-        let written = write(format, traces, session.out.data());
-        failed_write(written, path)?;
+        failed_write(write(format, traces, session.out.data()), path)?;
     } else {
-        let part = part_of(path);
-        let written = write_whole(format, traces, &part);
-        if written.is_err() || counted.failed.is_some() {
-            // It may never have come to be.
-            drop(fs::remove_file(&part));
-        } else {
-            fs::rename(&part, path)?;
+        let mut file = destination(path)?;
+        failed_write(write(format, traces, &mut file.out), path)?;
+        if counted.failed.is_none() {
+            failed_write(file.finish().map_err(WriteError::from), path)?;
         }
-        failed_write(written, path)?;
     }
     if let Some(error) = counted.failed.take() {
         return Err(error);
@@ -241,15 +236,49 @@ fn part_of(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_whole(
-    format: ExportTo,
-    traces: impl Iterator<Item = Trace>,
-    part: &Path,
-) -> Result<(), WriteError> {
-    let mut out = BufWriter::with_capacity(1 << 16, File::create(part)?);
-    write(format, traces, &mut out)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok(file.sync_all()?)
+/// A file in the making, which takes the place of what is there when it is whole; a device or a pipe
+/// stays what it is, and is written to as it comes.
+struct Destination<'p> {
+    out: BufWriter<File>,
+    path: &'p Path,
+    /// The name of the file until then.
+    part: Option<PathBuf>,
+}
+
+impl<'p> Destination<'p> {
+    fn create(path: &'p Path) -> io::Result<Self> {
+        let is_stream = fs::metadata(path).is_ok_and(|found| !found.is_file());
+        let part = (!is_stream).then(|| part_of(path));
+        let file = match &part {
+            Some(part) => File::create(part)?,
+            None => OpenOptions::new().write(true).open(path)?,
+        };
+        Ok(Self {
+            out: BufWriter::with_capacity(1 << 16, file),
+            path,
+            part,
+        })
+    }
+
+    /// What was written is whole.
+    fn finish(mut self) -> io::Result<()> {
+        self.out.flush()?;
+        if let Some(part) = &self.part {
+            self.out.get_ref().sync_all()?;
+            fs::rename(part, self.path)?;
+            self.part = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Destination<'_> {
+    fn drop(&mut self) {
+        if let Some(part) = &self.part {
+            // What is not whole is nothing.
+            drop(fs::remove_file(part));
+        }
+    }
 }
 
 /// Writes the page for a browser.
@@ -259,13 +288,20 @@ fn page(
     path: &Path,
     session: &mut Session<'_>,
 ) -> Result<Outcome, CliError> {
+    let outcome = if banner.incomplete {
+        Outcome::PartlyDone
+    } else {
+        Outcome::Done
+    };
     if path == Path::new("-") {
         html::write(session.out.data(), traces, banner)?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     let mut bytes = Vec::new();
     html::write(&mut bytes, traces, banner)?;
-    failed_write(fs::write(path, &bytes).map_err(WriteError::from), path)?;
+    let mut file = destination(path)?;
+    let written = file.out.write_all(&bytes).and_then(|()| file.finish());
+    failed_write(written.map_err(WriteError::from), path)?;
     let size = units::bytes(bytes.len() as u64);
     if session.out.wants_json() {
         let written = Written {
@@ -275,11 +311,18 @@ fn page(
             complete: !banner.incomplete,
         };
         session.out.object(&written.item(path))?;
-        return Ok(Outcome::Done);
+        return Ok(outcome);
     }
     let count = units::plural(traces.len() as u64, "trace");
     session.out.wrote(&format!("{count}, {size}"), path, "");
-    Ok(Outcome::Done)
+    Ok(outcome)
+}
+
+fn destination(path: &Path) -> Result<Destination<'_>, CliError> {
+    Destination::create(path).map_err(|error| CliError::Destination {
+        path: path.to_owned(),
+        source: WriteError::from(error),
+    })
 }
 
 fn failed_write(written: Result<(), WriteError>, path: &Path) -> Result<(), CliError> {

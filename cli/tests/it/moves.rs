@@ -185,3 +185,30 @@ fn trace_events_hold_every_span() {
     let count = |ph: &str| events.iter().filter(|event| event["ph"] == ph).count();
     assert_eq!((count("M"), count("X") + count("B")), (3, 17));
 }
+
+#[test]
+fn a_pipe_is_written_to_and_stays_a_pipe() {
+    let place = Place::with_agents();
+    let pipe = place.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    place.done(&["export", "--to", "jsonl", pipe.to_str().unwrap()]);
+    assert_eq!(reader.join().unwrap().lines().count(), 3);
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_no_folder_of_trace_files() {
+    let place = Place::with_agents();
+    let marker = place.path("traces.spans/STORE");
+    let text = fs::read_to_string(&marker).unwrap();
+    fs::write(&marker, text.replace("format 1", "format 9")).unwrap();
+    let run = place.run(&["import", "traces.spans", "--store", "other.spans"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    assert!(run.stderr.contains("has format 9"), "{run:?}");
+    assert!(!run.stderr.contains("neither JSON"), "{run:?}");
+}
