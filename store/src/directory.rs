@@ -365,6 +365,13 @@ mod tests {
         assert_eq!(names.len(), 1, "nothing but STORE is left");
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_no_folder_can_be_made_is_an_error() {
+        let error = Directory::open(Path::new("/proc/traces.spans"), true).unwrap_err();
+        assert!(matches!(error, OpenError::Storage(_)), "{error}");
+    }
+
     #[test]
     fn other_things_are_not_taken_for_stores() {
         let folder = tempfile::tempdir().unwrap();

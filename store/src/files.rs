@@ -36,22 +36,23 @@ pub(crate) fn sync_name(path: &Path) -> Result<(), StorageError> {
 /// Makes a folder that only its owner can look into, because traces hold what users said, and
 /// those above it that are missing, durably; one that is there is fine.
 pub(crate) fn create_folder(path: &Path) -> Result<(), StorageError> {
-    let failed = |error| StorageError::io("create", path, error);
-    match private().create(path) {
+    let mut made = private().create(path);
+    if let Err(error) = &made
+        && error.kind() == io::ErrorKind::NotFound
+        && let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty())
+    {
+        create_folder(above)?;
+        // Once: there are file systems in which nothing can be made.
+        made = private().create(path);
+    }
+    match made {
         Ok(()) => {
             #[cfg(test)]
             power::made_folder(path);
             sync_name(path)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
-            Some(above) if !above.as_os_str().is_empty() => {
-                create_folder(above)?;
-                create_folder(path)
-            }
-            _ => Err(failed(error)),
-        },
         Err(_) if path.is_dir() => Ok(()),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(StorageError::io("create", path, error)),
     }
 }
 
