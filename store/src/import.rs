@@ -1,15 +1,19 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use spanlite_model::{Span, SpanId, Trace, TraceId, TraceUpdate};
 
 use crate::commit::{BLOCK_BYTES, BLOCK_SPANS, BLOCK_TRACES};
 use crate::error::WriteError;
-use crate::record::{Origin, Record, encode_record};
+use crate::record::{Origin, Record, encode_record, encode_span};
 use crate::segment::sealed::NewBlock;
 use crate::segment::{SegmentName, hot};
 use crate::snapshot::{Snapshot, span_weight};
 use crate::store::{Store, StoredBlocks};
 
+/// Spans of traces that come together and are worth a block: fewer than of those that have to be
+/// read and written once more for it.
+const ENOUGH_SPANS: u64 = 1_000;
 /// Bytes of traces that are worth a block.
 const ENOUGH_BYTES: usize = 3 << 20;
 /// How many bytes of records are handed to the commit thread at once.
@@ -46,7 +50,7 @@ impl Store {
         let mut report = WriteReport::default();
         let mut records = Vec::new();
         let mut blocks = BlockWriter::new(self, &snapshot);
-        let origin = Origin::default();
+        let origin = origin_of(traces);
         let mut rest = traces;
         while let Some((trace, behind)) = rest.split_first() {
             let new = blocks.leading(rest, &snapshot, &under_way)?;
@@ -64,14 +68,10 @@ impl Store {
                 }
                 report.spans_written += spans.len() as u64;
                 for span in &spans {
-                    put(
-                        &mut records,
-                        &Record::Span(Box::new((*span).clone())),
-                        &origin,
-                    );
+                    put(&mut records, |out| encode_span(span, &origin, out));
                 }
                 for update in &updates {
-                    put(&mut records, &Record::Update(update.clone()), &origin);
+                    put_update(&mut records, update);
                 }
                 under_way.spans.extend(spans);
                 under_way.updates.extend(updates);
@@ -100,6 +100,16 @@ impl Store {
         }
         Ok(report)
     }
+}
+
+/// The resource and scope that most of the traces have, as far as the first span tells: they stand
+/// with the records once.
+fn origin_of(traces: &[Trace]) -> Origin {
+    let first = traces.iter().find_map(|trace| trace.spans.first());
+    first.map_or_else(Origin::default, |span| Origin {
+        resource: Arc::clone(&span.resource),
+        scope: Arc::clone(&span.scope),
+    })
 }
 
 impl WriteReport {
@@ -159,7 +169,7 @@ impl<'s> BlockWriter<'s> {
             (spans, bytes) = (spans + trace.spans.len(), heavier);
             count += 1;
         }
-        let wanted = self.store.options().seal_spans;
+        let wanted = self.store.options().seal_spans.min(ENOUGH_SPANS);
         if (spans as u64) < wanted && bytes < ENOUGH_BYTES {
             // Each of them would be looked at again otherwise.
             self.too_few = count.saturating_sub(1);
@@ -242,18 +252,25 @@ impl Store {
 
 fn put_trace(records: &mut Vec<u8>, spans: Vec<Span>, updates: Vec<TraceUpdate>) {
     let origin = Origin::default();
-    for span in spans {
-        put(records, &Record::Span(Box::new(span)), &origin);
+    for span in &spans {
+        put(records, |out| encode_span(span, &origin, out));
     }
-    for update in updates {
-        put(records, &Record::Update(update), &origin);
+    for update in &updates {
+        put_update(records, update);
     }
 }
 
-fn put(records: &mut Vec<u8>, record: &Record, origin: &Origin) {
+fn put_update(records: &mut Vec<u8>, update: &TraceUpdate) {
+    put(records, |out| {
+        encode_record(&Record::Update(update.clone()), &Origin::default(), out);
+    });
+}
+
+/// Appends what `encode` writes, behind its length.
+fn put(records: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let start = records.len();
     records.extend_from_slice(&[0; 4]);
-    encode_record(record, origin, records);
+    encode(records);
     let length = (records.len() - start - 4) as u32;
     records[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
@@ -309,8 +326,7 @@ fn news<'a>(
 /// in any order and any number of times.
 fn rank(span: &Span) -> (Option<u64>, usize, Vec<u8>) {
     let mut bytes = Vec::new();
-    let record = Record::Span(Box::new(span.clone()));
-    encode_record(&record, &Origin::default(), &mut bytes);
+    encode_span(span, &Origin::default(), &mut bytes);
     (span.end_time_unix_nano, bytes.len(), bytes)
 }
 

@@ -88,6 +88,7 @@ mod update;
 mod value;
 
 pub use encoder::{EventEncoder, InputsEncoder, SpanEncoder, SpanHead, ValueList};
+pub(crate) use model::encode_span;
 pub use model::{Record, decode_record, encode_record};
 pub use serializer::{Redact, ValueError};
 pub use span::{AttributesRef, EventRef, FieldRef, LinkRef, Origin, RecordRef, SpanRef, UpdateRef};

@@ -1,5 +1,7 @@
 //! Records from the model's types and back.
 
+use std::sync::Arc;
+
 use spanlite_model::{Attributes, Event, Link, Resource, Scope, Span, TraceUpdate};
 
 use super::RecordError;
@@ -42,7 +44,8 @@ pub fn decode_record(bytes: &[u8], origin: &Origin) -> Result<Option<Record>, Re
     })
 }
 
-fn encode_span(span: &Span, origin: &Origin, out: &mut Vec<u8>) {
+/// Appends the record of a span, as [`encode_record`] does.
+pub(crate) fn encode_span(span: &Span, origin: &Origin, out: &mut Vec<u8>) {
     out.extend_from_slice(&head(span));
     text(out, field::NAME, &span.name);
     text(
@@ -85,14 +88,18 @@ fn encode_span(span: &Span, origin: &Origin, out: &mut Vec<u8>) {
             }
         });
     }
-    if span.resource != origin.resource {
+    if !is_same(&span.resource, &origin.resource) {
         put_field(out, field::RESOURCE, |out| {
             put_resource(out, &span.resource);
         });
     }
-    if span.scope != origin.scope {
+    if !is_same(&span.scope, &origin.scope) {
         put_field(out, field::SCOPE, |out| put_scope(out, &span.scope));
     }
+}
+
+fn is_same<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 fn head(span: &Span) -> [u8; SPAN_HEAD] {
