@@ -19,7 +19,7 @@
 //!
 //! recording.respond(200, "application/json");
 //! recording.feed(br#"{"choices": [{"message": {"role": "assistant", "content": "4"}}],
-//!     "usage": {"prompt_tokens": 12, "completion_tokens": 1}}"#, 900_000);
+//!     "usage": {"prompt_tokens": 12, "completion_tokens": 1}}"#, || 900_000);
 //! let exchange = recording.finish(End::Complete);
 //! assert_eq!(exchange.usage.input_tokens, Some(12));
 //! assert!(exchange.error.is_none());

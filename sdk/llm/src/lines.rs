@@ -1,3 +1,5 @@
+use memchr::memchr2;
+
 /// Puts lines together from chunks that are cut anywhere. Lines end with LF, CR LF or CR.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -28,10 +30,14 @@ impl Lines {
             chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
             self.after_return = false;
         }
-        while let Some(end) = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = memchr2(b'\n', b'\r', chunk) {
             let (line, rest) = chunk.split_at(end);
-            self.keep(line);
-            self.end_line(&mut each);
+            if self.part.is_empty() && !self.skipping && line.len() <= self.limit_bytes {
+                each(line);
+            } else {
+                self.keep(line);
+                self.end_line(&mut each);
+            }
             chunk = match rest {
                 [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
                 [] => rest,

@@ -174,10 +174,11 @@ impl Recording {
         };
     }
 
-    /// Takes bytes of the response's body as they come, and how long after the request they came.
+    /// Takes bytes of the response's body as they come. How long after the request that was is asked
+    /// once, for the first piece of the answer.
     ///
     /// Chunks may be cut anywhere. Compressed bodies must be unpacked before.
-    pub fn feed(&mut self, bytes: &[u8], since_request_nanos: u64) {
+    pub fn feed(&mut self, bytes: &[u8], since_request_nanos: impl FnOnce() -> u64) {
         self.received = self.received.saturating_add(bytes.len());
         let within = self.received <= self.limits.response_bytes;
         self.exchange.truncated |= !within;
@@ -208,7 +209,7 @@ impl Recording {
         }
         self.complete |= done || seen.last;
         if seen.content && self.exchange.time_to_first_token_nanos.is_none() {
-            self.exchange.time_to_first_token_nanos = Some(since_request_nanos);
+            self.exchange.time_to_first_token_nanos = Some(since_request_nanos());
         }
     }
 

@@ -15,7 +15,7 @@ mod tests {
         let mut recording = endpoint.begin(request.to_string().as_bytes(), Limits::default());
         recording.respond(200, kind);
         for (n, chunk) in body.as_bytes().chunks(size).enumerate() {
-            recording.feed(chunk, (n as u64 + 1) * 1_000_000);
+            recording.feed(chunk, || (n as u64 + 1) * 1_000_000);
         }
         recording.finish(End::Complete)
     }
@@ -133,11 +133,11 @@ mod tests {
         recording.respond(200, EVENTS);
         recording.feed(
             b"data: {\"choices\":[{\"delta\":{\"content\":\"4\"}}]}\n\n",
-            5,
+            || 5,
         );
         assert!(!recording.is_complete());
-        recording.feed(b"data: [DO", 6);
-        recording.feed(b"NE]\n", 7);
+        recording.feed(b"data: [DO", || 6);
+        recording.feed(b"NE]\n", || 7);
         assert!(recording.is_complete());
         let exchange = recording.finish(End::Dropped);
         assert!(exchange.complete);
@@ -153,7 +153,7 @@ mod tests {
             recording.respond(200, EVENTS);
             recording.feed(
                 b"data: {\"choices\":[{\"delta\":{\"content\":\"par\"}}]}\n\ndata: {\"cho",
-                5,
+                || 5,
             );
             recording.finish(end)
         };
@@ -299,7 +299,7 @@ mod tests {
             let endpoint = Endpoint::of("POST", CHAT).unwrap();
             let mut recording = endpoint.begin(b"{\"model\":\"m\"}", Limits::default());
             recording.respond(status, kind);
-            recording.feed(body.as_bytes(), 1);
+            recording.feed(body.as_bytes(), || 1);
             recording.finish(End::Complete).error
         };
         let told = r#"{"error":{"type":"rate_limit_error","message":"slow down","code":null}}"#;
@@ -333,11 +333,11 @@ mod tests {
         recording.respond(200, EVENTS);
         for n in 0..50 {
             let event = json!({"choices": [{"delta": {"content": format!("<{n}>")}}]});
-            recording.feed(format!("data: {event}\n\n").as_bytes(), n);
+            recording.feed(format!("data: {event}\n\n").as_bytes(), || n);
         }
         recording.feed(
             b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":50}}\n\n",
-            51,
+            || 51,
         );
         let exchange = recording.finish(End::Complete);
         assert!(exchange.truncated);
@@ -349,8 +349,8 @@ mod tests {
         let endpoint = Endpoint::of("POST", CHAT).unwrap();
         let mut plain = endpoint.begin(b"{}", limits);
         plain.respond(200, JSON);
-        plain.feed(&[b'x'; 150], 1);
-        plain.feed(&[b'x'; 150], 2);
+        plain.feed(&[b'x'; 150], || 1);
+        plain.feed(&[b'x'; 150], || 2);
         let exchange = plain.finish(End::Complete);
         assert!(
             exchange

@@ -81,8 +81,9 @@ impl Call {
         let Some(recording) = &mut self.recording else {
             return;
         };
-        let since = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        recording.feed(bytes, since);
+        recording.feed(bytes, || {
+            u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        });
         // Gemini says that it is done before it says how many tokens it took.
         let more = recording.endpoint().interface() == Interface::GeminiGenerate;
         if recording.is_complete() && !more {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::{Object, Step, append, place};
+use super::{Object, Spot, Step, append, place};
 
 /// A message of Anthropic's interface from its events.
 #[derive(Debug, Default)]
@@ -43,23 +43,32 @@ struct Delta<'a> {
 }
 
 impl Message {
-    /// Adds a piece of a block that has begun.
-    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
-        let delta = &piece.delta;
-        if piece.kind != "content_block_delta" || delta.signature.is_some() {
+    /// The piece of a block that has begun, and where it belongs.
+    pub(super) fn piece<'a>(&self, piece: Piece<'a>) -> Option<(Cow<'a, str>, Spot)> {
+        let delta = piece.delta;
+        let place = piece.index.unwrap_or(0);
+        if piece.kind != "content_block_delta"
+            || delta.signature.is_some()
+            || !self.blocks.contains_key(&place)
+        {
             return None;
         }
-        let block = self.blocks.get_mut(&piece.index.unwrap_or(0))?;
-        match [&delta.text, &delta.thinking, &delta.partial_json].map(|text| !text.is_empty()) {
-            [true, false, false] => append(&mut block.fields, "text", &delta.text),
-            [false, true, false] => append(&mut block.fields, "thinking", &delta.thinking),
-            [false, false, true] => block.input.push_str(&delta.partial_json),
-            _ => return None,
+        let texts = [
+            (delta.text, "text"),
+            (delta.thinking, "thinking"),
+            (delta.partial_json, "partial_json"),
+        ];
+        let mut texts = texts.into_iter().filter(|(text, _)| !text.is_empty());
+        match (texts.next(), texts.next()) {
+            (Some((text, field)), None) => Some((text, Spot { place, field })),
+            _ => None,
         }
-        Some(Step {
-            content: true,
-            last: false,
-        })
+    }
+
+    pub(super) fn append(&mut self, spot: Spot, text: &str) {
+        if let Some(block) = self.blocks.get_mut(&spot.place) {
+            block.append(spot.field, text);
+        }
     }
 
     pub(super) fn add(&mut self, mut event: Object) -> Step {
@@ -139,13 +148,19 @@ impl Message {
 impl Block {
     fn add(&mut self, delta: &Object) {
         for (field, value) in delta {
-            match (field.as_str(), value) {
-                ("text" | "thinking" | "signature", Value::String(more)) => {
-                    append(&mut self.fields, field, more);
-                }
-                ("partial_json", Value::String(more)) => self.input.push_str(more),
-                _ => {}
+            if let ("text" | "thinking" | "signature" | "partial_json", Value::String(more)) =
+                (field.as_str(), value)
+            {
+                self.append(field, more);
             }
+        }
+    }
+
+    fn append(&mut self, field: &str, more: &str) {
+        if field == "partial_json" {
+            self.input.push_str(more);
+        } else {
+            append(&mut self.fields, field, more);
         }
     }
 

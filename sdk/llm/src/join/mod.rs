@@ -1,6 +1,7 @@
 //! Puts the events of a stream together into the answer that the same call gives unstreamed.
 
 mod anthropic;
+mod echo;
 mod gemini;
 mod ollama;
 mod openai;
@@ -8,6 +9,7 @@ mod responses;
 
 use serde_json::{Map, Value};
 
+use self::echo::Echo;
 use crate::Interface;
 
 /// What an event of a stream brought.
@@ -19,9 +21,30 @@ pub(crate) struct Step {
     pub(crate) last: bool,
 }
 
+impl Step {
+    const PIECE: Self = Self {
+        content: true,
+        last: false,
+    };
+}
+
+/// Where a piece of text belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    /// The number of the choice or block.
+    place: u64,
+    field: &'static str,
+}
+
 /// The answer as far as it has come.
 #[derive(Debug)]
-pub(crate) enum Joined {
+pub(crate) struct Joined {
+    answer: Answer,
+    echo: Echo,
+}
+
+#[derive(Debug)]
+enum Answer {
     Chat(openai::Chat),
     Responses(responses::Responses),
     Anthropic(anthropic::Message),
@@ -31,21 +54,29 @@ pub(crate) enum Joined {
 
 impl Joined {
     pub(crate) fn new(interface: Interface) -> Self {
-        match interface {
-            Interface::OpenAiResponses => Self::Responses(responses::Responses::default()),
-            Interface::AnthropicMessages => Self::Anthropic(anthropic::Message::default()),
+        let answer = match interface {
+            Interface::OpenAiResponses => Answer::Responses(responses::Responses::default()),
+            Interface::AnthropicMessages => Answer::Anthropic(anthropic::Message::default()),
             Interface::GeminiGenerate | Interface::GeminiEmbed => {
-                Self::Gemini(gemini::Content::default())
+                Answer::Gemini(gemini::Content::default())
             }
             Interface::OllamaChat | Interface::OllamaGenerate | Interface::OllamaEmbed => {
-                Self::Ollama(ollama::Answer::default())
+                Answer::Ollama(ollama::Answer::default())
             }
-            _ => Self::Chat(openai::Chat::default()),
+            _ => Answer::Chat(openai::Chat::default()),
+        };
+        Self {
+            answer,
+            echo: Echo::default(),
         }
     }
 
     /// Takes the text of one event; one that is no JSON says nothing.
     pub(crate) fn read(&mut self, text: &[u8]) -> Step {
+        if let Some((more, spot)) = self.echo.text(text) {
+            self.answer.append(spot, more);
+            return Step::PIECE;
+        }
         let step = self.read_piece(text);
         step.unwrap_or_else(|| match serde_json::from_slice(text) {
             Ok(event) => self.add(event),
@@ -55,13 +86,16 @@ impl Joined {
 
     /// Takes an event of the kind that makes up most of a stream: a piece of text and nothing else.
     /// A tree of values is not made of it. Others are left to [`Self::add`].
-    fn read_piece(&mut self, text: &[u8]) -> Option<Step> {
-        match self {
-            Self::Chat(chat) => chat.add_piece(&serde_json::from_slice(text).ok()?),
-            Self::Responses(responses) => responses.add_piece(&serde_json::from_slice(text).ok()?),
-            Self::Anthropic(message) => message.add_piece(&serde_json::from_slice(text).ok()?),
-            Self::Gemini(_) | Self::Ollama(_) => None,
-        }
+    fn read_piece(&mut self, event: &[u8]) -> Option<Step> {
+        let (text, spot) = match &self.answer {
+            Answer::Chat(chat) => chat.piece(serde_json::from_slice(event).ok()?),
+            Answer::Responses(_) => responses::piece(serde_json::from_slice(event).ok()?),
+            Answer::Anthropic(message) => message.piece(serde_json::from_slice(event).ok()?),
+            Answer::Gemini(_) | Answer::Ollama(_) => None,
+        }?;
+        self.answer.append(spot, &text);
+        self.echo.remember(event, &text, spot);
+        Some(Step::PIECE)
     }
 
     /// Takes one event.
@@ -69,23 +103,35 @@ impl Joined {
         let Value::Object(event) = event else {
             return Step::default();
         };
-        match self {
-            Self::Chat(chat) => chat.add(event),
-            Self::Responses(responses) => responses.add(event),
-            Self::Anthropic(message) => message.add(event),
-            Self::Gemini(content) => content.add(event),
-            Self::Ollama(answer) => answer.add(event),
+        match &mut self.answer {
+            Answer::Chat(chat) => chat.add(event),
+            Answer::Responses(responses) => responses.add(event),
+            Answer::Anthropic(message) => message.add(event),
+            Answer::Gemini(content) => content.add(event),
+            Answer::Ollama(answer) => answer.add(event),
         }
     }
 
     /// The answer; nothing when no event brought any of it.
     pub(crate) fn finish(self) -> Option<Value> {
+        match self.answer {
+            Answer::Chat(chat) => chat.finish(),
+            Answer::Responses(responses) => responses.finish(),
+            Answer::Anthropic(message) => message.finish(),
+            Answer::Gemini(content) => content.finish(),
+            Answer::Ollama(answer) => answer.finish(),
+        }
+    }
+}
+
+impl Answer {
+    /// Adds a piece of text to where pieces of that spot have gone before.
+    fn append(&mut self, spot: Spot, text: &str) {
         match self {
-            Self::Chat(chat) => chat.finish(),
-            Self::Responses(responses) => responses.finish(),
-            Self::Anthropic(message) => message.finish(),
-            Self::Gemini(content) => content.finish(),
-            Self::Ollama(answer) => answer.finish(),
+            Self::Chat(chat) => chat.append(spot, text),
+            Self::Responses(responses) => responses.append(spot, text),
+            Self::Anthropic(message) => message.append(spot, text),
+            Self::Gemini(_) | Self::Ollama(_) => {}
         }
     }
 }
@@ -152,6 +198,7 @@ mod tests {
             &delta(json!({"role": "assistant", "content": ""})),
             &[
                 delta(json!({"content": "a \"b\" é"})),
+                delta(json!({"content": "plain"})),
                 delta(json!({"content": "x", "role": "assistant"})),
                 delta(json!({"content": "", "refusal": "no"})),
                 delta(json!({"content": null, "reasoning": "hm"})),
@@ -179,6 +226,7 @@ mod tests {
                 "content_block": {"type": "text", "text": ""}}),
             &[
                 piece(0, json!({"type": "text_delta", "text": "a \n"})),
+                piece(0, json!({"type": "text_delta", "text": "plain"})),
                 piece(0, json!({"type": "thinking_delta", "thinking": "hm"})),
                 piece(0, json!({"type": "signature_delta", "signature": "s"})),
                 piece(0, json!({"type": "text_delta", "text": 7})),

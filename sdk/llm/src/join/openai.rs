@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::{Object, Step, append, place, take_over};
+use super::{Object, Spot, Step, append, place, take_over};
 
 /// A chat completion, or an older completion, from its chunks.
 #[derive(Debug, Default)]
@@ -57,10 +57,11 @@ struct Delta<'a> {
 }
 
 impl Chat {
-    /// Adds a piece of text, if that is all that the chunk says beyond what is known.
-    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
-        let [choice] = &piece.choices;
-        let delta = &choice.delta;
+    /// The text that a chunk brings and where it belongs, if that is all that the chunk says beyond
+    /// what is known.
+    pub(super) fn piece<'a>(&self, piece: Piece<'a>) -> Option<(Cow<'a, str>, Spot)> {
+        let [choice] = piece.choices;
+        let delta = choice.delta;
         let news = [
             &piece.usage,
             &piece.error,
@@ -71,7 +72,8 @@ impl Chat {
             &delta.reasoning,
             &delta.tool_calls,
         ];
-        let target = self.choices.get_mut(&choice.index.unwrap_or(0))?;
+        let place = choice.index.unwrap_or(0);
+        let target = self.choices.get(&place)?;
         let repeats = |object: &Object, name: &str, field: &Option<IgnoredAny>| {
             field.is_none() || object.contains_key(name)
         };
@@ -88,13 +90,14 @@ impl Chat {
             && repeats_the_head
             && repeats(&target.message, "role", &delta.role)
             && !delta.content.is_empty();
-        is_all.then(|| {
-            append(&mut target.message, "content", &delta.content);
-            Step {
-                content: true,
-                last: false,
-            }
-        })
+        let field = "content";
+        is_all.then_some((delta.content, Spot { place, field }))
+    }
+
+    pub(super) fn append(&mut self, spot: Spot, text: &str) {
+        if let Some(target) = self.choices.get_mut(&spot.place) {
+            append(&mut target.message, spot.field, text);
+        }
     }
 
     pub(super) fn add(&mut self, mut chunk: Object) -> Step {

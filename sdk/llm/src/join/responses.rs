@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_PARTS, Object, Step, append, take_over};
+use super::{MAX_PARTS, Object, Spot, Step, append, take_over};
 
 /// An answer of the responses interface. Its last event repeats all of it; the pieces count
 /// only when that event never comes.
@@ -17,7 +17,10 @@ pub(crate) struct Responses {
     text: Object,
 }
 
-/// An event that brings a piece of text.
+/// The kind of an event that brings a piece of the answer's text.
+const TEXT: &str = "response.output_text.delta";
+
+/// An event that brings a piece of something.
 #[derive(Deserialize)]
 pub(super) struct Piece<'a> {
     #[serde(rename = "type")]
@@ -31,14 +34,26 @@ fn is_delta(kind: &str) -> bool {
     kind.rsplit('.').next() == Some("delta")
 }
 
+/// What an event brings, and where it belongs: the pieces of what is not text belong nowhere.
+pub(super) fn piece(piece: Piece<'_>) -> Option<(Cow<'_, str>, Spot)> {
+    let field = if piece.kind == TEXT {
+        "output_text"
+    } else {
+        ""
+    };
+    let is_piece = is_delta(piece.kind) && !piece.delta.is_empty();
+    is_piece.then_some((piece.delta, Spot { place: 0, field }))
+}
+
 impl Responses {
-    /// Adds a piece of text.
-    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Option<Step> {
-        is_delta(piece.kind).then(|| self.add_delta(piece.kind, &piece.delta))
+    pub(super) fn append(&mut self, spot: Spot, text: &str) {
+        if !spot.field.is_empty() {
+            append(&mut self.text, spot.field, text);
+        }
     }
 
     fn add_delta(&mut self, kind: &str, delta: &str) -> Step {
-        if kind == "response.output_text.delta" {
+        if kind == TEXT {
             append(&mut self.text, "output_text", delta);
         }
         Step {
