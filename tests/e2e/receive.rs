@@ -102,32 +102,29 @@ struct Sender {
 }
 
 impl Sender {
-    fn start(python: &Path, program: &str, kind: &str, url: &str, folder: &Path) -> Self {
-        let mut child = Command::new(python)
-            .args(["-c", program, kind])
-            .current_dir(folder)
+    fn otel(python: &Path, kind: &str, url: &str, folder: &Path) -> Self {
+        let mut command = Command::new(python);
+        command
+            .args(["-c", OTEL, kind])
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-            .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-            .env("NO_PROXY", "127.0.0.1")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python starts");
-        let out = child.stdout.take().expect("its output is piped");
-        Self {
-            child,
-            acknowledged: BufReader::new(out).lines(),
-        }
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+        Self::start(command, folder)
     }
 
     fn mlflow(python: &Path, url: &str, folder: &Path) -> Self {
-        let mut child = Command::new(python)
+        let mut command = Command::new(python);
+        command
             .args(["-c", MLFLOW])
-            .current_dir(folder)
             .env("MLFLOW_TRACKING_URI", url)
             .env("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
             .env("MLFLOW_USE_BATCH_SPAN_PROCESSOR", "false")
-            .env("MLFLOW_DISABLE_TELEMETRY", "true")
+            .env("MLFLOW_DISABLE_TELEMETRY", "true");
+        Self::start(command, folder)
+    }
+
+    fn start(mut command: Command, folder: &Path) -> Self {
+        let mut child = command
+            .current_dir(folder)
             .env("NO_PROXY", "127.0.0.1")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -196,7 +193,7 @@ fn otel_survives_kills(python: &Path, rounds: usize) {
     let mut acknowledged = Vec::new();
     for round in 0..rounds {
         let receiver = Receiver::start(&store);
-        let start = |kind| Sender::start(python, OTEL, kind, &receiver.url, folder.path());
+        let start = |kind| Sender::otel(python, kind, &receiver.url, folder.path());
         let (mut http, mut grpc) = (start("http"), start("grpc"));
         acknowledged.extend(grpc.wait_for(7 + 13 * round));
         acknowledged.extend(http.wait_for(5 + 11 * round));

@@ -11,4 +11,6 @@ mod full;
 mod jobs;
 mod mlflow;
 mod otlp;
+#[path = "../../../../tests/support/small_disk.rs"]
+mod small_disk;
 mod tls;

@@ -13,9 +13,11 @@ use prost::Message as _;
 use serde_json::json;
 use spanlite_formats::ExportResponse;
 use spanlite_server::{ReceiveOptions, Token};
+use spanlite_store::{OpenOptions, Store};
 use tokio::net::TcpStream;
 
-use crate::scene::{A, B, Scene, options, protobuf, request, with_receiver};
+use crate::scene::{A, B, Scene, options, protobuf, request, with_receiver, with_receiver_in};
+use crate::small_disk::SmallDisk;
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -226,4 +228,70 @@ fn what_has_no_room_is_to_be_sent_again() {
         assert_eq!(reply.code(), UNAVAILABLE);
         assert!(reply.asks_again());
     });
+}
+
+/// One span with 64 KiB that do not compress well.
+fn bulky(number: u64) -> (String, Vec<u8>) {
+    let trace_id = format!("{:032x}", number + 1);
+    let mut traces = request(&trace_id, 1);
+    let mut state = number + 1;
+    let noise: String = (0..1 << 12)
+        .map(|_| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            format!("{state:016x}")
+        })
+        .collect();
+    let span = &mut traces["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    span["attributes"][0]["value"]["stringValue"] = noise.into();
+    let traces = spanlite_formats::read_otlp_json(traces.to_string().as_bytes());
+    (trace_id, spanlite_formats::encode_otlp(&traces.unwrap()))
+}
+
+#[test]
+fn a_full_disk_is_an_answer_and_nothing_is_acknowledged_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
+        return;
+    };
+    let mut acknowledged = Vec::new();
+    let totals = with_receiver_in(&disk.0, &options(), async |scene| {
+        let send = async |number| {
+            let (trace_id, message) = bulky(number);
+            (trace_id, call(&scene, &[], framed(false, &message)).await)
+        };
+        let (first, reply) = send(0).await;
+        assert_eq!(reply.code(), OK);
+        acknowledged.push(first);
+        disk.fill();
+        // What the files have allocated already takes a few more.
+        let mut refused = None;
+        for number in 1..200 {
+            let (trace_id, reply) = send(number).await;
+            if reply.code() != OK {
+                assert_eq!(reply.code(), UNAVAILABLE, "{:?}", reply.status);
+                assert!(reply.asks_again());
+                let said = reply.status["grpc-message"].to_str().unwrap();
+                assert!(said.contains("no space is left"), "{said}");
+                refused = Some((number, trace_id));
+                break;
+            }
+            acknowledged.push(trace_id);
+        }
+        let (number, trace_id) = refused.expect("the disk is full");
+        assert_eq!(scene.spans(&trace_id), 0);
+        disk.make_room();
+        let (_, reply) = send(number).await;
+        assert_eq!(reply.code(), OK, "it goes on when there is room");
+        acknowledged.push(trace_id);
+    });
+    assert_eq!(
+        (totals.requests, totals.refused_requests),
+        (acknowledged.len() as u64, 1)
+    );
+    let store = Store::open(disk.0.join("traces.spans"), OpenOptions::read_only()).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    for trace_id in &acknowledged {
+        let found = snapshot.trace(trace_id.parse().unwrap()).unwrap();
+        assert!(found.is_some(), "{trace_id} was acknowledged");
+    }
 }

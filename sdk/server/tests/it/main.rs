@@ -7,3 +7,5 @@
 mod grpc;
 mod http;
 mod scene;
+#[path = "../../../../tests/support/small_disk.rs"]
+mod small_disk;

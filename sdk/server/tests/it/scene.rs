@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::{Value, json};
 use spanlite_model::TraceId;
 use spanlite_server::{ReceiveOptions, Receiver, Totals};
@@ -62,7 +64,16 @@ pub(crate) fn with_receiver<F: Future<Output = ()>>(
     what: impl FnOnce(Scene) -> F,
 ) -> Totals {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path().join("traces.spans"), OpenOptions::default()).unwrap();
+    with_receiver_in(folder.path(), options, what)
+}
+
+/// Likewise, with the store in this folder.
+pub(crate) fn with_receiver_in<F: Future<Output = ()>>(
+    folder: &Path,
+    options: &ReceiveOptions,
+    what: impl FnOnce(Scene) -> F,
+) -> Totals {
+    let store = Store::open(folder.join("traces.spans"), OpenOptions::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -11,7 +11,7 @@ use tower_service::Service as _;
 use tracing::Instrument as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, piece};
 
 /// Runs a future on this thread, where spans are captured.
 fn run<T>(future: impl Future<Output = T>) -> (T, Capture) {
@@ -87,11 +87,6 @@ fn a_call_is_a_child_of_the_manual_span_and_holds_no_key() {
     assert_eq!(call.model(), Some("m-1"));
     assert_eq!(spanlite_model::TokenUsage::of(call).total_tokens, Some(4));
     assert!(!format!("{spans:?}").contains("secret"));
-}
-
-fn piece(text: &str) -> String {
-    let event = json!({"choices": [{"index": 0, "delta": {"content": text}}]});
-    format!("data: {event}\n\n")
 }
 
 #[test]

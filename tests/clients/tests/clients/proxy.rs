@@ -8,7 +8,7 @@ use spanlite::{Context, SpanType, StatusCode};
 use spanlite_model::Span;
 use spanlite_server::{Proxy, ProxyOptions, ProxyTotals, Token, Upstream};
 
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, piece};
 
 /// Runs a proxy before a server, and what is to be done with it, all on this thread, where spans
 /// are captured.
@@ -134,11 +134,6 @@ fn headers_reach_the_server_and_the_place_in_the_trace_counts() {
     );
     assert!(!head.contains("x-mine"), "{head}");
     assert!(!format!("{call:?}").contains("secret"));
-}
-
-fn piece(text: &str) -> String {
-    let event = json!({"choices": [{"index": 0, "delta": {"content": text}}]});
-    format!("data: {event}\n\n")
 }
 
 #[test]

@@ -49,6 +49,13 @@ impl Answer {
     }
 }
 
+/// An event of a stream of OpenAI's that brings a piece of text.
+pub(crate) fn piece(text: &str) -> String {
+    let delta = serde_json::json!({"content": text});
+    let event = serde_json::json!({"choices": [{"index": 0, "delta": delta}]});
+    format!("data: {event}\n\n")
+}
+
 /// A server that gives these answers in order, and what was asked of it.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
