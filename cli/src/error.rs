@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use spanlite_export::{ConnectError, ExportError};
 use spanlite_query::RunError;
 use spanlite_store::{
     CloseError, OpenError, ReadError, RecoverError, StateError, StorageError, WriteError,
@@ -340,9 +341,17 @@ impl CliError {
             Self::Job(spanlite_export::JobError::NoSuchJob { .. }) => {
                 Some("`spanlite jobs list` shows them")
             }
-            Self::Job(spanlite_export::JobError::Target(
-                spanlite_export::ConnectError::Address { .. },
-            )) => Some("an address begins with its protocol, such as http://127.0.0.1:5000"),
+            Self::Job(spanlite_export::JobError::Exists { .. }) => {
+                Some("take another name, or remove that one by `spanlite jobs rm`")
+            }
+            Self::Job(spanlite_export::JobError::Target(error)) => hint_of_connection(error),
+            Self::Export(error) => match &**error {
+                ExportError::Connect(error) => hint_of_connection(error),
+                ExportError::Target(error) => {
+                    hint_of_answer(error.answer().map(|answer| answer.status))
+                }
+                _ => None,
+            },
             _ => None,
         };
         hint.map(Cow::Borrowed)
@@ -406,21 +415,34 @@ impl CliError {
     }
 }
 
+fn hint_of_connection(error: &ConnectError) -> Option<&'static str> {
+    match error {
+        ConnectError::Address { .. } => Some(
+            "an address begins with its protocol, and a port is at most 65535, such as \
+             http://127.0.0.1:5000",
+        ),
+        _ => None,
+    }
+}
+
+/// What to do about a target that refuses everything, by the status of its answer.
+fn hint_of_answer(status: Option<u16>) -> Option<&'static str> {
+    match status {
+        Some(401 | 403) => Some(
+            "a password or token comes from MLFLOW_TRACKING_USERNAME and _PASSWORD, from \
+             MLFLOW_TRACKING_TOKEN, or by --auth-file, --bearer-env or --basic-env of the job",
+        ),
+        Some(300..=399 | 404 | 405) | None => {
+            Some("something else may listen at the address; --to says what it is taken for")
+        }
+        Some(_) => None,
+    }
+}
+
 fn storage_exit(error: &StorageError) -> Exit {
     match error {
         StorageError::Damaged { .. } | StorageError::DamagedValue { .. } => Exit::Damage,
         StorageError::DiskFull { .. } => Exit::Failure,
         _ => Exit::Unreadable,
     }
-}
-
-/// An error with what caused it, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::SelectArgs;
+use super::{SelectArgs, parse_age};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -32,6 +32,10 @@ pub(crate) struct ExportArgs {
     pub(crate) path: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Sending to a server")]
     pub(crate) server: crate::jobs::ServerArgs,
+    /// How long a server that does not answer is tried again, such as 90s or 2h; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = crate::jobs::DEFAULT_PATIENCE,
+        value_parser = parse_age)]
+    pub(crate) patience: u64,
     #[command(flatten)]
     pub(crate) how: crate::jobs::HowArgs,
 }

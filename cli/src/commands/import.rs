@@ -4,11 +4,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use spanlite_formats::{ReadError, Reader};
-use spanlite_model::{Trace, TraceId};
+use spanlite_model::{Trace, TraceId, with_causes};
 use spanlite_store::{OpenError, OpenOptions, Store, TimeRange};
 
 use crate::args::ImportArgs;
-use crate::error::{CliError, Outcome, chain};
+use crate::error::{CliError, Outcome};
 use crate::progress::Progress;
 use crate::render::{Line, Node, Role, object, units};
 use crate::session::Session;
@@ -252,7 +252,7 @@ impl Import<'_, '_> {
         self.skipped.push(Skipped {
             path: error.path.clone(),
             line: error.line,
-            reason: chain(&error.reason),
+            reason: with_causes(&error.reason),
         });
     }
 
@@ -269,7 +269,7 @@ impl Import<'_, '_> {
         self.skipped.push(Skipped {
             path: path.display().to_string(),
             line: None,
-            reason: chain(error),
+            reason: with_causes(error),
         });
     }
 }

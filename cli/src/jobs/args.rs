@@ -2,6 +2,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::args::parse_age;
+
+/// What the library has for its default.
+pub(crate) const DEFAULT_PATIENCE: &str = "2m";
+
 /// What is done about jobs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsCommand {
@@ -74,6 +79,10 @@ pub(crate) struct RunArgs {
         requires = "follow"
     )]
     pub(crate) interval: u32,
+    /// How long a target that does not answer is tried again, such as 90s or 2h; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = DEFAULT_PATIENCE,
+        value_parser = parse_age, conflicts_with = "follow")]
+    pub(crate) patience: u64,
     /// Only say what would be sent
     #[arg(long, conflicts_with = "follow")]
     pub(crate) dry_run: bool,

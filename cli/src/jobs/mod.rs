@@ -4,12 +4,14 @@ mod args;
 mod run;
 mod view;
 
+use std::time::Duration;
+
 use spanlite_export::{
     Credentials, ExportJob, MlflowServer, OtlpEndpoint, RedactionRules, RunOptions, Target,
 };
 
 use self::args::AddArgs;
-pub(crate) use self::args::{HowArgs, JobsCommand, ServerArgs, TargetKind};
+pub(crate) use self::args::{DEFAULT_PATIENCE, HowArgs, JobsCommand, ServerArgs, TargetKind};
 pub(crate) use self::view::job_states;
 use crate::args::ExportArgs;
 use crate::ask;
@@ -69,6 +71,7 @@ pub(crate) fn export(
     let options = RunOptions {
         since_unix_nano: Some(session.range(&args.select.since).start_unix_nano)
             .filter(|at| *at > 0),
+        patience: Duration::from_nanos(args.patience),
         ..RunOptions::default()
     };
     let report = run::send(&store, &job, options, session)?;

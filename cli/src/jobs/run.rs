@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use spanlite_export::{
     EventListener, ExportJob, ExportReport, RunEvent, RunOptions, Schedule, StopSignal, dry_run,
 };
-use spanlite_model::TraceId;
+use spanlite_model::{TraceId, with_causes};
 
 use super::args::RunArgs;
 use super::view;
-use crate::error::{CliError, Outcome, chain};
+use crate::error::{CliError, Outcome};
 use crate::render::units;
 use crate::session::Session;
 
@@ -42,6 +42,7 @@ pub(super) fn run(args: &RunArgs, session: &mut Session<'_>) -> Result<Outcome, 
     let options = RunOptions {
         connections: args.connections,
         batch_traces: args.batch,
+        patience: Duration::from_nanos(args.patience),
         ..RunOptions::default()
     };
     let report = send(&store, &job, options, session)?;
@@ -65,7 +66,7 @@ pub(super) fn send(
     mut options: RunOptions,
     session: &mut Session<'_>,
 ) -> Result<ExportReport, CliError> {
-    let watch = Watch::new(job, session);
+    let watch = Watch::new(job, options.patience, session);
     let stop = StopSignal::new();
     options.stop = stop.clone();
     options.on_event = Some(watch.listener());
@@ -121,8 +122,10 @@ struct Shown {
     bar: ProgressBar,
     heading: String,
     progress: Mutex<Progress>,
-    /// Where no bar is drawn, a run that follows tells on stderr when its target goes and comes.
+    /// Where no bar is drawn, stderr tells when the target goes and comes.
     logs: bool,
+    /// For how long it is tried again, in words.
+    how_long: String,
     is_away: AtomicBool,
 }
 
@@ -135,7 +138,7 @@ struct Progress {
 }
 
 impl Watch {
-    fn new(job: &ExportJob, session: &Session<'_>) -> Self {
+    fn new(job: &ExportJob, patience: Duration, session: &Session<'_>) -> Self {
         let settings = session.settings;
         let target = if settings.stderr_is_terminal && !settings.quiet {
             ProgressDrawTarget::stderr()
@@ -158,9 +161,11 @@ impl Watch {
                 bar,
                 heading,
                 progress: Mutex::default(),
-                logs: job.schedule != Schedule::Once
-                    && !settings.stderr_is_terminal
-                    && !settings.quiet,
+                logs: !settings.stderr_is_terminal && !settings.quiet,
+                how_long: match job.schedule {
+                    Schedule::Once => format!("for up to {} (--patience)", words(patience)),
+                    Schedule::Follow { .. } => "until it answers".to_owned(),
+                },
                 is_away: AtomicBool::new(false),
             }),
             refusals: Arc::default(),
@@ -195,10 +200,11 @@ impl Watch {
                     refusals.push((trace_id, reason.to_owned()));
                 }
             }
-            RunEvent::Failed { error } => {
-                let text = view::safe(&chain(error));
-                shown.log(true, || format!("! {text}; trying again"));
-                shown.bar.set_message(format!("trying again: {text}"));
+            RunEvent::Failed { error, retry_in } => {
+                let text = view::safe(&with_causes(error));
+                let again = format!("trying again in {}", words(retry_in));
+                shown.log(true, || format!("! {text}; {again}, {}", shown.how_long));
+                shown.bar.set_message(format!("{again}: {text}"));
             }
             _ => {}
         })
@@ -237,6 +243,10 @@ impl Shown {
         self.bar
             .set_message(rate(&self.bar, report.n_bytes, n_taken));
     }
+}
+
+fn words(time: Duration) -> String {
+    units::duration(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Bytes, traces a second and the time that is left.

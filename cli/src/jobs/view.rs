@@ -185,14 +185,14 @@ fn counts_of_rest(report: &ExportReport) -> Line {
     Line::of(Role::Dim, &text)
 }
 
-fn status_item(job: &ExportJob, status: &JobStatus) -> Node {
+fn status_item(job: &ExportJob, status: &JobStatus, n_waiting: u64) -> Node {
     object([
         ("name", job.name.as_str().into()),
         ("target", job.target.kind().into()),
         ("url", job.target.url().into()),
         ("running", status.is_running.into()),
         ("sent", status.n_sent.into()),
-        ("waiting", status.n_waiting.into()),
+        ("waiting", n_waiting.into()),
         ("refused", status.n_refused.into()),
         ("last_run", node(&status.last_run)),
     ])
@@ -202,18 +202,20 @@ fn status_item(job: &ExportJob, status: &JobStatus) -> Node {
 pub(crate) fn job_states(store: &Store) -> Result<Vec<(Role, String)>, CliError> {
     let jobs = ExportJob::list(store)?.into_iter().map(|job| {
         let status = job.status(store)?;
+        let n_waiting = job.count_waiting(store)?;
         let (role, state) = state(&status);
-        let text = format!("job {}: {}, {state}", heading(&job), tally(&status, ", "));
+        let tally = tally(&status, n_waiting, ", ");
+        let text = format!("job {}: {tally}, {state}", heading(&job));
         Ok((role, text))
     });
     jobs.collect()
 }
 
 /// `1,101 sent, 2 waiting, 1 refused`.
-fn tally(status: &JobStatus, between: &str) -> String {
+fn tally(status: &JobStatus, n_waiting: u64, between: &str) -> String {
     let counts = [
         (status.n_sent, "sent"),
-        (status.n_waiting, "waiting"),
+        (n_waiting, "waiting"),
         (status.n_refused, "refused"),
     ];
     let parts = counts.map(|(number, what)| format!("{} {what}", units::count(number)));
@@ -237,6 +239,7 @@ pub(super) fn list(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     }
     for job in jobs {
         let status = job.status(&store)?;
+        let n_waiting = job.count_waiting(&store)?;
         let state = state(&status);
         listing.push(
             vec![
@@ -246,11 +249,11 @@ pub(super) fn list(session: &mut Session<'_>) -> Result<Outcome, CliError> {
                     format!("{} {}", job.target.kind(), job.target.url()),
                 ),
                 (Role::Number, units::count(status.n_sent)),
-                (Role::Number, units::count(status.n_waiting)),
+                (Role::Number, units::count(n_waiting)),
                 (Role::Number, units::count(status.n_refused)),
                 state,
             ],
-            status_item(&job, &status),
+            status_item(&job, &status, n_waiting),
         );
     }
     session.out.list(&listing)?;
@@ -276,8 +279,9 @@ pub(super) fn status(name: &str, session: &mut Session<'_>) -> Result<Outcome, C
     let store = session.store()?;
     let job = ExportJob::find(&store, name)?;
     let status = job.status(&store)?;
+    let n_waiting = job.count_waiting(&store)?;
     if wants_json(session) {
-        write_json(&status_item(&job, &status), session)?;
+        write_json(&status_item(&job, &status, n_waiting), session)?;
         return Ok(Outcome::Done);
     }
     let (role, state) = state(&status);
@@ -290,7 +294,7 @@ pub(super) fn status(name: &str, session: &mut Session<'_>) -> Result<Outcome, C
         let at = session.out.look().month_day_time(at);
         first.pad(3).text(Role::Dim, &at);
     }
-    let mut lines = vec![first, Line::of(Role::Plain, &tally(&status, "   "))];
+    let mut lines = vec![first, Line::of(Role::Plain, &tally(&status, n_waiting, "   "))];
     if let Some(error) = status.last_run.and_then(|run| run.error) {
         let mut line = Line::new();
         line.sign(Role::Warning, "! ").text(Role::Plain, &error);
@@ -319,9 +323,10 @@ pub(super) fn show(
         return Ok(Outcome::Done);
     }
     if wants_json(session) {
+        let (status, n_waiting) = (job.status(&store)?, job.count_waiting(&store)?);
         let item = object([
             ("job", node(&job)),
-            ("status", status_item(&job, &job.status(&store)?)),
+            ("status", status_item(&job, &status, n_waiting)),
             ("problems", node(&problems)),
         ]);
         write_json(&item, session)?;

@@ -212,3 +212,38 @@ fn a_store_that_cannot_be_read_is_no_folder_of_trace_files() {
     assert!(run.stderr.contains("has format 9"), "{run:?}");
     assert!(!run.stderr.contains("neither JSON"), "{run:?}");
 }
+
+#[test]
+fn a_job_against_a_closed_port_says_so_at_once_and_what_waits_stays_known() {
+    let place = Place::with_agents();
+    place.done(&[
+        "jobs",
+        "add",
+        "prod",
+        "--to",
+        "mlflow",
+        "--url",
+        "http://127.0.0.1:1",
+    ]);
+    insta::assert_snapshot!(place.transcript(&["jobs", "run", "prod", "--patience", "0s"]), @r#"
+    ! 0 sent   3 left
+    ! no answer to the question which store the server has: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
+    the target did not answer; what was sent is noted, `spanlite jobs run prod` goes on
+    --- exit 6
+    "#);
+    let run = place.run(&["jobs", "run", "prod", "--patience", "1s"]);
+    assert_eq!(run.code, 6, "{run:?}");
+    let (line, rest) = run.stderr.split_once('\n').unwrap();
+    assert!(rest.is_empty(), "one line an outage: {rest}");
+    let (what, when) = line.split_once("; trying again in ").unwrap();
+    assert!(what.starts_with("! no answer to the question"), "{what}");
+    assert!(what.contains("refused"), "{what}");
+    assert!(when.ends_with("ms, for up to 1.00s (--patience)"), "{when}");
+    let status = place.run(&["jobs", "status", "prod"]).stdout;
+    let (first, rest) = status.split_once('\n').unwrap();
+    assert!(first.contains("target did not answer"), "{first}");
+    assert!(
+        rest.starts_with("0 sent   3 waiting   0 refused\n! no answer"),
+        "{rest}"
+    );
+}

@@ -80,7 +80,7 @@ fn judge(error: &RequestError) -> Verdict {
     };
     match answer.status {
         408 | 429 | 502..=504 => Verdict::Again,
-        300..=399 | 401 | 403 | 404 | 405 | 415 => Verdict::Stop,
+        300..=399 | 401 | 403 | 404 | 405 | 415 | 501 => Verdict::Stop,
         400..=499 => Verdict::Bad,
         _ => Verdict::AFewTimes,
     }

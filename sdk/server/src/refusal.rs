@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use spanlite_formats::ReadFailure;
+use spanlite_model::with_causes;
 use spanlite_store::{ReadError, StateError, WriteError};
 use tonic::Code;
 
@@ -103,15 +104,6 @@ impl Refusal {
 
     /// What is said to the sender: the error and its causes.
     pub(crate) fn text(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            let more = cause.to_string();
-            if !text.ends_with(&more) {
-                text = format!("{text}: {more}");
-            }
-            source = cause.source();
-        }
-        text
+        with_causes(self)
     }
 }

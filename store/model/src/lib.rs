@@ -17,6 +17,7 @@
 
 mod assessment;
 mod attributes;
+mod causes;
 mod forest;
 mod id;
 mod json;
@@ -32,6 +33,7 @@ pub use assessment::{
     Assessment, AssessmentError, AssessmentId, AssessmentSource, AssessmentValue, SourceType,
 };
 pub use attributes::{Attributes, Value};
+pub use causes::with_causes;
 pub use forest::{Forest, Node};
 pub use id::{IdError, SpanId, TraceId};
 pub use json::{Json, JsonError};

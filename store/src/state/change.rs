@@ -141,23 +141,40 @@ impl State {
         })
     }
 
+    /// The keys that begin with `prefix`, in order. Their values are not read.
+    pub fn keys(&self, space: &str, prefix: &[u8]) -> Result<Vec<Vec<u8>>, ReadError> {
+        let mut keys = Vec::new();
+        self.each_key(space, prefix, |key| keys.push(key.to_vec()))?;
+        Ok(keys)
+    }
+
     /// How many keys begin with `prefix`. Their values are not read.
     pub fn count(&self, space: &str, prefix: &[u8]) -> Result<u64, ReadError> {
+        let mut n_found = 0;
+        self.each_key(space, prefix, |_| n_found += 1)?;
+        Ok(n_found)
+    }
+
+    fn each_key(
+        &self,
+        space: &str,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), ReadError> {
         let first = value_key(space, prefix);
         self.store.read_state(|txn, path| {
             let Some(values) = table(txn, path, VALUES)? else {
-                return Ok(0);
+                return Ok(());
             };
             let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
-            let mut n_found = 0;
             for row in values.range::<&[u8]>(first.as_slice()..).map_err(failed)? {
                 let (key, _) = row.map_err(failed)?;
                 if !key.value().starts_with(&first) {
                     break;
                 }
-                n_found += 1;
+                each(key.value().get(space.len() + 1..).unwrap_or_default());
             }
-            Ok(n_found)
+            Ok(())
         })
     }
 

@@ -6,6 +6,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use reqwest::ResponseBuilderExt as _;
 use spanlite_llm::End;
+use spanlite_model::with_causes;
 
 use super::call::{Call, class_of};
 
@@ -55,16 +56,11 @@ impl Body for Watched {
 
 /// An error with what caused it, without the address, which may hold a key.
 pub(super) fn chain(error: &reqwest::Error) -> String {
-    let mut text = match error.url() {
-        Some(url) => error.to_string().replace(url.as_str(), "…"),
-        None => error.to_string(),
-    };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    let text = with_causes(error);
+    match error.url() {
+        Some(url) => text.replace(url.as_str(), "…"),
+        None => text,
     }
-    text
 }
 
 /// The response with a body that is watched.

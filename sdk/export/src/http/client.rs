@@ -253,10 +253,7 @@ impl Client {
     /// Sends a request once and waits for the whole answer.
     pub(crate) async fn send(&self, request: &Request) -> Result<Reply, RequestError> {
         let what = request.what;
-        let no_answer = |source: reqwest::Error| RequestError::NoAnswer {
-            what,
-            source: source.without_url(),
-        };
+        let no_answer = |source| RequestError::no_answer(what, source);
         let mut url = self.base.clone();
         url.set_path(&format!("{}{}", self.base.path(), request.path));
         if !request.query.is_empty() {

@@ -1,5 +1,6 @@
-use std::fmt;
+use std::error::Error as _;
 use std::time::Duration;
+use std::{fmt, io};
 
 use serde::Deserialize;
 
@@ -14,6 +15,15 @@ pub enum RequestError {
     /// that is not trusted.
     #[error("no answer to {what}")]
     NoAnswer {
+        /// The request.
+        what: &'static str,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Something answered an address of `https` without TLS.
+    #[error("no answer to {what}: what listens there speaks no TLS; is the address one of http?")]
+    NoTls {
         /// The request.
         what: &'static str,
         /// What happened.
@@ -71,7 +81,7 @@ impl Answer {
             }
             Err(_) => (None, None),
         };
-        let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        let message = message.unwrap_or_else(|| text_of(&String::from_utf8_lossy(body)));
         Self {
             status,
             error_code,
@@ -79,6 +89,22 @@ impl Answer {
             retry_after,
         }
     }
+}
+
+/// A body that is not JSON: what a page says is between its tags.
+fn text_of(body: &str) -> String {
+    if !body.trim_start().starts_with('<') {
+        return body.to_owned();
+    }
+    let mut text = String::new();
+    for piece in body.split('<') {
+        let said = piece.split_once('>').map_or(piece, |(_tag, said)| said);
+        for word in said.split_whitespace() {
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str(word);
+        }
+    }
+    text
 }
 
 /// The beginning of a text from elsewhere, on one line, without control characters.
@@ -115,13 +141,40 @@ impl fmt::Display for Answer {
 }
 
 impl RequestError {
+    /// A request without an answer.
+    pub(super) fn no_answer(what: &'static str, source: reqwest::Error) -> Self {
+        let source = source.without_url();
+        if speaks_no_tls(&source) {
+            Self::NoTls { what, source }
+        } else {
+            Self::NoAnswer { what, source }
+        }
+    }
+
     /// The answer, if one came that is no success.
     pub fn answer(&self) -> Option<&Answer> {
         match self {
             Self::Refused { answer, .. } => Some(answer),
-            Self::NoAnswer { .. } | Self::Unreadable { .. } => None,
+            Self::NoAnswer { .. } | Self::NoTls { .. } | Self::Unreadable { .. } => None,
         }
     }
+}
+
+/// Returns whether what came from the other side was no message of TLS.
+fn speaks_no_tls(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref().and_then(io::Error::get_ref);
+        let tls = match inner {
+            Some(inner) => inner.downcast_ref(),
+            None => cause.downcast_ref(),
+        };
+        if matches!(tls, Some(rustls::Error::InvalidMessage(_))) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 #[cfg(test)]
@@ -135,8 +188,12 @@ mod tests {
         assert_eq!(answer.to_string(), "400 BAD: two lines [31mred");
         let fastapi = Answer::new(422, br#"{"detail":[{"loc":["header"]}]}"#, None);
         assert_eq!(fastapi.to_string(), r#"422: [{"loc":["header"]}]"#);
-        let page = Answer::new(502, "<html>é".repeat(100).as_bytes(), None);
-        assert_eq!(page.message.chars().count(), EXCERPT_CHARACTERS + 1);
+        let page = b"<!DOCTYPE HTML>\n<html><title>Bad\nGateway</title>\n <p>nginx</p></html>";
+        assert_eq!(Answer::new(502, page, None).message, "Bad Gateway nginx");
+        for long in ["<html>é", "é"] {
+            let long = Answer::new(502, long.repeat(1_000).as_bytes(), None);
+            assert_eq!(long.message.chars().count(), EXCERPT_CHARACTERS + 1);
+        }
         assert_eq!(Answer::new(503, b"", None).to_string(), "503");
     }
 }

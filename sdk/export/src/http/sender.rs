@@ -1,4 +1,6 @@
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use spanlite_model::TraceId;
 use tokio::time::sleep;
@@ -35,12 +37,12 @@ pub(crate) enum Unsent {
 /// Sends requests until they are answered.
 pub(crate) struct Sender {
     pub(crate) client: Client,
-    pub(crate) circuit: Circuit,
+    pub(crate) circuit: Arc<Circuit>,
     pub(crate) stop: StopSignal,
     /// A request that succeeds whenever the server works, to tell a bad request from a bad server.
     pub(crate) canary: Option<Request>,
-    /// Is told of every failure that is met with another try.
-    pub(crate) on_failure: Box<dyn Fn(&RequestError) + Send + Sync>,
+    /// Is told of every failure that is met with another try, and how long until then.
+    pub(crate) on_failure: Box<dyn Fn(&RequestError, Duration) + Send + Sync>,
     /// Is told of every trace that the target has taken, before that is noted.
     pub(crate) on_taken: Box<dyn Fn(TraceId) + Send + Sync>,
 }
@@ -100,9 +102,11 @@ impl Sender {
                 Verdict::Again => {}
             }
             let asked = error.answer().and_then(|answer| answer.retry_after);
-            let pause = self.circuit.failed(n_tries, asked);
+            let Ok(pause) = self.circuit.failed(n_tries, asked) else {
+                return Err(Unsent::GaveUp(Some(error)));
+            };
             n_tries += 1;
-            (self.on_failure)(&error);
+            (self.on_failure)(&error, pause);
             last = Some(error);
             tokio::select! {
                 () = self.stop.stopped() => return Err(Unsent::Stopped(last)),

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use spanlite_model::TraceId;
@@ -191,6 +193,22 @@ impl Deliveries {
 
     pub(crate) fn count_sent(&self) -> Result<u64, ReadError> {
         self.state.count(SENT, self.job_id.as_bytes())
+    }
+
+    pub(crate) fn count_refused(&self) -> Result<u64, ReadError> {
+        self.state.count(REFUSED, self.job_id.as_bytes())
+    }
+
+    /// The traces that the target has, whoever sent them, and those that it refused.
+    pub(crate) fn known_ids(&self) -> Result<HashSet<TraceId>, ReadError> {
+        let mut known = HashSet::new();
+        let sent = self.others.iter().chain([&self.job_id]);
+        let spaces = sent.map(|id| (SENT, id)).chain([(REFUSED, &self.job_id)]);
+        for (space, id) in spaces {
+            let keys = self.state.keys(space, id.as_bytes())?;
+            known.extend(keys.iter().filter_map(|key| Self::trace_id(key)));
+        }
+        Ok(known)
     }
 
     /// What was refused and what waits.

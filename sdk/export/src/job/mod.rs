@@ -20,6 +20,7 @@ pub use self::lock::LockError;
 pub use self::status::{DeliveryProblem, JobStatus, LastRun};
 use crate::http::{ConnectError, Connection, Credentials};
 use crate::redact::RedactionRules;
+use crate::run::ExportError;
 
 const JOBS: &str = "export.jobs";
 const WORKSPACE_HEADER: &str = "X-MLFLOW-WORKSPACE";
@@ -214,6 +215,15 @@ pub enum JobError {
         #[source]
         source: serde_json::Error,
     },
+    /// What the job selects cannot be found out.
+    #[error("the traces of the job `{name}` cannot be selected")]
+    Selection {
+        /// The name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: Box<ExportError>,
+    },
     /// The store's state cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -344,6 +354,21 @@ impl ExportJob {
             }
         }
         Ok(unsent)
+    }
+
+    /// Traces that the job selects at this moment and that the target neither has nor refused, as far
+    /// as the store remembers: unfinished ones, those that came since the last run, and those that
+    /// no run came to. Takes as long as the job's query; one that changed after it was sent is not
+    /// among them.
+    pub fn count_waiting(&self, store: &Store) -> Result<u64, JobError> {
+        let selected =
+            crate::run::select_ids(store, self).map_err(|source| JobError::Selection {
+                name: self.name.clone(),
+                source: Box::new(source),
+            })?;
+        let known = Deliveries::of(store, self).known_ids()?;
+        let waiting = selected.iter().filter(|id| !known.contains(id));
+        Ok(waiting.count() as u64)
     }
 
     /// How far the job has come.

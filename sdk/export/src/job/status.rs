@@ -10,8 +10,6 @@ use crate::report::ExportReport;
 pub struct JobStatus {
     /// Traces that the target has.
     pub n_sent: u64,
-    /// Traces that were found unfinished, or that could not be brought there.
-    pub n_waiting: u64,
     /// Traces that the target will not take.
     pub n_refused: u64,
     /// Whether a run goes on, in whichever process.
@@ -50,12 +48,9 @@ pub struct DeliveryProblem {
 
 pub(super) fn status(store: &Store, job: &ExportJob) -> Result<JobStatus, JobError> {
     let deliveries = Deliveries::of(store, job);
-    let problems = deliveries.problems()?;
-    let n_refused = problems.iter().filter(|one| one.is_refused).count() as u64;
     Ok(JobStatus {
         n_sent: deliveries.count_sent()?,
-        n_waiting: problems.len() as u64 - n_refused,
-        n_refused,
+        n_refused: deliveries.count_refused()?,
         is_running: JobLock::is_taken(store, job),
         last_run: deliveries.last_run()?,
     })

@@ -5,7 +5,9 @@ use crate::http::{RequestError, Verdict};
 pub(super) fn judge(error: &RequestError) -> Verdict {
     let answer = match error {
         // An answer that broke off, and a 200 whose body is half there, are the network's doing.
-        RequestError::NoAnswer { .. } | RequestError::Unreadable { .. } => return Verdict::Again,
+        RequestError::NoAnswer { .. }
+        | RequestError::NoTls { .. }
+        | RequestError::Unreadable { .. } => return Verdict::Again,
         RequestError::Refused { answer, .. } => answer,
     };
     let code = answer.error_code.as_deref();

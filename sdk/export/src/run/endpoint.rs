@@ -13,6 +13,8 @@ use crate::parcel::{Delivered, Parcel};
 #[derive(Debug)]
 pub(super) struct Endpoint {
     client: Client,
+    /// Outlives a failure to open the target, so that the next connection does not begin anew.
+    circuit: Arc<Circuit>,
     open: OnceCell<OpenTarget>,
 }
 
@@ -32,9 +34,11 @@ impl OpenTarget {
 }
 
 impl Endpoint {
-    pub(super) fn of(job: &ExportJob) -> Result<Arc<Self>, ExportError> {
+    pub(super) fn of(job: &ExportJob, options: &RunOptions) -> Result<Arc<Self>, ExportError> {
+        let patience = options.patience_for(job.schedule);
         Ok(Arc::new(Self {
             client: Client::new(&job.target.connection())?,
+            circuit: Arc::new(Circuit::new(options.longest_pause, patience)),
             open: OnceCell::new(),
         }))
     }
@@ -48,10 +52,12 @@ impl Endpoint {
             let (told, told_too) = (options.clone(), options.clone());
             let sender = Sender {
                 client: self.client.clone(),
-                circuit: Circuit::new(options.longest_pause, options.patience_for(job.schedule)),
+                circuit: Arc::clone(&self.circuit),
                 stop: options.stop.clone(),
                 canary: None,
-                on_failure: Box::new(move |error| told.tell(RunEvent::Failed { error })),
+                on_failure: Box::new(move |error, retry_in| {
+                    told.tell(RunEvent::Failed { error, retry_in });
+                }),
                 on_taken: Box::new(move |trace_id| told_too.tell(RunEvent::Taken { trace_id })),
             };
             match &job.target {

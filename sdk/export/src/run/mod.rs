@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use spanlite_model::TraceId;
+use spanlite_model::{TraceId, with_causes};
 use spanlite_store::{ReadError, StateError, Store};
 use tokio::time::{Instant, sleep};
 
@@ -40,7 +40,8 @@ pub struct RunOptions {
     pub batch_traces: usize,
     /// About the most bytes of one request before packing; a larger trace goes alone.
     pub batch_bytes: usize,
-    /// How long the target may be silent before a run that does not follow gives up.
+    /// How long a target that fails is tried again before a run that does not follow gives up,
+    /// from the first failure since it answered. Zero: it is tried once. Default: two minutes.
     pub patience: Duration,
     /// The longest pause between two tries.
     pub longest_pause: Duration,
@@ -118,6 +119,8 @@ pub enum RunEvent<'a> {
     Failed {
         /// What happened.
         error: &'a RequestError,
+        /// How long until then.
+        retry_in: Duration,
     },
 }
 
@@ -205,7 +208,7 @@ pub async fn run(
     };
     let (report, error) = match &result {
         Ok(report) => (report.clone(), report.trouble.clone()),
-        Err(error) => (ExportReport::default(), Some(chain(error))),
+        Err(error) => (ExportReport::default(), Some(with_causes(error))),
     };
     let kept = deliveries.keep_last_run(&LastRun {
         started_time_unix_nano,
@@ -224,7 +227,7 @@ async fn run_locked(
     options: &RunOptions,
 ) -> Result<ExportReport, ExportError> {
     let selection = Arc::new(Selection::of(job)?);
-    let endpoint = Endpoint::of(job)?;
+    let endpoint = Endpoint::of(job, options)?;
     let job = Arc::new(job.clone());
     let mut total = ExportReport::default();
     let mut last_full: Option<Instant> = None;
@@ -255,7 +258,7 @@ async fn run_locked(
             }
             // The store may be busy or its disk full for a while; a run that follows outlives it.
             Err(error @ (ExportError::Read(_) | ExportError::State(_))) => {
-                total.trouble = Some(chain(&error));
+                total.trouble = Some(with_causes(&error));
             }
             Err(error) => return Err(error),
         }
@@ -298,6 +301,11 @@ pub fn dry_run(
     pass::dry(store, job, options, &selection)
 }
 
+/// The traces that a job selects.
+pub(crate) fn select_ids(store: &Store, job: &ExportJob) -> Result<Vec<TraceId>, ExportError> {
+    Selection::of(job)?.ids(&store.snapshot()?, None)
+}
+
 impl RunOptions {
     fn tell(&self, event: RunEvent<'_>) {
         if let Some(on_event) = &self.on_event {
@@ -317,16 +325,4 @@ impl RunOptions {
 fn now_unix_nano() -> u64 {
     let nanos = Utc::now().timestamp_nanos_opt().unwrap_or(0);
     u64::try_from(nanos).unwrap_or(0)
-}
-
-/// An error with its sources on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

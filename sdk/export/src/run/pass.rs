@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use spanlite_model::TraceId;
+use spanlite_model::{TraceId, with_causes};
 use spanlite_store::{StateError, Store};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -11,7 +11,7 @@ use super::produce::{Batch, Producer, produce};
 use super::select::Selection;
 use super::stamps::Stamps;
 use super::tally::Tally;
-use super::{ExportError, RunEvent, RunOptions, chain, now_unix_nano};
+use super::{ExportError, RunEvent, RunOptions, now_unix_nano};
 use crate::http::{RequestError, Unsent};
 use crate::job::{Deliveries, ExportJob, Mark, Refused, Sent, Waiting};
 use crate::mlflow::NotATarget;
@@ -223,19 +223,20 @@ impl Shared {
         match ended {
             None => (None, None),
             Some(Unsent::Stopped(last)) => {
-                let trouble = last.as_ref().map(|error| chain(error));
+                let trouble = last.as_ref().map(|error| with_causes(error));
                 (Some((RunEnd::Stopped, trouble)), None)
             }
             Some(Unsent::GaveUp(last)) => {
                 let trouble = last.as_ref().map_or_else(
                     || format!("{} did not answer", self.job.target.url()),
-                    |error| chain(error),
+                    |error| with_causes(error),
                 );
                 (Some((RunEnd::Unreachable, Some(trouble))), None)
             }
-            Some(Unsent::Stop(error) | Unsent::Bad(error)) => {
-                (Some((RunEnd::Stopped, Some(chain(&error)))), Some(error))
-            }
+            Some(Unsent::Stop(error) | Unsent::Bad(error)) => (
+                Some((RunEnd::Stopped, Some(with_causes(&error)))),
+                Some(error),
+            ),
         }
     }
 }

@@ -1,11 +1,13 @@
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use spanlite_export::{Credentials, ExportError, RunEnd, RunOptions, Target, run};
+use spanlite_export::{Credentials, ExportError, RunEnd, RunEvent, RunOptions, Target, run};
 use spanlite_model::{Span, SpanId, Trace, TraceChange, TraceUpdate};
 
 use crate::fake::{FakeServer, Fault};
 use crate::fixtures::{START_UNIX_NANO, id, mlflow_job, options, store_of, trace};
 
+const SERVER_INFO: &str = "/api/3.0/mlflow/server-info";
 const SPANS: &str = "/v1/traces";
 const START: &str = "/api/3.0/mlflow/traces";
 const INFOS: &str = "/api/3.0/mlflow/traces/batchGetInfos";
@@ -15,10 +17,7 @@ async fn failures_that_pass_leave_each_trace_there_once() {
     let server = FakeServer::start();
     let page = Fault::Status(500, "<html>".to_owned());
     let unavailable = Fault::Status(503, "{}".to_owned());
-    server.fault(
-        "/api/3.0/mlflow/server-info",
-        &[Fault::Close, unavailable.clone()],
-    );
+    server.fault(SERVER_INFO, &[Fault::Close, unavailable.clone()]);
     server.fault(
         SPANS,
         &[Fault::Truncate, page.clone(), Fault::Close, unavailable],
@@ -220,8 +219,74 @@ async fn a_server_that_is_away_leaves_everything_for_later() {
         "the reason is kept"
     );
     let status = job.status(&store).unwrap();
-    assert_eq!((status.n_sent, status.n_waiting), (0, 3));
+    assert_eq!((status.n_sent, job.count_waiting(&store).unwrap()), (0, 3));
     assert!(!status.is_running);
+}
+
+#[tokio::test]
+async fn patience_is_that_of_all_connections_together() {
+    let server = FakeServer::start();
+    server.fault(SERVER_INFO, &vec![Fault::Close; 9]);
+    let (_folder, store) = store_of(3);
+    let job = mlflow_job(server.url());
+    let options = RunOptions {
+        connections: 3,
+        batch_traces: 1,
+        patience: Duration::ZERO,
+        ..options()
+    };
+    let report = run(&store, &job, options).await.unwrap();
+    assert_eq!((report.end, report.n_left), (RunEnd::Unreachable, 3));
+    assert_eq!(server.count(SERVER_INFO), 1, "nobody begins anew");
+}
+
+#[tokio::test]
+async fn failures_are_told_with_the_time_of_the_next_try() {
+    let server = FakeServer::start();
+    server.fault(SERVER_INFO, &[Fault::RetryAfter(1), Fault::Close]);
+    let (_folder, store) = store_of(1);
+    let job = mlflow_job(server.url());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let options = RunOptions {
+        on_event: Some(Arc::new(move |event| {
+            if let RunEvent::Failed { error, retry_in } = event {
+                let text = error.to_string();
+                telling.lock().unwrap().push((text, retry_in));
+            }
+        })),
+        ..options()
+    };
+    assert!(run(&store, &job, options).await.unwrap().is_complete());
+    let told = told.lock().unwrap();
+    let [(busy, in_a_second), (gone, soon)] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert!(busy.ends_with("was answered with 503"), "{busy}");
+    assert_eq!(*in_a_second, Duration::from_secs(1));
+    assert!(gone.starts_with("no answer to"), "{gone}");
+    assert!(*soon <= Duration::from_millis(40), "{soon:?}");
+}
+
+#[tokio::test]
+async fn what_a_run_did_not_come_to_waits() {
+    let server = FakeServer::start();
+    let (_folder, store) = store_of(3);
+    let mut job = mlflow_job(server.url());
+    assert_eq!(job.count_waiting(&store).unwrap(), 3, "it never ran");
+    {
+        let mut contents = server.contents.lock().unwrap();
+        contents.poison.insert(id(2).to_string());
+        contents.poison_answer = Some((400, "no".to_owned()));
+    }
+    run(&store, &job, options()).await.unwrap();
+    let status = job.status(&store).unwrap();
+    assert_eq!((status.n_sent, status.n_refused), (2, 1));
+    assert_eq!(job.count_waiting(&store).unwrap(), 0);
+    store.write(&[trace(4), trace(5)]).unwrap();
+    assert_eq!(job.count_waiting(&store).unwrap(), 2, "they came later");
+    job.query = Some("tags.env = 'test'".to_owned());
+    assert_eq!(job.count_waiting(&store).unwrap(), 0);
 }
 
 #[tokio::test]

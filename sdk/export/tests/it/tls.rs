@@ -1,3 +1,5 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,4 +68,27 @@ async fn a_server_is_trusted_by_the_authority_that_is_named_and_by_no_other() {
     let job = job("localhost", server.port(), Some(ours));
     let report = run(&store, &job, options()).await.unwrap();
     assert!(report.is_complete() && report.n_sent == 3, "{report:?}");
+}
+
+#[tokio::test]
+async fn an_answer_without_tls_is_said_to_be_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+        // What the client had sent meanwhile is read, so that the answer is not cut off.
+        drop(stream.read(&mut [0; 4_096]));
+    });
+    let (_folder, store) = store_of(1);
+    let options = RunOptions {
+        patience: Duration::ZERO,
+        ..options()
+    };
+    let report = run(&store, &job("127.0.0.1", port, None), options);
+    let trouble = report.await.unwrap().trouble.unwrap();
+    assert!(trouble.contains("speaks no TLS"), "{trouble}");
+    answering.join().unwrap();
 }

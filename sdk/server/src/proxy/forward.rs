@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use spanlite::Context;
 use spanlite_auto::ModelCallLayer;
 use spanlite_llm::Endpoint;
+use spanlite_model::with_causes;
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 
@@ -70,17 +71,15 @@ enum ForwardError {
 
 /// The error and its causes without the address, which may hold a key.
 fn without_address(error: &reqwest::Error) -> String {
-    let mut source = std::error::Error::source(error);
-    let mut text = if error.is_timeout() {
-        "it took too long".to_owned()
+    let text = if error.is_timeout() {
+        "it took too long"
     } else {
-        "the request failed".to_owned()
+        "the request failed"
     };
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{text}: {}", with_causes(cause)),
+        None => text.to_owned(),
     }
-    text
 }
 
 impl Forwarder {
