@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::error::Error;
+use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -187,7 +187,7 @@ pub(crate) enum CliError {
     #[error("the trace cannot be written")]
     Document(#[from] spanlite_formats::WriteError),
     #[error("the job was not carried out")]
-    Export(#[from] Box<spanlite_export::ExportError>),
+    Export(#[from] Box<ExportError>),
     #[error("the job cannot be used")]
     Job(#[from] spanlite_export::JobError),
     #[error("`--limit` says nothing about a server: everything selected is sent")]

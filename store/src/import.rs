@@ -223,7 +223,7 @@ impl Store {
         let mut records = Vec::new();
         for trace_id in traces {
             let (spans, updates) = snapshot.stored(trace_id)?;
-            put_trace(&mut records, spans, updates);
+            put_trace(&mut records, &spans, &updates);
             if records.len() >= hot::BATCH_BYTES {
                 self.store_as_they_are(std::mem::take(&mut records))?;
             }
@@ -237,8 +237,8 @@ impl Store {
     /// Stores spans and changes as they are, whatever is there.
     pub(crate) fn store_trace(
         &self,
-        spans: Vec<Span>,
-        updates: Vec<TraceUpdate>,
+        spans: &[Span],
+        updates: &[TraceUpdate],
     ) -> Result<(), WriteError> {
         let mut records = Vec::new();
         put_trace(&mut records, spans, updates);
@@ -250,12 +250,12 @@ impl Store {
     }
 }
 
-fn put_trace(records: &mut Vec<u8>, spans: Vec<Span>, updates: Vec<TraceUpdate>) {
+fn put_trace(records: &mut Vec<u8>, spans: &[Span], updates: &[TraceUpdate]) {
     let origin = Origin::default();
-    for span in &spans {
+    for span in spans {
         put(records, |out| encode_span(span, &origin, out));
     }
-    for update in &updates {
+    for update in updates {
         put_update(records, update);
     }
 }

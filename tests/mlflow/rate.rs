@@ -85,9 +85,12 @@ fn a_job_keeps_up_with_a_bare_client() {
     let Some(server) = warm_server() else {
         return;
     };
+    // By the same way as the job.
+    let proxy = BadProxy::before(server.port());
     let begin = Instant::now();
-    replay(server.port(), &recorded);
+    replay(proxy.port(), &recorded);
     let bare = begin.elapsed();
+    drop(proxy);
     let there = server
         .api()
         .search(&server.api().experiment_id("agents"), "")

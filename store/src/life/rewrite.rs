@@ -118,7 +118,7 @@ impl Store {
             time_unix_nano,
             change,
         });
-        self.store_trace(trace.spans, updates.collect())
+        self.store_trace(&trace.spans, &updates.collect::<Vec<_>>())
     }
 
     /// Who wrote an open span is not stored again with it, so that its end is said instead.
@@ -134,7 +134,7 @@ impl Store {
             time_unix_nano: trace.start_time_unix_nano().unwrap_or(0),
             change: TraceChange::State(TraceState::Interrupted),
         };
-        self.store_trace(Vec::new(), vec![update])
+        self.store_trace(&[], &[update])
     }
 
     /// Removes the later changes of traces, which were stored with them, and the bytes that these

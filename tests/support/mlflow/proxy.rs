@@ -85,6 +85,11 @@ impl BadProxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Changes what the network does. Connections that are open are broken.
     pub fn set(&self, mode: Mode) {
         *self.shared.mode.lock().expect("mode") = mode;

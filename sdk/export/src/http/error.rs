@@ -163,16 +163,15 @@ impl RequestError {
 /// Returns whether what came from the other side was no message of TLS.
 fn speaks_no_tls(error: &reqwest::Error) -> bool {
     let mut source = error.source();
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref().and_then(io::Error::get_ref);
-        let tls = match inner {
-            Some(inner) => inner.downcast_ref(),
-            None => cause.downcast_ref(),
-        };
-        if matches!(tls, Some(rustls::Error::InvalidMessage(_))) {
+    while let Some(mut cause) = source {
+        source = cause.source();
+        // What an error of I/O holds is not among its sources.
+        while let Some(inner) = cause.downcast_ref().and_then(io::Error::get_ref) {
+            cause = inner;
+        }
+        if let Some(rustls::Error::InvalidMessage(_)) = cause.downcast_ref() {
             return true;
         }
-        source = cause.source();
     }
     false
 }

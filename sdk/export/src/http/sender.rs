@@ -34,6 +34,9 @@ pub(crate) enum Unsent {
     Stopped(Option<RequestError>),
 }
 
+/// Is told of a failure, and how long until the next try.
+type FailureListener = dyn Fn(&RequestError, Duration) + Send + Sync;
+
 /// Sends requests until they are answered.
 pub(crate) struct Sender {
     pub(crate) client: Client,
@@ -42,7 +45,7 @@ pub(crate) struct Sender {
     /// A request that succeeds whenever the server works, to tell a bad request from a bad server.
     pub(crate) canary: Option<Request>,
     /// Is told of every failure that is met with another try, and how long until then.
-    pub(crate) on_failure: Box<dyn Fn(&RequestError, Duration) + Send + Sync>,
+    pub(crate) on_failure: Box<FailureListener>,
     /// Is told of every trace that the target has taken, before that is noted.
     pub(crate) on_taken: Box<dyn Fn(TraceId) + Send + Sync>,
 }

@@ -87,8 +87,9 @@ async fn an_answer_without_tls_is_said_to_be_one() {
         patience: Duration::ZERO,
         ..options()
     };
-    let report = run(&store, &job("127.0.0.1", port, None), options);
-    let trouble = report.await.unwrap().trouble.unwrap();
+    let job = job("127.0.0.1", port, None);
+    let report = run(&store, &job, options).await.unwrap();
+    let trouble = report.trouble.unwrap();
     assert!(trouble.contains("speaks no TLS"), "{trouble}");
     answering.join().unwrap();
 }
