@@ -294,7 +294,10 @@ pub(super) fn status(name: &str, session: &mut Session<'_>) -> Result<Outcome, C
         let at = session.out.look().month_day_time(at);
         first.pad(3).text(Role::Dim, &at);
     }
-    let mut lines = vec![first, Line::of(Role::Plain, &tally(&status, n_waiting, "   "))];
+    let mut lines = vec![
+        first,
+        Line::of(Role::Plain, &tally(&status, n_waiting, "   ")),
+    ];
     if let Some(error) = status.last_run.and_then(|run| run.error) {
         let mut line = Line::new();
         line.sign(Role::Warning, "! ").text(Role::Plain, &error);
