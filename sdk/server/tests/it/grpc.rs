@@ -235,12 +235,11 @@ fn bulky(number: u64) -> (String, Vec<u8>) {
     let trace_id = format!("{:032x}", number + 1);
     let mut traces = request(&trace_id, 1);
     let mut state = number + 1;
-    let noise: String = (0..1 << 12)
-        .map(|_| {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            format!("{state:016x}")
-        })
-        .collect();
+    let mut noise = String::new();
+    while noise.len() < 1 << 16 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        noise.push_str(&state.to_string());
+    }
     let span = &mut traces["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
     span["attributes"][0]["value"]["stringValue"] = noise.into();
     let traces = spanlite_formats::read_otlp_json(traces.to_string().as_bytes());
