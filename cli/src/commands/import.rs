@@ -260,7 +260,7 @@ impl Import<'_, '_> {
         self.skipped.push(Skipped {
             path: path.display().to_string(),
             line: None,
-            reason: chain(error),
+            reason: with_causes(error),
         });
         Found::File
     }
