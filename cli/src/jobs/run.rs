@@ -188,7 +188,8 @@ impl Watch {
             }
             RunEvent::Taken { .. } => shown.change(|progress| progress.n_taken += 1),
             RunEvent::Progress(report) => {
-                if report.n_sent + report.n_updated > 0 {
+                // A run that ends, or looks at what needs nothing, tells how far it is as well.
+                if noted(report) > noted(&shown.progress().report) {
                     shown.log(false, || "the target answers again".to_owned());
                 }
                 shown.change(|progress| progress.report.clone_from(report));
@@ -237,12 +238,17 @@ impl Shown {
         change(&mut progress);
         let report = &progress.report;
         // What is noted was taken before; of what cannot be taken one by one only that is known.
-        let n_noted = report.n_sent + report.n_updated;
+        let n_noted = noted(report);
         let n_taken = progress.n_taken.max(n_noted);
         self.bar.set_position(report.n_done() - n_noted + n_taken);
         self.bar
             .set_message(rate(&self.bar, report.n_bytes, n_taken));
     }
+}
+
+/// Traces that were sent and noted.
+fn noted(report: &ExportReport) -> u64 {
+    report.n_sent + report.n_updated
 }
 
 fn words(time: Duration) -> String {
