@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use spanlite_formats::Format;
-use spanlite_model::{Trace, TraceId};
+use spanlite_model::{Trace, TraceId, TraceState};
 use spanlite_tests::{files_below, real_traces};
 
 use crate::{find, import, run};
@@ -58,8 +58,16 @@ fn real_traces_survive_import_and_export() {
                 before.len() as u64,
                 report["traces"].as_u64().expect("a count")
             );
-            for (id, trace) in &before {
-                assert_eq!(Some(trace), after.get(id), "{id} of {}", file.display());
+            for (id, mut trace) in before {
+                // The store says what has become of a span that nobody will end.
+                if trace
+                    .spans
+                    .iter()
+                    .any(|span| span.end_time_unix_nano.is_none())
+                {
+                    trace.info.state.get_or_insert(TraceState::Interrupted);
+                }
+                assert_eq!(Some(&trace), after.get(&id), "{id} of {}", file.display());
             }
         }
     }
