@@ -261,7 +261,7 @@ impl<'p> Accumulator<'p> {
         for group in self.groups.into_values() {
             rows(&self.plan.function, &group, axis, &mut all);
         }
-        all.sort_by_cached_key(Series::key);
+        all.sort_by(Series::order);
         Table::Series(all)
     }
 }

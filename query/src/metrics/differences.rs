@@ -122,7 +122,7 @@ impl Differences {
                 });
             }
         }
-        all.sort_by_cached_key(Series::key);
+        all.sort_by(Series::order);
         all
     }
 }

@@ -5,6 +5,8 @@ mod columns;
 mod combine;
 mod differences;
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 use spanlite_store::{Snapshot, TimeRange};
 
@@ -64,15 +66,32 @@ fn points<S: serde::Serializer>(points: &[f64], serializer: S) -> Result<S::Ok, 
 }
 
 impl Series {
-    /// What rows are sorted and matched by.
+    /// What rows are matched by.
     fn key(&self) -> String {
         format!("{:?}", self.labels)
+    }
+
+    /// The order of rows: by label, numbers by size.
+    fn order(&self, other: &Self) -> Ordering {
+        let pairs = self.labels.iter().zip(&other.labels);
+        pairs
+            .map(|((a_name, a), (b_name, b))| {
+                a_name.cmp(b_name).then_with(|| match (a, b) {
+                    (Cell::Float(a), Cell::Float(b)) => a.total_cmp(b),
+                    (Cell::Int(a), Cell::Int(b)) => a.cmp(b),
+                    (a, b) => format!("{a:?}").cmp(&format!("{b:?}")),
+                })
+            })
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| self.labels.len().cmp(&other.labels.len()))
     }
 }
 
 /// The steps of a table: numbered from the epoch, so that tables of one step length fit together.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
+    /// Where the first step begins.
+    start_unix_nano: u64,
     step_nanos: u64,
     first: i64,
     n_steps: usize,
@@ -107,7 +126,7 @@ impl Query {
             .map(|accumulator| accumulator.finish(axis));
         let series = combine::evaluate(measure, &mut tables, axis.n_steps).into_series();
         Ok(MetricTable {
-            start_unix_nano: axis.start_unix_nano(range),
+            start_unix_nano: axis.start_unix_nano,
             step_nanos: axis.step_nanos,
             n_steps: axis.n_steps,
             series,
@@ -205,6 +224,7 @@ fn axis(
         // A range without length would make every rate infinite: it counts as one second.
         let range_nanos = end.saturating_sub(start).max(1_000_000_000);
         return Ok(Axis {
+            start_unix_nano: start,
             step_nanos: end.saturating_sub(start) + 1,
             first: 0,
             n_steps: 1,
@@ -220,19 +240,10 @@ fn axis(
         });
     }
     Ok(Axis {
+        start_unix_nano: first * step,
         step_nanos: step,
         first: first as i64,
         n_steps: n_steps as usize,
         range_seconds: step as f64 / 1e9,
     })
-}
-
-impl Axis {
-    fn start_unix_nano(self, range: TimeRange) -> u64 {
-        if self.first == 0 {
-            range.start_unix_nano
-        } else {
-            self.first as u64 * self.step_nanos
-        }
-    }
 }
