@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::args::When;
-use crate::error::CliError;
+use crate::error::{CliError, chain};
 
 /// A file that was read.
 #[derive(Debug, Clone)]
@@ -50,33 +50,50 @@ impl From<Choice> for When {
 
 /// Reads the files that are there, nearest first, and says which of the user's own could not be
 /// read: a command under another user's home goes on without. A file of the project that cannot
-/// be read is an error, because it may name another store.
+/// be read is an error, because it may name another store; for a command that is `lenient`, with
+/// which one finds out what is wrong, it is a warning too.
 pub(crate) fn load(
     current_dir: &Path,
     config_home: Option<&Path>,
+    lenient: bool,
 ) -> Result<(Vec<ConfigFile>, Vec<String>), CliError> {
     let near = current_dir
         .ancestors()
         .map(|folder| folder.join(".spanlite.toml"));
     let own = config_home.map(|home| home.join("spanlite/config.toml"));
     let mut files = Vec::new();
+    let mut warnings = Vec::new();
     for path in near {
-        if let Some(file) = read(path)? {
-            files.push(file);
-            break;
+        match read(path) {
+            Ok(None) => {}
+            Ok(Some(file)) => {
+                files.push(file);
+                break;
+            }
+            Err(error) if lenient => {
+                warnings.push(in_one_line(&error));
+                break;
+            }
+            Err(error) => return Err(error),
         }
     }
-    let mut warnings = Vec::new();
     if let Some(path) = own {
         match read(path) {
             Ok(file) => files.extend(file),
             Err(CliError::Input { path, source }) => {
                 warnings.push(format!("{} cannot be read: {source}", path.display()));
             }
+            Err(error) if lenient => warnings.push(in_one_line(&error)),
             Err(error) => return Err(error),
         }
     }
     Ok((files, warnings))
+}
+
+fn in_one_line(error: &CliError) -> String {
+    let text = chain(error);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
 }
 
 fn read(path: PathBuf) -> Result<Option<ConfigFile>, CliError> {
@@ -106,16 +123,21 @@ mod tests {
         std::fs::create_dir_all(root.path().join("home/spanlite")).unwrap();
         std::fs::write(root.path().join("a/.spanlite.toml"), "store = \"s.spans\"").unwrap();
         std::fs::write(root.path().join("home/spanlite/config.toml"), "utc = true").unwrap();
-        let (files, warnings) = load(&below, Some(&root.path().join("home"))).unwrap();
+        let (files, warnings) = load(&below, Some(&root.path().join("home")), false).unwrap();
         assert!(warnings.is_empty());
         assert_eq!(files[0].values.store, Some("s.spans".into()));
         assert_eq!(files[1].values.utc, Some(true));
         // A folder where a file should be is one that cannot be read.
         std::fs::create_dir_all(root.path().join("other/spanlite/config.toml")).unwrap();
-        let (files, warnings) = load(&below, Some(&root.path().join("other"))).unwrap();
+        let (files, warnings) = load(&below, Some(&root.path().join("other")), false).unwrap();
         assert_eq!((files.len(), warnings.len()), (1, 1));
         std::fs::write(root.path().join("a/.spanlite.toml"), "stor = \"x\"").unwrap();
-        let error = load(&below, None).unwrap_err();
+        let error = load(&below, None, false).unwrap_err();
         assert!(matches!(error, CliError::Config { .. }));
+        let (files, warnings) = load(&below, None, true).unwrap();
+        assert!(
+            files.is_empty() && warnings[0].contains("stor"),
+            "{warnings:?}"
+        );
     }
 }

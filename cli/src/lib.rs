@@ -30,7 +30,7 @@ mod session;
 mod settings;
 mod tui;
 
-use args::Cli;
+use args::{Cli, Command};
 use error::{CliError, Exit};
 use session::Session;
 use settings::{Environment, Settings};
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         }
     };
     let environment = Environment::of_process();
-    let settings = match Settings::settle(&cli.global, &environment) {
+    let settings = match Settings::settle(&cli.global, &environment, finds_out(&cli.command)) {
         Ok(settings) => settings,
         Err(error) => return failed(&error, false),
     };
@@ -59,6 +59,19 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => failed(&error, settings.stderr_look.color),
     }
+}
+
+/// Whether one asks the command what is wrong, so that a wrong configuration must not stop it.
+fn finds_out(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Help(_)
+            | Command::Version
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Config
+            | Command::Doctor
+    )
 }
 
 fn run(cli: &Cli, settings: &Settings) -> Result<Exit, CliError> {

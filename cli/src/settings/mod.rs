@@ -95,10 +95,14 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Applies flags over environment over files over defaults.
-    pub(crate) fn settle(args: &GlobalArgs, environment: &Environment) -> Result<Self, CliError> {
+    pub(crate) fn settle(
+        args: &GlobalArgs,
+        environment: &Environment,
+        lenient: bool,
+    ) -> Result<Self, CliError> {
         let config_home = environment.xdg("XDG_CONFIG_HOME", ".config");
         let (files, config_warnings) =
-            config::load(&environment.current_dir, config_home.as_deref())?;
+            config::load(&environment.current_dir, config_home.as_deref(), lenient)?;
         let (store, looked_at) = store(args, environment, &files)?;
         let color = when(
             args.color,
@@ -347,7 +351,7 @@ mod tests {
     }
 
     fn settled(args: &GlobalArgs, vars: &[(&'static str, &str)]) -> Settings {
-        Settings::settle(args, &environment(vars)).unwrap()
+        Settings::settle(args, &environment(vars), false).unwrap()
     }
 
     #[test]
@@ -374,7 +378,7 @@ mod tests {
         let color = |vars: &[_], terminal: bool| {
             let mut environment = environment(vars);
             environment.stdout_terminal_width = terminal.then_some(80);
-            let settings = Settings::settle(&GlobalArgs::default(), &environment);
+            let settings = Settings::settle(&GlobalArgs::default(), &environment, false);
             settings.unwrap().look.color
         };
         assert!(color(&[], true));

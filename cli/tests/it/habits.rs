@@ -44,7 +44,7 @@ fn settings_tell_where_they_came_from() {
     --- exit 0
     "#);
     place.write(".spanlite.toml", "stor = 1\n");
-    insta::assert_snapshot!(place.transcript(&["config"]), @r#"
+    insta::assert_snapshot!(place.transcript(&["list"]), @r#"
     --- stderr
     error: FOLDER/.spanlite.toml is no configuration
       TOML parse error at line 1, column 1
@@ -54,6 +54,12 @@ fn settings_tell_where_they_came_from() {
       unknown field `stor`, expected one of `store`, `color`, `hyperlinks`, `trace_url`, `utc`, `pager`
     --- exit 2
     "#);
+    // What one finds out with what is wrong goes on.
+    for command in ["config", "doctor", "help", "version"] {
+        let run = place.run(&[command]);
+        assert!(run.stderr.contains("unknown field `stor`"), "{run:?}");
+        assert!(!run.stdout.is_empty(), "{run:?}");
+    }
 }
 
 #[test]
