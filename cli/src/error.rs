@@ -90,6 +90,8 @@ pub(crate) enum CliError {
     State(#[from] StateError),
     #[error("no trace begins with `{prefix}`")]
     NoTrace { prefix: String },
+    #[error("no trace that could be read begins with `{prefix}`, and some of the store is damaged")]
+    NoTraceInDamage { prefix: String },
     #[error("{}", no_such_age(reference, *count))]
     NoSuchAge { reference: String, count: usize },
     #[error("`{reference}` names no trace: {why}")]
@@ -223,6 +225,7 @@ impl CliError {
         match self {
             Self::NoStore { .. }
             | Self::NoTrace { .. }
+            | Self::NoTraceInDamage { .. }
             | Self::NoSuchAge { .. }
             | Self::AmbiguousTrace { .. }
             | Self::NoSpan { .. }
@@ -308,6 +311,9 @@ impl CliError {
                 Some("a store is a folder with a file STORE; `spanlite import` reads trace files")
             }
             Self::NoTrace { .. } => Some("`spanlite list` shows the ids"),
+            Self::NoTraceInDamage { .. } => Some(
+                "`spanlite verify` says what is damaged, `spanlite recover --out NEW` saves the rest",
+            ),
             Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
                 Some("give more digits of the id")
             }
@@ -319,7 +325,9 @@ impl CliError {
                 "it may be a table as `spanlite prices show --format csv` prints it, LiteLLM's \
                  price file, or a catalog file of MLflow",
             ),
-            Self::NoSpan { .. } => Some("`spanlite show TRACE --format json` has the ids"),
+            Self::NoSpan { .. } => Some(
+                "`spanlite query '{ trace:id = \"TRACE\" }' --spans all` lists the spans with their ids",
+            ),
             Self::Reference { .. } => {
                 Some("a trace is named by its id, the beginning of it, `@` or `@-1`")
             }

@@ -5,17 +5,16 @@ use std::sync::{Arc, OnceLock};
 use spanlite_model::{PriceTable, Trace, TraceId};
 use spanlite_store::{Access, OpenError, OpenOptions, Snapshot, StorageError, Store, TimeRange};
 
-use crate::args::{Format, PageArgs, SinceArgs};
+use crate::args::{Format, PageArgs, Since, SinceArgs};
 use crate::ask::Ask;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::render::units;
 use crate::settings::Settings;
 
 /// Traces a list shows when nobody says how many.
 const DEFAULT_LIMIT: usize = 50;
-/// Digits of a trace id that people see, at least.
-const MIN_DIGITS: usize = 8;
 
 /// One run of the command: its settings, its output, its store.
 pub(crate) struct Session<'s> {
@@ -154,9 +153,11 @@ impl<'s> Session<'s> {
     /// The times that `--since` asks for.
     pub(crate) fn range(&self, since: &SinceArgs) -> TimeRange {
         let mut range = TimeRange::default();
-        if let Some(age) = since.since {
-            range.start_unix_nano = self.settings.now_unix_nano.saturating_sub(age);
-        }
+        range.start_unix_nano = match since.since {
+            Some(Since::Ago(nanos)) => self.settings.now_unix_nano.saturating_sub(nanos),
+            Some(Since::At(unix_nano)) => unix_nano,
+            None => range.start_unix_nano,
+        };
         range
     }
 
@@ -239,16 +240,16 @@ impl Ids {
                 u128::from_be_bytes(other.to_bytes()) ^ u128::from_be_bytes(trace_id.to_bytes());
             difference.leading_zeros() as usize / 4
         });
-        common
-            .max()
-            .map_or(MIN_DIGITS, |common| (common + 1).max(MIN_DIGITS))
+        common.max().map_or(units::MIN_ID_DIGITS, |common| {
+            (common + 1).max(units::MIN_ID_DIGITS)
+        })
     }
 }
 
 /// The hex digits of a trace id that tell it from all others of the store; at least 8.
 pub(crate) fn id_digits(snapshot: &Snapshot, trace_id: TraceId) -> Result<usize, CliError> {
     let hex = trace_id.to_hex();
-    let prefix = hex.get(..MIN_DIGITS).unwrap_or(&hex);
+    let prefix = hex.get(..units::MIN_ID_DIGITS).unwrap_or(&hex);
     let others = snapshot.find_prefix(prefix)?;
     let common = others
         .iter()
@@ -260,9 +261,9 @@ pub(crate) fn id_digits(snapshot: &Snapshot, trace_id: TraceId) -> Result<usize,
                 .take_while(|(a, b)| a == b)
                 .count()
         });
-    Ok(common
-        .max()
-        .map_or(MIN_DIGITS, |common| (common + 1).max(MIN_DIGITS)))
+    Ok(common.max().map_or(units::MIN_ID_DIGITS, |common| {
+        (common + 1).max(units::MIN_ID_DIGITS)
+    }))
 }
 
 /// The trace that a reference of the command line names: an id, the beginning of one, `@` for
@@ -285,16 +286,30 @@ pub(crate) fn find_trace(snapshot: &Snapshot, reference: &str) -> Result<Trace, 
     if digits.len() > 32 {
         return Err(wrong("an id has 32 digits"));
     }
-    let found = snapshot.find_prefix(&digits)?;
+    let mut found = snapshot.find_prefix(&digits)?;
+    if digits.len() <= 16 {
+        // Ids of 64 bits are known without their zeros.
+        found.extend(snapshot.find_prefix(&format!("{}{digits}", units::ZEROS_OF_64_BITS))?);
+        found.dedup();
+    }
     match found.as_slice() {
-        [] => Err(CliError::NoTrace { prefix: digits }),
+        [] => Err(missing(snapshot, digits)),
         [one] => snapshot
             .trace(*one)?
-            .ok_or(CliError::NoTrace { prefix: digits }),
+            .ok_or_else(|| missing(snapshot, digits)),
         many => Err(CliError::AmbiguousTrace {
             prefix: digits,
             candidates: candidates(snapshot, many)?,
         }),
+    }
+}
+
+/// A trace that is not there, or that nobody can tell of.
+fn missing(snapshot: &Snapshot, prefix: String) -> CliError {
+    if snapshot.damage().is_empty() {
+        CliError::NoTrace { prefix }
+    } else {
+        CliError::NoTraceInDamage { prefix }
     }
 }
 
@@ -304,9 +319,7 @@ fn candidates(snapshot: &Snapshot, ids: &[TraceId]) -> Result<Vec<String>, CliEr
     for id in ids.iter().take(SHOWN) {
         let trace = snapshot.trace(*id)?;
         let name = trace.as_ref().and_then(Trace::name).unwrap_or_default();
-        let hex = id.to_hex();
-        let digits = id_digits(snapshot, *id)?;
-        let shown = hex.get(..digits).unwrap_or(&hex);
+        let shown = units::short_id(*id, id_digits(snapshot, *id)?);
         let name: String = name.chars().take(60).collect();
         candidates.push(format!("{shown} {name}"));
     }

@@ -1,3 +1,4 @@
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::RowArgs;
@@ -35,6 +36,7 @@ pub(crate) struct FeedbackAddArgs {
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
     /// What is judged, such as correctness
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
     /// The judgement: JSON, or a text
     #[arg(allow_hyphen_values = true)]
@@ -62,6 +64,7 @@ pub(crate) struct ExpectArgs {
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
     /// What is expected, such as answer
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
     /// The expected value: JSON, or a text
     #[arg(allow_hyphen_values = true)]

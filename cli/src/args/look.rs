@@ -1,3 +1,4 @@
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::{PageArgs, RowArgs, SinceArgs};
@@ -69,6 +70,7 @@ pub(crate) enum QueriesCommand {
     /// Keep a query
     Add {
         /// Its name
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// The query
         query: String,

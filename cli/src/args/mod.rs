@@ -9,6 +9,7 @@ mod prices;
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDate, NaiveTime};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -46,7 +47,10 @@ its origin.\n\n\
   SPANLITE_UTC         1 for times in UTC\n  \
   SPANLITE_PAGER       the pager, before PAGER\n  \
   SPANLITE_TOKEN       what senders to `receive` and `proxy` must know\n  \
-  SPANLITE_NOW         a time taken for the present in what is shown and by --since"
+  SPANLITE_NOW         a time taken for the present in what is shown and by --since\n\n\
+Exit codes: 0 done; 1 failed; 2 wrong usage, or no query; 3 what was named is not there; 4 the store \
+is locked, too new or unreadable; 5 damage was found; 6 done in part, and safe to repeat; 7 a bound \
+of `check` is broken; 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -223,9 +227,19 @@ pub(crate) enum Command {
 /// When the traces began.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SinceArgs {
-    /// Only traces that began in the last TIME, such as 30m, 2h, 7d
-    #[arg(long, value_name = "TIME", value_parser = parse_age)]
-    pub(crate) since: Option<u64>,
+    /// Only traces that began in the last TIME, such as 30m, 2h, 7d, or since a day or a time, such
+    /// as 2026-08-12 or 2026-08-12T14:00:00Z, in UTC unless it says otherwise
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub(crate) since: Option<Since>,
+}
+
+/// From when on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So many nanoseconds before the present.
+    Ago(u64),
+    /// A time in Unix nanoseconds.
+    At(u64),
 }
 
 /// Which traces are counted, and how many rows of what was counted are listed.
@@ -316,6 +330,32 @@ pub(crate) fn parse_age(text: &str) -> Result<u64, AgeError> {
     number.checked_mul(seconds * 1_000_000_000).ok_or(AgeError)
 }
 
+/// A text that is no time.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a length of time such as 30m, 2h, 7d was expected, or a day or a time such as 2026-08-12 or \
+     2026-08-12T14:00:00Z"
+)]
+pub(crate) struct SinceError;
+
+/// Reads a length of time, a day, or a time of RFC 3339.
+pub(crate) fn parse_since(text: &str) -> Result<Since, SinceError> {
+    if let Ok(age) = parse_age(text) {
+        return Ok(Since::Ago(age));
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d");
+    let time = match day {
+        Ok(day) => day.and_time(NaiveTime::MIN).and_utc(),
+        Err(_no_day) => DateTime::parse_from_rfc3339(text)
+            .map_err(|_no_time| SinceError)?
+            .to_utc(),
+    };
+    let nanos = time.timestamp_nanos_opt().ok_or(SinceError)?;
+    u64::try_from(nanos)
+        .map(Since::At)
+        .map_err(|_before_1970| SinceError)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +371,28 @@ mod tests {
         assert_eq!(parse_age("2h").unwrap(), 7_200_000_000_000);
         for wrong in ["", "h", "2", "2y", "-1h", "99999999999999w", "1.5h"] {
             assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_length_a_day_or_a_moment() {
+        let moment = 1_786_543_200_000_000_000;
+        for (text, expected) in [
+            ("2h", Since::Ago(7_200_000_000_000)),
+            ("2026-08-12T14:00:00Z", Since::At(moment)),
+            ("2026-08-12T16:00:00+02:00", Since::At(moment)),
+            ("2026-08-12", Since::At(moment - 14 * 3_600_000_000_000)),
+        ] {
+            assert_eq!(parse_since(text).unwrap(), expected, "{text}");
+        }
+        for wrong in [
+            "yesterday",
+            "2026-13-01",
+            "1960-01-01",
+            "9999-01-01",
+            "12:00",
+        ] {
+            assert!(parse_since(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -141,8 +141,9 @@ fn said(report: &GcReport, done: bool, session: &mut Session<'_>) -> Result<Outc
 
 /// Makes what is stored small. Programs may go on writing.
 pub(super) fn compact(session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    // What a writer of our own takes would count too.
+    let before = session.store_to_look()?.info()?;
     let store = session.store_to_write(false)?;
-    let before = store.info()?;
     let mut progress = session.progress("making blocks");
     while store.seal()? {}
     progress.tell(|| "merging segments".to_owned());

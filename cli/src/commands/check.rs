@@ -67,7 +67,7 @@ pub(super) fn run(args: &CheckArgs, session: &mut Session<'_>) -> Result<Outcome
     };
     line.sign(role, sign)
         .text(Role::Plain, &units::plural(found, unit));
-    line.text(Role::Dim, &format!(", {} allowed", bounds.join(" and ")));
+    line.text(Role::Dim, &format!(", {} wanted", bounds.join(" and ")));
     if !held && !first.is_empty() {
         line.text(Role::Dim, &format!(": {}", first.join(" ")));
     }

@@ -52,7 +52,7 @@ fn choose(args: &DeleteArgs, store: &Store, session: &Session<'_>) -> Result<Cho
     let mut add = |trace: &Trace| {
         let name: String = trace.name().unwrap_or_default().chars().take(60).collect();
         let digits = ids.digits(trace.trace_id);
-        let id: String = trace.trace_id.to_hex().chars().take(digits).collect();
+        let id = units::short_id(trace.trace_id, digits);
         let line = format!("{id} {name}");
         found.insert(trace.trace_id, (trace.spans.len() as u64, line));
     };

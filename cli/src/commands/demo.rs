@@ -63,7 +63,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
                 &format!("  spanlite query {quote}{query}{quote}"),
             )?;
         }
-        sheet.text(Role::Plain, "  spanlite show --io")?;
+        sheet.text(Role::Plain, "  spanlite show @-1 --io")?;
     }
     Ok(Outcome::Done)
 }

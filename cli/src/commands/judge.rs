@@ -11,7 +11,7 @@ use crate::args::{
 };
 use crate::commands::span::find_span;
 use crate::error::{CliError, Outcome};
-use crate::render::{Column, Line, Listing, Node, Role, json, object};
+use crate::render::{Column, Line, Listing, Node, Role, json, object, units};
 use crate::session::{Session, find_trace, id_digits};
 use crate::settings::now_unix_nano;
 
@@ -233,10 +233,7 @@ fn cells(trace: &Trace, digits: usize, assessment: &Assessment) -> Vec<(Role, St
         value.push_str(" (overridden)");
     }
     vec![
-        (
-            Role::Id,
-            trace.trace_id.to_hex().chars().take(digits).collect(),
-        ),
+        (Role::Id, units::short_id(trace.trace_id, digits)),
         (Role::Plain, assessment.name.clone()),
         (Role::Strong, value),
         (

@@ -43,7 +43,7 @@ pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome,
         hint.push_str(" · -n 0 for all");
     }
     if let Some((first, digits)) = traces.first() {
-        let id: String = first.trace_id.to_hex().chars().take(*digits).collect();
+        let id = units::short_id(first.trace_id, *digits);
         hint.push_str(" · spanlite show ");
         hint.push_str(&id);
     }

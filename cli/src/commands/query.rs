@@ -206,6 +206,9 @@ fn set_item(trace: &Trace, set: &SpanSet, most_spans: usize) -> Node {
             ),
             ("duration_ns".to_owned(), span.duration_nanos().into()),
         ];
+        if span.is_error() {
+            fields.push(("error".to_owned(), span.error_message().into()));
+        }
         if !found.selected.is_empty() {
             fields.push(("selected".to_owned(), pairs(&found.selected)));
         }
@@ -240,7 +243,7 @@ fn page(
     let mut sheet = session.out.sheet();
     let mut line = Line::new();
     line.sign(role, sign).pad(2);
-    let hex: String = trace.trace_id.to_hex().chars().take(digits).collect();
+    let hex = units::short_id(trace.trace_id, digits);
     let link = sheet.look.trace_link(trace.trace_id);
     line.linked(Role::Id, &hex, link.as_deref()).pad(2);
     let start = trace.start_time_unix_nano().unwrap_or(0);

@@ -103,7 +103,7 @@ fn find(
             found.trace_ids.insert(trace.trace_id);
             if found.first.len() < SHOWN {
                 let digits = id_digits(&snapshot, trace.trace_id)?;
-                let id = trace.trace_id.to_hex().chars().take(digits).collect();
+                let id = units::short_id(trace.trace_id, digits);
                 found.first.push((id, name, values));
             }
         }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::args::ShowArgs;
 use crate::error::{CliError, Outcome};
-use crate::render::{Fold, ShowOptions, conversation, error_origins, json, show};
+use crate::render::{Fold, ShowOptions, conversation, error_origins, json, show, units};
 use crate::session::{Session, id_digits};
 
 /// Shows one trace.
@@ -38,7 +38,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Outcome,
         }
         Ok(())
     })?;
-    let id: String = trace.trace_id.to_hex().chars().take(id_digits).collect();
+    let id = units::short_id(trace.trace_id, id_digits);
     let origins = error_origins(&trace, &trace.forest());
     if let Some(span) = origins.first().copied().or_else(|| trace.root()) {
         session.out.hint(&format!(

@@ -317,7 +317,7 @@ fn line(one: &Happening, look: &Look) -> Line {
         (Phase::Ended, true) => (Role::Error, " ✗ "),
     };
     line.sign(role, sign);
-    let hex: String = span.trace_id.to_hex().chars().take(one.digits).collect();
+    let hex = units::short_id(span.trace_id, one.digits);
     let link = look.trace_link(span.trace_id);
     line.linked(Role::Id, &hex, link.as_deref()).pad(2);
     for _ in 0..one.depth.min(10) {

@@ -34,7 +34,7 @@ fn short(store: &Store, trace_ids: &[TraceId]) -> Result<Vec<String>, CliError> 
     for trace_id in trace_ids {
         digits = digits.max(id_digits(&snapshot, *trace_id)?);
     }
-    let short = |id: &TraceId| id.to_hex().chars().take(digits).collect();
+    let short = |id: &TraceId| units::short_id(*id, digits);
     Ok(trace_ids.iter().map(short).collect())
 }
 

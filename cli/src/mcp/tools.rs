@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::{
     Command, DiffArgs, ListArgs, PageArgs, QueryArgs, RowArgs, ScopeArgs, SelectArgs, SinceArgs,
-    StatsArgs, ValuesArgs, parse_age,
+    StatsArgs, ValuesArgs, parse_since,
 };
 
 /// Traces, groups or values that a call returns when it does not say how many.
@@ -30,7 +30,7 @@ pub(super) enum CallError {
     #[error("wrong arguments: {0}")]
     Arguments(#[from] serde_json::Error),
     #[error("`since`: {0}")]
-    Since(#[from] crate::args::AgeError),
+    Since(#[from] crate::args::SinceError),
     #[error("`after` is no `next` of an earlier result")]
     After(#[from] spanlite_query::CursorError),
 }
@@ -193,7 +193,7 @@ impl From<SelectArgs> for RowArgs {
 
 impl Which {
     fn page(self) -> Result<PageArgs, CallError> {
-        let since = self.since.as_deref().map(parse_age).transpose()?;
+        let since = self.since.as_deref().map(parse_since).transpose()?;
         Ok(PageArgs {
             select: SelectArgs {
                 since: SinceArgs { since },

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io;
 
 use similar::{Algorithm, ChangeTag, DiffOp, TextDiff, capture_diff_slices};
@@ -81,8 +82,18 @@ fn is_changed(a: &Span, b: &Span) -> bool {
 }
 
 /// What makes two spans the same step of two runs. The depth does not count: a step that moved
-/// below a new one is still the same.
-type Key<'t> = (&'t SpanType, &'t str);
+/// below a new one is still the same. Nor does the model that the name of a call holds.
+type Key<'t> = (&'t SpanType, Cow<'t, str>);
+
+fn key(span: &Span) -> Key<'_> {
+    let name = match span.model() {
+        Some(model) if !model.is_empty() && span.name.contains(model) => {
+            Cow::Owned(span.name.replace(model, ""))
+        }
+        _ => Cow::Borrowed(span.name.as_str()),
+    };
+    (&span.span_type, name)
+}
 
 /// The keys, spans and depths of a trace in pre-order, and which spans have nothing below them.
 struct Flat<'t> {
@@ -97,10 +108,7 @@ fn flat(trace: &Trace) -> Flat<'_> {
     let nodes = forest.nodes();
     let spans: Vec<&Span> = nodes.iter().map(|node| &trace.spans[node.span]).collect();
     Flat {
-        keys: spans
-            .iter()
-            .map(|span| (&span.span_type, span.name.as_str()))
-            .collect(),
+        keys: spans.iter().map(|span| key(span)).collect(),
         spans,
         depths: nodes.iter().map(|node| node.depth).collect(),
         leaves: (1..)

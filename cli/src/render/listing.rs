@@ -208,21 +208,54 @@ impl Listing {
             .try_for_each(|item| json::write(out, item, style))
     }
 
-    /// Writes RFC 4180 CSV with the fields of the objects as columns; lists and objects inside
-    /// are JSON text.
-    pub(crate) fn write_csv(&self, out: &mut dyn Write, escape_text: bool) -> io::Result<()> {
+    /// The fields of the objects; those of an object inside one by one, such as `by.model`.
+    fn fields(&self) -> Vec<(&str, Option<&str>)> {
         let Some(Node::Object(first)) = self.items.first() else {
-            return Ok(());
+            return Vec::new();
         };
+        let mut fields = Vec::new();
+        for (key, _) in first {
+            let inner = self.items.iter().filter_map(|item| match item.get(key) {
+                Some(Node::Object(inner)) => Some(inner),
+                _ => None,
+            });
+            let mut names: Vec<&str> = Vec::new();
+            for (name, _) in inner.flatten() {
+                if !names.contains(&name.as_str()) {
+                    names.push(name);
+                }
+            }
+            if names.is_empty() {
+                fields.push((key.as_str(), None));
+            }
+            fields.extend(names.into_iter().map(|name| (key.as_str(), Some(name))));
+        }
+        fields
+    }
+
+    /// Writes RFC 4180 CSV with the fields of the objects as columns; lists, and objects two levels
+    /// below, are JSON text.
+    pub(crate) fn write_csv(&self, out: &mut dyn Write, escape_text: bool) -> io::Result<()> {
+        let fields = self.fields();
+        if fields.is_empty() {
+            return Ok(());
+        }
         let mut line = String::new();
-        for (index, (key, _)) in first.iter().enumerate() {
-            push_csv(&mut line, index, key);
+        for (index, (key, inner)) in fields.iter().enumerate() {
+            match inner {
+                Some(inner) => push_csv(&mut line, index, &format!("{key}.{inner}")),
+                None => push_csv(&mut line, index, key),
+            }
         }
         writeln!(out, "{line}")?;
         for item in &self.items {
             line.clear();
-            for (index, (key, _)) in first.iter().enumerate() {
-                match item.get(key) {
+            for (index, (key, inner)) in fields.iter().enumerate() {
+                let value = match inner {
+                    Some(inner) => item.get(key).and_then(|value| value.get(inner)),
+                    None => item.get(key),
+                };
+                match value {
                     None | Some(Node::Null) => push_csv(&mut line, index, ""),
                     Some(Node::Text(text)) if escape_text => {
                         push_csv(&mut line, index, &escape(text).text);
@@ -367,16 +400,16 @@ mod tests {
         let mut listing = listing();
         let fields = [
             ("name", "a \"b\", c".into()),
-            ("tags", Node::List(Vec::new())),
+            ("tags", object([("b", Node::List(Vec::new()))])),
             ("none", 1.5.into()),
         ];
         listing.push(Vec::new(), object(fields));
         listing.write_csv(&mut out, false).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
-        name,tags,none
-        support.turn,"{""a"":1}",
-        日本語の長い名前,"{""a"":1}",
-        "a ""b"", c",[],1.5
+        name,tags.a,tags.b,none
+        support.turn,1,,
+        日本語の長い名前,1,,
+        "a ""b"", c",,[],1.5
         "#);
     }
 

@@ -176,14 +176,21 @@ fn paragraph(
     let left = line.width();
     let columns = sheet.look.width.saturating_sub(left).max(20);
     let most = if full { usize::MAX } else { MESSAGE_LINES };
-    let mut shown = 0;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (one, more) = rest.split_once('\n').unwrap_or((rest, ""));
+    let text = text.trim();
+    // Lines, and bytes of the text in them.
+    let (mut shown, mut bytes) = (0, 0);
+    let mut is_cut = false;
+    for one in text.split('\n') {
+        is_cut |= shown == most;
+        if is_cut {
+            break;
+        }
         // A line that is cut below is not escaped any further than it is shown.
-        let one = fit(one, columns.saturating_mul(most - shown)).text;
-        for piece in pieces(&one, columns, columns) {
+        let fitted = fit(one, columns.saturating_mul(most - shown)).text;
+        is_cut = fitted.ends_with('…') && !one.ends_with('…');
+        for piece in pieces(&fitted, columns, columns) {
             if shown == most {
+                is_cut = true;
                 break;
             }
             if shown > 0 {
@@ -192,17 +199,19 @@ fn paragraph(
             }
             line.text(Role::Plain, piece);
             shown += 1;
-        }
-        rest = more;
-        if shown == most && !rest.is_empty() {
-            sheet.line(&std::mem::take(&mut line))?;
-            let more = units::bytes(rest.len() as u64);
-            line.pad(left)
-                .text(Role::Dim, &format!("… {more} more, --full shows all"));
-            break;
+            bytes += piece.len();
         }
     }
-    sheet.line(&line)
+    sheet.line(&line)?;
+    if is_cut {
+        // Where characters were escaped, a little more is left than this.
+        let more = units::bytes(text.len().saturating_sub(bytes).max(1) as u64);
+        let mut line = Line::new();
+        line.pad(left)
+            .text(Role::Dim, &format!("… {more} more, --full shows all"));
+        sheet.line(&line)?;
+    }
+    Ok(())
 }
 
 /// How many messages at the begin of `messages` an earlier call had as well.

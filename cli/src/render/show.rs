@@ -37,7 +37,7 @@ pub(crate) fn show(
     let outline = Outline::of(Arc::clone(trace), options.fold);
     let summary = TraceSummary::of(trace);
     head(sheet, trace, &summary)?;
-    path(sheet, &outline, &summary)?;
+    path(sheet, &outline)?;
     sheet.blank()?;
     let layout = Layout::of(&outline, sheet.look, options.now_unix_nano);
     sheet.line(&layout.header())?;
@@ -118,7 +118,14 @@ fn head(sheet: &mut Sheet<'_>, trace: &Trace, summary: &TraceSummary) -> io::Res
         facts.add(Line::of(Role::Error, &text))?;
     }
     if summary.n_model_calls > 0 {
-        facts.plain(&units::plural(summary.n_model_calls, "LLM call"))?;
+        let mut text = units::plural(summary.n_model_calls, "LLM call");
+        if summary.model_nanos > 0 {
+            text = format!("{text} {}", units::duration(summary.model_nanos));
+        }
+        facts.plain(&text)?;
+    }
+    if summary.tool_nanos > 0 {
+        facts.plain(&format!("tools {}", units::duration(summary.tool_nanos)))?;
     }
     if let Some(tokens) = tokens(summary.usage, units::count) {
         facts.plain(&format!("{tokens} tokens"))?;
@@ -165,31 +172,16 @@ pub(crate) fn tokens(usage: TokenUsage, number: fn(u64) -> String) -> Option<Str
     }
 }
 
-/// The steps of the critical path that matter, as many as fit, and where the time went.
-fn path(sheet: &mut Sheet<'_>, outline: &Outline, summary: &TraceSummary) -> io::Result<()> {
+/// The steps of the critical path that matter, as many as fit.
+fn path(sheet: &mut Sheet<'_>, outline: &Outline) -> io::Result<()> {
     let steps = named_steps(outline);
     if steps.is_empty() || outline.forest.len() < 2 {
         return Ok(());
     }
     let width = sheet.look.width;
-    let mut line = path_line(&steps, PATH_STEPS);
-    for count in (1..PATH_STEPS).rev() {
-        if line.width() <= width {
-            break;
-        }
-        line = path_line(&steps, count);
-    }
-    let mut parts = Vec::new();
-    for (name, nanos) in [("LLM", summary.model_nanos), ("tools", summary.tool_nanos)] {
-        if nanos > 0 {
-            parts.push(format!("{name} {}", units::duration(nanos)));
-        }
-    }
-    let sums = parts.join(" · ");
-    if line.width() + 4 + sums.chars().count() <= width {
-        line.pad(4).text(Role::Dim, &sums);
-    }
-    sheet.line(&line)
+    let lines = (1..=PATH_STEPS).rev().map(|count| path_line(&steps, count));
+    let fitting = lines.into_iter().find(|line| line.width() <= width);
+    sheet.line(&fitting.unwrap_or_else(|| path_line(&steps, 1)))
 }
 
 /// Neighbours of one name on the critical path.
@@ -204,6 +196,10 @@ fn named_steps(outline: &Outline) -> Vec<PathStep<'_>> {
     let mut last_number = None;
     let steps = critical_path(&outline.trace, &outline.forest);
     let total: u64 = steps.iter().map(|step| step.nanos).sum();
+    if total < outline.trace.duration_nanos() / 2 {
+        // The root only began what went on without it: nothing that ended with it was waited for.
+        return Vec::new();
+    }
     // What takes less than a thousandth is no step, and does not part its neighbours.
     for step in steps.iter().filter(|step| step.nanos > total / 1_000) {
         let name = outline.span(step.number as u32).name.as_str();
@@ -231,8 +227,9 @@ fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
     by_length.sort_unstable();
     let mut line = Line::of(Role::Dim, "critical path:");
     for (place, &index) in by_length.iter().enumerate() {
-        if place > 0 {
-            line.sign(Role::Dim, " →");
+        if let Some(before) = place.checked_sub(1) {
+            let is_next = by_length[before] + 1 == index;
+            line.sign(Role::Dim, if is_next { " →" } else { " → … →" });
         }
         let step = &steps[index];
         line.pad(1).fitted(Role::Plain, step.name, 28);
@@ -246,6 +243,17 @@ fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
         line.text(Role::Dim, &format!(" (+{more} more)"));
     }
     line
+}
+
+/// Why a span failed, with every line of the message.
+pub(crate) fn error_text_whole(span: &Span) -> String {
+    let message = span.error_message().unwrap_or_default().trim();
+    match span.error_type().map(short_type) {
+        Some(kind) if message.is_empty() => kind,
+        Some(kind) if !message.contains(&kind) => format!("{kind}: {message}"),
+        _ if message.is_empty() => "failed, without a message".to_owned(),
+        _ => message.to_owned(),
+    }
 }
 
 /// Why a span failed, in one line.
@@ -305,13 +313,7 @@ fn errors(
     }
     let origins = error_origins(&outline.trace, &outline.forest);
     sheet.blank()?;
-    let digits: String = outline
-        .trace
-        .trace_id
-        .to_hex()
-        .chars()
-        .take(id_digits)
-        .collect();
+    let digits = units::short_id(outline.trace.trace_id, id_digits);
     for span in origins.iter().take(LISTED_ERRORS) {
         let mut line = Line::new();
         line.sign(Role::Error, "✗ ");

@@ -9,7 +9,7 @@ use super::json_view::{self, JsonFold};
 use super::line::{Line, Sheet};
 use super::look::Role;
 use super::node::{Node, object};
-use super::show::{error_text, tokens};
+use super::show::{error_text_whole, tokens};
 use super::units;
 
 /// Columns of a key or a name, at most: some are long, and hostile ones longer.
@@ -29,7 +29,7 @@ pub(crate) fn span_page(
     span: &Span,
     fold: JsonFold,
 ) -> io::Result<()> {
-    title(sheet, trace, span)?;
+    title(sheet, trace, span, fold)?;
     facts(sheet, span)?;
     for (heading, payload) in [("INPUTS", &span.inputs), ("OUTPUTS", &span.outputs)] {
         if let Some(payload) = payload {
@@ -77,9 +77,11 @@ pub(crate) fn span_page(
         section(sheet, "ASSESSMENTS")?;
         for assessment in judged {
             let mut line = Line::new();
-            let max_width = sheet.look.width.saturating_sub(2);
-            line.pad(2).append(assessment_line(assessment, max_width));
+            line.pad(2).append(judgement(assessment));
             sheet.line(&line)?;
+            if let Some(rationale) = &assessment.rationale {
+                json_view::write_text(sheet, rationale, 6, fold, Role::Plain)?;
+            }
         }
     }
     attributes(sheet, "RESOURCE", &span.resource.attributes, fold)?;
@@ -95,7 +97,7 @@ pub(crate) fn span_page(
     Ok(())
 }
 
-fn title(sheet: &mut Sheet<'_>, trace: &Trace, span: &Span) -> io::Result<()> {
+fn title(sheet: &mut Sheet<'_>, trace: &Trace, span: &Span, fold: JsonFold) -> io::Result<()> {
     let mut line = Line::new();
     if span.span_type != SpanType::Unknown {
         line.span_type(&span.span_type).pad(1);
@@ -121,10 +123,8 @@ fn title(sheet: &mut Sheet<'_>, trace: &Trace, span: &Span) -> io::Result<()> {
     }
     sheet.line(&line)?;
     if span.is_error() {
-        let mut line = Line::of(Role::Error, "! ");
-        let rest = sheet.look.width.saturating_sub(2);
-        line.fitted(Role::Error, &error_text(span), rest);
-        sheet.line(&line)?;
+        let text = error_text_whole(span);
+        json_view::write_text(sheet, &format!("! {text}"), 0, fold, Role::Error)?;
     }
     Ok(())
 }
@@ -227,6 +227,17 @@ pub(crate) fn pairs(
 
 /// An assessment in one line: `★ correctness no (HUMAN alice): why`.
 pub(crate) fn assessment_line(assessment: &Assessment, max_width: usize) -> Line {
+    let mut line = judgement(assessment);
+    if let Some(rationale) = &assessment.rationale {
+        let rest = max_width.saturating_sub(line.width() + 2);
+        line.text(Role::Dim, ": ")
+            .fitted(Role::Plain, rationale, rest);
+    }
+    line
+}
+
+/// What was judged, how and by whom.
+fn judgement(assessment: &Assessment) -> Line {
     let mut line = Line::new();
     let (sign, role) = match &assessment.value {
         AssessmentValue::Feedback { .. } => ("★ ", Role::Warning),
@@ -253,11 +264,6 @@ pub(crate) fn assessment_line(assessment: &Assessment, max_width: usize) -> Line
     let who = source.source_id.as_deref().unwrap_or_default();
     let who = format!(" ({} {who})", source.source_type.as_str()).replace(" )", ")");
     line.fitted(Role::Dim, &who, 40);
-    if let Some(rationale) = &assessment.rationale {
-        let rest = max_width.saturating_sub(line.width() + 2);
-        line.text(Role::Dim, ": ")
-            .fitted(Role::Plain, rationale, rest);
-    }
     line
 }
 

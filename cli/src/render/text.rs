@@ -58,12 +58,12 @@ fn push_escaped(out: &mut String, c: char) {
 /// The nearest ASCII character of one that we draw with; `?` for any other.
 fn nearest_ascii(c: char) -> char {
     match c {
-        '├' | '│' | '▕' | '▏' | '▎' | '▍' | '┃' => '|',
+        '├' | '│' | '┃' => '|',
         '└' => '`',
         '─' | '–' | '·' | '▁' => '-',
         '█' | '▉' | '▊' | '▋' | '▌' | '▐' => '#',
         '░' | '▂' | '▃' => '.',
-        '▄' | '▅' => ':',
+        '▄' | '▅' | '▕' | '▏' | '▎' | '▍' => ':',
         '▆' | '▇' => '=',
         '…' => '~',
         '→' | '▶' => '>',

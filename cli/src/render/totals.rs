@@ -9,14 +9,7 @@ use super::units;
 
 /// Writes the sums of two traces beside each other.
 pub(super) fn totals(sheet: &mut Sheet<'_>, a: &Trace, b: &Trace, digits: usize) -> io::Result<()> {
-    let id = |trace: &Trace| {
-        trace
-            .trace_id
-            .to_hex()
-            .chars()
-            .take(digits)
-            .collect::<String>()
-    };
+    let id = |trace: &Trace| units::short_id(trace.trace_id, digits);
     let mut header = Line::new();
     let columns = (digits + 2).max(10);
     header

@@ -31,9 +31,9 @@ pub(crate) fn trace_list(traces: &[(Trace, usize)], look: &Look, now_unix_nano: 
         Column::right("LLM").dropped(3),
         Column::right("TOKENS").dropped(5),
         Column::right("COST").dropped(2),
-        Column::left("SESSION").shrinks_to(6).dropped(1),
+        Column::left("SESSION").shrinks_to(8).dropped(1),
         Column::left("MARKS"),
-        Column::left("STATE").shrinks_to(11),
+        Column::left("STATE").shrinks_to(14),
     ]);
     let starts = traces
         .iter()
@@ -90,10 +90,7 @@ fn cells(
     };
     vec![
         (role, sign.to_owned()),
-        (
-            Role::Id,
-            trace.trace_id.to_hex().chars().take(digits).collect(),
-        ),
+        (Role::Id, units::short_id(trace.trace_id, digits)),
         (Role::Dim, started),
         plain(trace.name().unwrap_or("(no name)").to_owned()),
         plain(format!("{}{plus}", units::duration(trace.duration_nanos()))),
@@ -122,6 +119,7 @@ fn state_text(trace: &Trace, summary: &TraceSummary) -> String {
         let failed = failed.or_else(|| trace.spans.iter().find(|span| span.is_error()));
         if let Some(message) = failed
             .and_then(Span::error_message)
+            .filter(|message| !message.is_empty())
             .or_else(|| failed?.error_type())
         {
             text = format!("error: {}", message.lines().next().unwrap_or_default());

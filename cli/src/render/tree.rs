@@ -33,7 +33,15 @@ impl Layout {
         let has_tokens = any(|span| !TokenUsage::of(span).is_empty());
         let has_cost = any(|span| !Cost::of(span).is_empty());
         let tokens = if has_tokens && width >= 72 { 12 } else { 0 };
-        let cost = if has_cost && width >= 96 { 10 } else { 0 };
+        let costs = trace
+            .spans
+            .iter()
+            .filter_map(|span| Cost::of(span).total_cost);
+        let widest = costs.map(|cost| units::dollars(cost).len() + 2).max();
+        let cost = match widest {
+            Some(widest) if has_cost && width >= 96 => widest.max(10),
+            _ => 0,
+        };
         let most = (width * 9 / 20).min(76);
         let needed = outline
             .rows

@@ -1,5 +1,7 @@
 //! Quantities as people read them.
 
+use spanlite_model::TraceId;
+
 /// A length of time: `838µs`, `2.6ms`, `1.49s`, `6m03s`, `1h02m`, `3d04h`.
 pub(crate) fn duration(nanos: u64) -> String {
     const MICRO: u64 = 1_000;
@@ -135,6 +137,21 @@ pub(crate) fn plural(number: u64, one: &str) -> String {
         "s"
     };
     format!("{} {one}{ending}", count(number))
+}
+
+/// What an id of 64 bits begins with.
+pub(crate) const ZEROS_OF_64_BITS: &str = "0000000000000000";
+/// Digits of a trace id that people see, at least.
+pub(crate) const MIN_ID_DIGITS: usize = 8;
+
+/// So many digits of a trace id as people see them; one of 64 bits comes without its zeros.
+pub(crate) fn short_id(trace_id: TraceId, digits: usize) -> String {
+    let hex = trace_id.to_hex();
+    let (hex, digits) = match hex.strip_prefix(ZEROS_OF_64_BITS) {
+        Some(rest) => (rest, digits.saturating_sub(ZEROS_OF_64_BITS.len())),
+        None => (hex.as_str(), digits),
+    };
+    hex.chars().take(digits.max(MIN_ID_DIGITS)).collect()
 }
 
 #[cfg(test)]

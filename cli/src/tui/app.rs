@@ -184,8 +184,9 @@ impl App {
                 }
                 Ok(query) => Some(query),
                 Err(error) => {
-                    let help = error.help.as_deref().unwrap_or_default();
-                    self.filter.error = Some(format!("{} {help}", error.message));
+                    let help = error.help.map(|help| format!("; {help}"));
+                    let help = help.unwrap_or_default();
+                    self.filter.error = Some(format!("{}{help}", error.message));
                     return Ok(());
                 }
             },

@@ -13,7 +13,7 @@ const HELP: &str = "\
 j k ↓ ↑     move         g G    first, last   PgDn PgUp  by a page
 Tab         next pane    Enter  open          Esc        back
 h l ← →     fold, unfold    a     fold chains and repeats, or nothing
-n N         next failed span, the one before; in a payload the next hit
+n N         next failed span, the one before; in a payload hits
 1 … 5       input, output, attributes, events, feedback
 m           messages or JSON       L   load a large payload whole
 /           filter in the query language; Enter keeps it, Esc does not;

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use spanlite_model::{PriceTable, Trace, TraceId};
 use spanlite_query::{Query, RunError, RunOptions, TraceHeader};
@@ -27,6 +27,7 @@ pub(super) struct Source {
     prices: Arc<PriceTable>,
     /// When the program began; the present is counted on from there.
     began_unix_nano: u64,
+    began: Instant,
 }
 
 impl Source {
@@ -35,13 +36,14 @@ impl Source {
             store,
             prices,
             began_unix_nano,
+            began: Instant::now(),
         }
     }
 
     /// The present in Unix nanoseconds.
     pub(super) fn now_unix_nano(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(self.began_unix_nano, |since| since.as_nanos() as u64)
+        let since = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.began_unix_nano.saturating_add(since)
     }
 
     /// The path of the store.

@@ -149,6 +149,7 @@ fn draw_filter(frame: &mut Frame<'_>, area: Rect, app: &App) {
 
 fn draw_list(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let look = &app.look;
+    let now = app.source.now_unix_nano();
     let block = block(
         &Line::of(Role::Plain, " traces "),
         app.pane == Pane::List,
@@ -161,7 +162,7 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let entries = app.found.entries.iter().enumerate().skip(first).take(rows);
     let lines = entries.map(|(index, entry)| {
         let marked = app.marked == Some(entry.trace_id);
-        let line = entry_line(entry, usize::from(inner.width), marked, look);
+        let line = entry_line(entry, usize::from(inner.width), marked, (look, now));
         highlighted(text(&line, look), index == app.selected)
     });
     put(frame, inner, lines.collect());
@@ -175,13 +176,32 @@ fn highlighted(line: TextLine<'static>, selected: bool) -> TextLine<'static> {
     }
 }
 
-fn entry_line(entry: &TraceHeader, width: usize, marked: bool, look: &Look) -> Line {
+/// When a trace began, in five columns: the time of today, the day of this year, the year.
+fn started(unix_nano: u64, now_unix_nano: u64, look: &Look) -> String {
+    let (date, today) = (look.date(unix_nano), look.date(now_unix_nano));
+    let text = if date == today {
+        look.time_of_day(unix_nano)
+    } else if date.get(..4) == today.get(..4) {
+        date.get(5..).unwrap_or_default().to_owned()
+    } else {
+        date
+    };
+    let year = text.get(4..5) == Some("-");
+    let shown: String = text.chars().take(if year { 4 } else { 5 }).collect();
+    format!("{shown:<5}")
+}
+
+fn entry_line(
+    entry: &TraceHeader,
+    width: usize,
+    marked: bool,
+    (look, now_unix_nano): (&Look, u64),
+) -> Line {
     let mut line = Line::new();
     let role = Role::of_state(entry.state);
     line.sign(role, state_sign(entry.state)).pad(1);
-    let time = look.time_of_day(entry.start_time_unix_nano);
-    line.fitted(Role::Dim, time.get(..5).unwrap_or(&time), 5)
-        .pad(1);
+    let time = started(entry.start_time_unix_nano, now_unix_nano, look);
+    line.text(Role::Dim, &time).pad(1);
     if marked {
         line.text(Role::Changed, "d ");
     }
@@ -200,7 +220,7 @@ fn draw_tree(frame: &mut Frame<'_>, area: Rect, app: &App) {
         title
             .pad(1)
             .fitted(Role::Plain, trace.name().unwrap_or_default(), 24);
-        let id: String = trace.trace_id.to_hex().chars().take(13).collect();
+        let id = units::short_id(trace.trace_id, 13);
         title.pad(1).text(Role::Id, &id).pad(1);
     }
     let block = block(&title, app.pane == Pane::Tree, &app.look);
@@ -353,7 +373,8 @@ mod tests {
                 ascii: false,
                 zone: Zone::Utc,
             };
-            let app = App::new(Source::new(store, Arc::default(), 0), look, "").unwrap();
+            let now = samples::START + 3_600_000_000_000;
+            let app = App::new(Source::new(store, Arc::default(), now), look, "").unwrap();
             let terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             Self {
                 _folder: folder,

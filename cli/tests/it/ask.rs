@@ -121,15 +121,15 @@ fn queries_are_kept_and_checked() {
     --- exit 0
     "#);
     insta::assert_snapshot!(place.transcript(&["check", "@bad"]), @r#"
-    ✗ 2 traces, at most 0 allowed: tr-9f31c2ab000000000000000000000001 tr-9f31c2ab700000000000000000000002
+    ✗ 2 traces, at most 0 wanted: tr-9f31c2ab000000000000000000000001 tr-9f31c2ab700000000000000000000002
     --- exit 7
     "#);
     insta::assert_snapshot!(place.transcript(&["check", "@bad", "--max", "2"]), @r#"
-    ✓ 2 traces, at most 2 allowed
+    ✓ 2 traces, at most 2 wanted
     --- exit 0
     "#);
     insta::assert_snapshot!(place.transcript(&["check", "@bad", "--min", "4", "--spans"]), @r#"
-    ✗ 3 spans, at least 4 allowed: tr-9f31c2ab000000000000000000000001 tr-9f31c2ab700000000000000000000002
+    ✗ 3 spans, at least 4 wanted: tr-9f31c2ab000000000000000000000001 tr-9f31c2ab700000000000000000000002
     --- exit 7
     "#);
     assert_eq!(place.run(&["queries", "rm", "bad"]).code, 0);

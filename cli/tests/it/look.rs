@@ -149,7 +149,7 @@ fn traces_are_named_by_prefix_and_age() {
     insta::assert_snapshot!(place.transcript(&["span", "@/nothing"]), @r#"
     --- stderr
     error: no span of the trace begins with, or is named, `nothing`
-      hint: `spanlite show TRACE --format json` has the ids
+      hint: `spanlite query '{ trace:id = "TRACE" }' --spans all` lists the spans with their ids
     --- exit 3
     "#);
     for reference in ["0c", "tr-0c4f7d18000000000000000000000003", "0C4F", "@-2"] {

@@ -165,11 +165,7 @@ fn mistakes_are_told_and_the_server_goes_on() {
         ("query", json!({"query": "{ status = "}), "found"),
         ("query", json!({}), "missing field `query`"),
         ("list", json!({"limits": 3}), "unknown field `limits`"),
-        (
-            "list",
-            json!({"since": "yesterday"}),
-            "a number with a unit",
-        ),
+        ("list", json!({"since": "yesterday"}), "a length of time"),
         ("list", json!({"after": "7"}), "`after` is no `next`"),
         (
             "show",
