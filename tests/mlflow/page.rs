@@ -49,7 +49,7 @@ async fn the_page_shows_a_trace_that_was_sent() {
     assert!(report.is_complete(), "{report:?}");
     let experiment_id = server.api().experiment_id("page");
     let url = format!(
-        "{}/#/experiments/{experiment_id}/traces?selectedEvaluationId={}",
+        "{}/#/experiments/{experiment_id}/traces?startTimeLabel=ALL&selectedEvaluationId={}",
         server.url(),
         trace.trace_id
     );
