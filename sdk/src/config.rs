@@ -1,5 +1,6 @@
 //! How the program's tracer is set up: in code, and by variables of the environment.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::tracer::{OpenSpans, Rules, share_of};
 /// where that says nothing has the default that is named.
 ///
 /// `SPANLITE_ENABLED=false` switches tracing off whatever the code says. A variable that cannot
-/// be read is reported once on stderr and ignored.
+/// be read is named on stderr, by the first `init` that meets one, and ignored.
 #[derive(Debug, Clone, Default)]
 #[must_use = "tracing begins with `init`"]
 pub struct Builder {
@@ -58,8 +59,10 @@ impl Builder {
         self
     }
 
-    /// The longest time a span that ended waits for its commit. `SPANLITE_COMMIT_INTERVAL_MS`,
-    /// else 250 ms.
+    /// The longest time until a span that ended is on disk, where a power cut leaves it: in the
+    /// journal, from where it is committed to a segment after twenty intervals or 4 MiB; with
+    /// [`Durability::Memory`] it is committed after one. `SPANLITE_COMMIT_INTERVAL_MS`, else
+    /// 250 ms.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = Some(interval);
         self
@@ -270,6 +273,13 @@ impl Builder {
 pub(crate) struct BadVariable {
     pub(crate) name: &'static str,
     pub(crate) value: String,
+}
+
+impl fmt::Display for BadVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.escape_debug();
+        write!(f, "`{value}` cannot be read from {}", self.name)
+    }
 }
 
 struct Variables<'a> {

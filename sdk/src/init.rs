@@ -1,13 +1,14 @@
 //! Begins and ends tracing of the program.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use spanlite_model::with_causes;
 use spanlite_store::{CloseError, FlushError, OpenError, Store};
 
 use crate::config::{Builder, builder, environment};
 use crate::tracer::{self, Sink, Source, Tracer};
+use crate::warning::Warning;
 use crate::{live, panics};
 
 /// Why tracing did not begin. The program can go on without it: spans then record nothing.
@@ -75,13 +76,7 @@ pub fn init(path: impl AsRef<Path>) -> Result<Guard, InitError> {
 impl Builder {
     /// Begins tracing.
     pub fn init(mut self) -> Result<Guard, InitError> {
-        for bad in self.fill(environment) {
-            warn_once(&format!(
-                "`{}` cannot be read from {}",
-                bad.value.escape_debug(),
-                bad.name
-            ));
-        }
+        Warning::Variables.once(self.fill(environment));
         if !cfg!(feature = "enable") || !self.is_enabled() {
             return Ok(Guard { store: None });
         }
@@ -174,7 +169,8 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            warn_once(&format!("the last spans could not be stored: {error}"));
+            let causes = with_causes(&error);
+            Warning::Close.once([format_args!("the last spans could not be stored: {causes}")]);
         }
     }
 }
@@ -195,17 +191,4 @@ pub fn dropped() -> u64 {
     present()
         .as_ref()
         .map_or(0, |present| present.tracer.dropped())
-}
-
-/// Says something on stderr, once in the life of the process: a program that is traced must not
-/// be drowned in messages about tracing.
-#[expect(
-    clippy::print_stderr,
-    reason = "a library that fails silently loses traces unnoticed"
-)]
-pub(crate) fn warn_once(message: &str) {
-    static WARNED: AtomicBool = AtomicBool::new(false);
-    if !WARNED.swap(true, Ordering::Relaxed) {
-        eprintln!("spanlite: {message}");
-    }
 }

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! Tracing never breaks the program it traces: where it cannot record, spans do nothing, one line
-//! on stderr says so, and [`dropped`] counts.
+//! on stderr says so, once for each kind of trouble, and [`dropped`] counts.
 
 mod capture;
 mod client;
@@ -56,6 +56,7 @@ pub mod testing;
 mod trace;
 mod traced;
 mod tracer;
+mod warning;
 
 pub use capture::{AsDebug, AsDisplay, debug, display};
 pub use client::Client;

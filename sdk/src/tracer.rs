@@ -11,8 +11,8 @@ use spanlite_store::{FlushError, Store};
 use crate::clock::{self, Stamp};
 use crate::context::{HELD, SAMPLED};
 use crate::id;
-use crate::init::warn_once;
 use crate::mailbox;
+use crate::warning::Warning;
 
 /// When spans that are still open are made known to readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -176,7 +176,9 @@ impl Tracer {
 
     pub(crate) fn count_dropped(&self) {
         if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
-            warn_once("a span could not be stored; `spanlite::dropped` counts them");
+            Warning::Dropped.once([
+                "a span, or what was said of one, could not be stored; `spanlite::dropped` counts what was lost",
+            ]);
         }
     }
 

@@ -157,6 +157,33 @@ fn overloads() {
     assert_eq!(spanlite::dropped(), dropped);
 }
 
+/// What the SDK says on stderr.
+fn warnings(out: &Output) -> Vec<String> {
+    let complaints = String::from_utf8_lossy(&out.stderr);
+    let ours = complaints
+        .lines()
+        .filter(|line| line.starts_with("spanlite: "));
+    ours.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_wrong_variable_does_not_hide_that_spans_are_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = Command::new(std::env::current_exe().unwrap())
+        .args(arguments("overloads"))
+        .env("SPANLITE_STORE", folder.path().join("traces.spans"))
+        .env("SPANLITE_SAMPLING", "much")
+        .env("SPANLITE_OPEN_SPANS", "some\u{1b}")
+        .output()
+        .unwrap();
+    assert!(out.status.success());
+    insta::assert_snapshot!(warnings(&out).join("\n"), @r"
+    spanlite: `much` cannot be read from SPANLITE_SAMPLING
+    spanlite: `some\u{1b}` cannot be read from SPANLITE_OPEN_SPANS
+    spanlite: a span, or what was said of one, could not be stored; `spanlite::dropped` counts what was lost
+    ");
+}
+
 #[test]
 fn what_does_not_fit_is_counted() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,11 +193,8 @@ fn what_does_not_fit_is_counted() {
         "{}",
         String::from_utf8_lossy(&out.stdout)
     );
-    let complaints = String::from_utf8_lossy(&out.stderr);
-    let ours = complaints
-        .lines()
-        .filter(|line| line.starts_with("spanlite: "));
-    assert_eq!(ours.count(), 1, "{complaints}");
+    let warnings = warnings(&out);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
 }
 
 #[test]
