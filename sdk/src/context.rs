@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use spanlite_model::{SpanId, TraceId};
 
 use crate::live;
+use crate::scope::Hold;
 
 /// A place in a trace: the span that new spans become children of.
 ///
@@ -172,16 +173,29 @@ impl Context {
     /// });
     /// ```
     pub fn attach(self) -> Attached {
+        let mut attached = self.attach_briefly();
+        // What is inside of the same scope already is held by whoever entered that.
+        if self.scope() != attached.previous.scope() {
+            attached.scope = Hold::new(self.scope());
+        }
+        attached
+    }
+
+    /// Attaches it without a hold on its scope: for as long as a closure runs or a future is
+    /// polled.
+    #[inline]
+    pub(crate) fn attach_briefly(self) -> Attached {
         Attached {
             context: self,
             previous: replace(self),
+            scope: Hold::NONE,
             not_send: PhantomData,
         }
     }
 
     /// Runs a closure at this place.
     pub fn run<R>(self, closure: impl FnOnce() -> R) -> R {
-        let _attached = self.attach();
+        let _attached = self.attach_briefly();
         closure()
     }
 
@@ -203,7 +217,7 @@ impl Context {
     /// ```
     pub fn wrap_each<A, R>(self, closure: impl Fn(A) -> R) -> impl Fn(A) -> R {
         move |argument| {
-            let _attached = self.attach();
+            let _attached = self.attach_briefly();
             closure(argument)
         }
     }
@@ -232,6 +246,7 @@ impl Default for Context {
 pub struct Attached {
     context: Context,
     previous: Context,
+    scope: Hold,
     not_send: PhantomData<*const ()>,
 }
 

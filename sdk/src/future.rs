@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use spanlite_model::{StatusCode, Value};
 
 use crate::context::Context;
+use crate::scope::Hold;
 use crate::span::{Polled, Span};
 
 pin_project! {
@@ -183,6 +184,7 @@ pin_project! {
         #[pin]
         future: F,
         context: Context,
+        scope: Hold,
     }
 }
 
@@ -192,7 +194,7 @@ impl<F: Future> Future for InContext<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _attached = this.context.attach();
+        let _attached = this.context.attach_briefly();
         this.future.poll(task)
     }
 }
@@ -211,6 +213,7 @@ pub trait InSpanExt: Sized {
         InContext {
             future: self,
             context,
+            scope: Hold::new(context.scope()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Defaults for the traces that begin in a part of the program: session, user, tags, metadata.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spanlite_model::{TraceChange, TraceUpdate};
@@ -119,6 +119,10 @@ impl ScopeBuilder {
     }
 
     /// The calling code's place with these defaults; for threads and tasks.
+    ///
+    /// The defaults stay while a guard of [`enter`](Self::enter) or [`Context::attach`], or a
+    /// future of this place, is there. Where it is only kept or carried in a closure, they stay
+    /// until 4,096 other scopes were used since it was.
     pub fn context(self) -> Context {
         let mut context = Context::current();
         if self.off {
@@ -137,7 +141,8 @@ impl ScopeBuilder {
 
     /// Runs a closure inside of it.
     pub fn run<R>(self, closure: impl FnOnce() -> R) -> R {
-        self.context().run(closure)
+        let _entered = self.enter();
+        closure()
     }
 
     /// Runs a future inside of it.
@@ -146,29 +151,128 @@ impl ScopeBuilder {
     }
 }
 
-/// How many different scopes are kept. Contexts name them by number; a context that lives while
-/// this many others are entered loses its defaults.
+/// How many scopes are kept that nobody is known to hold. Contexts name them by number, are
+/// copied freely and cannot be counted: one that was carried to a thread by a closure loses its
+/// defaults when this many other scopes are used while it is not.
 const KEPT: usize = 4_096;
 
-/// The scopes that were entered last. Number 0 is no scope.
-struct Scopes {
-    first: u32,
-    kept: VecDeque<Arc<Defaults>>,
+struct Kept {
+    defaults: Arc<Defaults>,
+    /// Guards and futures that are inside.
+    held: usize,
+    /// When it was used last, counted in uses.
+    used: u64,
 }
 
-static SCOPES: Mutex<Scopes> = Mutex::new(Scopes {
-    first: 1,
-    kept: VecDeque::new(),
-});
+/// The scopes by number, and of those that nobody holds the ones that were used last. Number 0 is
+/// no scope.
+struct Scopes {
+    last: u32,
+    uses: u64,
+    kept: BTreeMap<u32, Kept>,
+    /// Those of `kept` that nobody holds.
+    unheld: usize,
+}
+
+static SCOPES: Mutex<Scopes> = Mutex::new(Scopes::new());
 
 fn scopes() -> MutexGuard<'static, Scopes> {
     SCOPES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Keeps a scope from being forgotten.
+#[derive(Debug)]
+pub(crate) struct Hold(u32);
+
+impl Hold {
+    pub(crate) const NONE: Self = Self(0);
+
+    #[inline]
+    pub(crate) fn new(scope: u32) -> Self {
+        if scope != 0 {
+            scopes().hold(scope);
+        }
+        Self(scope)
+    }
+}
+
+impl Drop for Hold {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0 != 0 {
+            scopes().release(self.0);
+        }
+    }
+}
+
 impl Scopes {
-    fn get(&self, number: u32) -> Option<&Arc<Defaults>> {
-        let index = number.checked_sub(self.first)?;
-        self.kept.get(usize::try_from(index).ok()?)
+    const fn new() -> Self {
+        Self {
+            last: 0,
+            uses: 0,
+            kept: BTreeMap::new(),
+            unheld: 0,
+        }
+    }
+
+    fn get(&mut self, number: u32) -> Option<&Arc<Defaults>> {
+        let kept = self.kept.get_mut(&number)?;
+        self.uses += 1;
+        kept.used = self.uses;
+        Some(&kept.defaults)
+    }
+
+    fn hold(&mut self, number: u32) {
+        if let Some(kept) = self.kept.get_mut(&number) {
+            self.unheld -= usize::from(kept.held == 0);
+            kept.held += 1;
+        }
+    }
+
+    fn release(&mut self, number: u32) {
+        self.uses += 1;
+        if let Some(kept) = self.kept.get_mut(&number) {
+            // One that was forgotten, when all numbers were used up, is nobody's.
+            kept.held = kept.held.saturating_sub(1);
+            kept.used = self.uses;
+            self.unheld += usize::from(kept.held == 0);
+        }
+    }
+
+    /// Keeps defaults under a new number.
+    fn keep(&mut self, defaults: Defaults) -> u32 {
+        if self.unheld >= 2 * KEPT {
+            self.forget();
+        }
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if self.last != 0 && !self.kept.contains_key(&self.last) {
+                break;
+            }
+        }
+        self.uses += 1;
+        let kept = Kept {
+            defaults: Arc::new(defaults),
+            held: 0,
+            used: self.uses,
+        };
+        self.kept.insert(self.last, kept);
+        self.unheld += 1;
+        self.last
+    }
+
+    /// Forgets half of what nobody holds: what was not used for longest.
+    #[cold]
+    fn forget(&mut self) {
+        let unheld = self.kept.values().filter(|kept| kept.held == 0);
+        let mut used: Vec<u64> = unheld.map(|kept| kept.used).collect();
+        let middle = used.len() / 2;
+        if middle > 0 {
+            let (_, &mut oldest, _) = used.select_nth_unstable(middle);
+            self.kept
+                .retain(|_, kept| kept.held > 0 || kept.used >= oldest);
+        }
+        self.unheld = self.kept.values().filter(|kept| kept.held == 0).count();
     }
 
     /// Adds to the defaults of `outer`, and numbers the result.
@@ -193,22 +297,15 @@ impl Scopes {
             defaults.user = Some(user.clone());
         }
         carried.baggage.extend(inner.carried.baggage);
-        let known = self
-            .kept
-            .iter()
-            .rev()
-            .take(16)
-            .position(|kept| **kept == defaults);
-        let index = known.map_or(self.kept.len(), |back| self.kept.len() - 1 - back);
-        if index == self.kept.len() {
-            self.kept.push_back(Arc::new(defaults));
+        let mut latest = self.kept.iter().rev().take(16);
+        let known = latest.find(|(_, kept)| *kept.defaults == defaults);
+        match known.map(|(number, _)| *number) {
+            Some(number) => {
+                self.get(number);
+                number
+            }
+            None => self.keep(defaults),
         }
-        let number = self.first.wrapping_add(index as u32);
-        if self.kept.len() > KEPT {
-            self.kept.pop_front();
-            self.first = self.first.wrapping_add(1);
-        }
-        number
     }
 }
 
@@ -243,4 +340,50 @@ pub(crate) fn updates(scope: u32, context: &Context, unix_nanos: u64) -> Vec<Vec
             bytes
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(number: usize) -> Defaults {
+        Defaults {
+            user: Some(number.to_string()),
+            ..Defaults::default()
+        }
+    }
+
+    #[test]
+    fn a_scope_stays_while_it_is_held_or_used() {
+        let mut scopes = Scopes::new();
+        let [held, used, forgotten] = [0, 1, 2].map(|number| scopes.add(0, user(number)));
+        scopes.hold(held);
+        for number in 3..3 * KEPT {
+            scopes.add(used, user(number));
+            assert!(scopes.kept.len() <= 2 * KEPT + 1);
+            assert_eq!(
+                scopes.unheld,
+                scopes.kept.len() - 1,
+                "all but one are nobody's"
+            );
+        }
+        let name = |scopes: &mut Scopes, number| Some(scopes.get(number)?.user.clone().unwrap());
+        assert_eq!(name(&mut scopes, held).as_deref(), Some("0"));
+        assert_eq!(name(&mut scopes, used).as_deref(), Some("1"));
+        assert_eq!(name(&mut scopes, forgotten), None);
+        scopes.release(held);
+        for number in 0..4 * KEPT {
+            scopes.add(0, user(3 * KEPT + number));
+        }
+        assert_eq!(name(&mut scopes, held), None);
+    }
+
+    #[test]
+    fn numbers_that_are_taken_are_passed_over() {
+        let mut scopes = Scopes::new();
+        let first = scopes.add(0, user(0));
+        scopes.last = u32::MAX;
+        let second = scopes.add(0, user(1));
+        assert_eq!((first, second), (1, 2));
+    }
 }

@@ -102,3 +102,24 @@ fn a_scope_gives_its_defaults_to_traces_that_begin_in_it() {
         .collect();
     insta::assert_debug_snapshot!(infos);
 }
+
+#[test]
+fn the_scope_of_the_program_outlives_those_of_its_requests() {
+    let capture = capture();
+    let _program = scope().tag("env", "prod").enter();
+    for number in 0..10_000 {
+        let _request = scope().user(format!("user {number}")).enter();
+    }
+    // Ten thousand others were entered elsewhere, none of them inside of this one.
+    std::thread::spawn(|| {
+        for number in 0..10_000 {
+            let _request = scope().user(format!("other {number}")).enter();
+        }
+    })
+    .join()
+    .unwrap();
+    scope().user("last").run(|| in_span("work", |_| ()));
+    let info = &capture.traces()[0].info;
+    assert_eq!(info.user.as_deref(), Some("last"));
+    assert_eq!(info.tags.get("env").map(String::as_str), Some("prod"));
+}
