@@ -172,6 +172,7 @@ pub(crate) fn end(live: Box<Live>, end_unix_nanos: Option<u64>) {
 
 /// Drops a span as if it had never been.
 pub(crate) fn forget(live: Box<Live>) {
+    mailbox::close(&live.context);
     mailbox::take(&live.context);
     with(|local| local.recycle(live));
 }
@@ -216,8 +217,15 @@ pub(crate) fn change(context: &Context, change: impl FnOnce(&mut Live)) {
             };
             live.prepare_letter(context);
             change(&mut live);
-            mailbox::post(context, &live);
-            with(|local| local.recycle(live));
+            let dropped = mailbox::post(context, &live);
+            with(|local| {
+                if dropped > 0
+                    && let Some(tracer) = local.tracer(context.tracer())
+                {
+                    tracer.count_dropped(dropped);
+                }
+                local.recycle(live);
+            });
         }
         None => {}
     }

@@ -11,7 +11,7 @@ use crate::clock::Stamp;
 use crate::context::{self, Context, HELD, REMOTE, SAMPLED, SHARED};
 use crate::live::{Live, Start, Started};
 use crate::tracer::{self, OpenSpans, Sink, Tracer};
-use crate::{recent, scope};
+use crate::{mailbox, recent, scope};
 
 /// What one thread keeps.
 pub(crate) struct Local {
@@ -129,7 +129,7 @@ impl Local {
                 self.lane = store.lane().ok();
                 let appended = self.lane.as_ref().map(|lane| lane.append(record));
                 if appended != Some(Appended::Stored) {
-                    tracer.count_dropped();
+                    tracer.count_dropped(1);
                 }
             }
         }
@@ -138,7 +138,7 @@ impl Local {
     #[cold]
     fn count_dropped(&self) {
         if let Some(tracer) = &self.tracer {
-            tracer.count_dropped();
+            tracer.count_dropped(1);
         }
     }
 
@@ -225,6 +225,7 @@ impl Local {
     pub(crate) fn end(&mut self, mut live: Box<Live>, end_unix_nanos: Option<u64>) {
         let index = live.context.tracer();
         if live.context.is(SHARED) {
+            mailbox::close(&live.context);
             live.read_mail();
         }
         if live.process != spanlite_store::fork_generation() {

@@ -174,8 +174,8 @@ impl Tracer {
         sampled == u64::MAX || random < sampled
     }
 
-    pub(crate) fn count_dropped(&self) {
-        if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+    pub(crate) fn count_dropped(&self, records: u64) {
+        if self.dropped.fetch_add(records, Ordering::Relaxed) == 0 {
             Warning::Dropped.once([
                 "a span, or what was said of one, could not be stored; `spanlite::dropped` counts what was lost",
             ]);
