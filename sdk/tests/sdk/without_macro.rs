@@ -86,6 +86,57 @@ fn a_client_starts_and_ends_spans_anywhere() {
 }
 
 #[test]
+fn what_a_client_is_told_while_it_changes_a_span_is_not_lost() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc::channel;
+
+    let capture = capture();
+    let owner = Client::new();
+    let client = &owner;
+    let [changed, ended, panics] =
+        ["changed", "ended", "panics"].map(|name| client.start_trace(name));
+    let (inside, is_inside) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            client.change(changed, |span| {
+                span.set_attribute("first", 1);
+                inside.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                // The client can be used inside.
+                client.change(ended, |span| {
+                    client.change(ended, |_| unreachable!("it is taken"));
+                    client.end_span(ended);
+                    client.change(ended, |_| unreachable!("it has ended"));
+                    span.set_attribute("last", 1);
+                });
+            });
+        });
+        is_inside.recv().unwrap();
+        threads.spawn(move || client.change(changed, |span| span.set_attribute("second", 2)));
+        go_on.send(()).unwrap();
+    });
+    client.end_span(changed);
+    catch_unwind(AssertUnwindSafe(|| {
+        client.change(panics, |_| panic!("half-way"));
+    }))
+    .unwrap_err();
+    client.change(panics, |_| unreachable!("it has ended"));
+    insta::assert_snapshot!(capture.tree(), @r#"
+    changed
+      first: 1
+      second: 2
+    ended
+      last: 1
+    panics ERROR half-way
+      event exception exception.type="panic" exception.message="half-way"
+    "#);
+    let spans = capture.spans().len();
+    drop(owner);
+    assert_eq!(capture.spans().len(), spans, "all had ended");
+}
+
+#[test]
 fn a_detached_span_ends_on_another_thread_at_a_time_of_its_own() {
     let capture = capture();
     let mut detached = span("detached").start_time_unix_nano(100).start_detached();
