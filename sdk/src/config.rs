@@ -8,6 +8,7 @@ use std::time::Duration;
 use spanlite_store::{Durability, OpenOptions, Overload};
 
 use crate::redaction::Redaction;
+use crate::span::VALUE_BYTES;
 use crate::tracer::{OpenSpans, Rules, share_of};
 
 /// Sets up tracing. What is set here counts; what is not set is taken from the environment, and
@@ -83,7 +84,12 @@ impl Builder {
 
     /// How many bytes one captured value may take; what is longer is cut, with a mark at the
     /// place and the attribute `spanlite.cut` on the span. `SPANLITE_VALUE_LIMIT_BYTES`, else
-    /// 1 MiB.
+    /// 1 MiB; at most 64 MiB.
+    ///
+    /// A whole span has room for sixteen such values of attributes, events and links, and as much
+    /// again for inputs, outputs and status, and never for less than 16 MiB or more than 128 MiB
+    /// of each. Beyond 64 KiB it takes 10,000 more of a kind. What has no room is left out and
+    /// counted in the span's dropped counts.
     pub fn value_limit_bytes(mut self, bytes: usize) -> Self {
         self.value_limit_bytes = Some(bytes);
         self
@@ -231,7 +237,9 @@ impl Builder {
         Rules {
             sampled: self.sampling.map_or(u64::MAX, share_of),
             keep_errors: self.keep_errors.unwrap_or(defaults.keep_errors),
-            value_limit_bytes: self.value_limit_bytes.unwrap_or(defaults.value_limit_bytes),
+            value_limit_bytes: self
+                .value_limit_bytes
+                .map_or(defaults.value_limit_bytes, |bytes| bytes.min(VALUE_BYTES)),
             open_spans: self.open_spans.unwrap_or_default(),
             redact: (!redaction.is_empty()).then(|| std::sync::Arc::new(redaction) as _),
         }

@@ -85,7 +85,8 @@ pub use trace::{
 pub use traced::{Traceable, traced, traced_async, try_traced, try_traced_async};
 pub use tracer::OpenSpans;
 
-/// Attribute: a captured value of the span was cut because it was too long.
+/// Attribute: a captured value of the span was cut because it was too long, or something was left
+/// out because the span was.
 const CUT_ATTRIBUTE: &str = "spanlite.cut";
 
 #[cfg(doctest)]

@@ -15,6 +15,7 @@ use crate::clock::{self, Stamp};
 use crate::context::{self, Context, SHARED, SILENT};
 use crate::local::{Local, with};
 use crate::mailbox::{self, Letter};
+use crate::span::{Counts, UNCOUNTED_BYTES};
 use crate::{panics, tracer};
 
 /// An open span.
@@ -29,6 +30,9 @@ pub(crate) struct Live {
     pub(crate) is_root: bool,
     pub(crate) status: StatusCode,
     pub(crate) has_outputs: bool,
+    /// Until it is this long nothing that is said of it is counted.
+    pub(crate) uncounted_bytes: usize,
+    pub(crate) counts: Counts,
     /// The process it was made in, as forks count them: a child leaves its parent's spans alone.
     pub(crate) process: u64,
     /// Whether the thread was panicking when it was made.
@@ -171,7 +175,8 @@ pub(crate) fn end(live: Box<Live>, end_unix_nanos: Option<u64>) {
 }
 
 /// Drops a span as if it had never been.
-pub(crate) fn forget(live: Box<Live>) {
+pub(crate) fn forget(mut live: Box<Live>) {
+    live.counts = Counts::default();
     mailbox::close(&live.context);
     mailbox::take(&live.context);
     with(|local| local.recycle(live));
@@ -218,6 +223,8 @@ pub(crate) fn change(context: &Context, change: impl FnOnce(&mut Live)) {
             live.prepare_letter(context);
             change(&mut live);
             let dropped = mailbox::post(context, &live);
+            live.uncounted_bytes = UNCOUNTED_BYTES;
+            live.counts = Counts::default();
             with(|local| {
                 if dropped > 0
                     && let Some(tracer) = local.tracer(context.tracer())
@@ -287,6 +294,8 @@ impl Default for Live {
             process: 0,
             status: StatusCode::Unset,
             has_outputs: false,
+            uncounted_bytes: UNCOUNTED_BYTES,
+            counts: Counts::default(),
             was_panicking: false,
             redact: None,
             open: None,
@@ -329,6 +338,7 @@ impl Live {
         });
         self.status = StatusCode::Unset;
         self.has_outputs = false;
+        self.uncounted_bytes = 0;
         with(|local| {
             if let Some(tracer) = local.tracer(context.tracer()) {
                 self.encoder
@@ -346,7 +356,17 @@ impl Live {
 
     /// Takes over what another sheet says.
     pub(crate) fn absorb(&mut self, letter: &Letter) {
-        self.encoder.append_fields(&letter.fields);
+        let is_whole = letter.has_outputs || letter.status != StatusCode::Unset;
+        if self.has_room_for(letter.fields.len(), &letter.counts, is_whole) {
+            self.count(&letter.counts);
+            self.encoder.append_fields(&letter.fields);
+        } else {
+            self.encoder.mark_cut();
+            self.counts.leave_out(&letter.counts);
+        }
+        if letter.is_cut {
+            self.encoder.mark_cut();
+        }
         self.has_outputs |= letter.has_outputs;
         if letter.status != StatusCode::Unset {
             self.status = letter.status;

@@ -10,6 +10,7 @@ use spanlite_store::{Appended, Lane, OPEN_RECORD_BYTES, OpenSpan};
 use crate::clock::Stamp;
 use crate::context::{self, Context, HELD, REMOTE, SAMPLED, SHARED};
 use crate::live::{Live, Start, Started};
+use crate::span::{Counts, UNCOUNTED_BYTES};
 use crate::tracer::{self, OpenSpans, Sink, Tracer};
 use crate::{mailbox, recent, scope};
 
@@ -33,7 +34,7 @@ thread_local! {
 
 /// How many buffers a thread keeps for later spans, and how large they may be.
 const POOLED: usize = 64;
-const POOLED_BYTES: usize = 64 << 10;
+const POOLED_BYTES: usize = UNCOUNTED_BYTES;
 
 /// Runs with the thread's part. Nothing where the thread ends, or where code of the program that
 /// runs inside of us (a `Serialize`) came back here.
@@ -239,6 +240,8 @@ impl Local {
         if live.encoder.is_cut() {
             live.encoder
                 .set_attribute(crate::CUT_ATTRIBUTE, &true, None);
+            live.encoder.set_left_out(live.counts.left_out);
+            live.counts = Counts::default();
         }
         if live.context.is(HELD) {
             self.end_held(&live);

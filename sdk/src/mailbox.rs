@@ -12,6 +12,7 @@ use spanlite_model::{SpanId, StatusCode};
 
 use crate::context::Context;
 use crate::live::Live;
+use crate::span::Counts;
 
 /// Changes for a span, in the order they were made.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Letter {
     pub(crate) fields: Vec<u8>,
     pub(crate) status: StatusCode,
     pub(crate) has_outputs: bool,
+    pub(crate) is_cut: bool,
+    pub(crate) counts: Counts,
     /// When something was added last, counted in letters.
     posted: u64,
 }
@@ -31,6 +34,8 @@ impl Letter {
             fields: live.encoder.fields().to_vec(),
             status: live.status,
             has_outputs: live.has_outputs,
+            is_cut: live.encoder.is_cut(),
+            counts: live.counts,
             posted: 0,
         }
     }
@@ -186,7 +191,9 @@ impl Mail {
             self.bits.come(address.1);
         }
         let letter = self.letters.entry(address).or_default();
-        if letter.fields.len() >= LETTER_BYTES {
+        if letter.fields.len() >= LETTER_BYTES || letter.counts.is_full_with(&changes.counts) {
+            letter.is_cut = true;
+            letter.counts.leave_out(&changes.counts);
             return dropped + 1;
         }
         self.posted += 1;
@@ -194,6 +201,8 @@ impl Mail {
         letter.posted = self.posted;
         letter.fields.extend_from_slice(fields);
         letter.has_outputs |= changes.has_outputs;
+        letter.is_cut |= changes.encoder.is_cut();
+        letter.counts.add(&changes.counts);
         if changes.status != StatusCode::Unset {
             letter.status = changes.status;
         }

@@ -14,7 +14,7 @@ use spanlite_store::record::ValueList;
 use crate::failure::Sheet;
 use crate::future::InSpan;
 use crate::live::Live;
-use crate::span::{Polled, Span};
+use crate::span::{Part, Polled, Span};
 
 /// How many items of a stream become events. The outputs hold all of them, up to the limit of a
 /// captured value.
@@ -84,7 +84,7 @@ impl Items {
         let redact = redact.as_deref().map(|redact| redact as _);
         let limit = live.encoder.value_limit_bytes();
         let value = self.list.push(item, limit, redact);
-        if self.count < EVENTS {
+        if self.count < EVENTS && live.has_room(Part::Event) {
             self.event.clear();
             // Writing into a `String` cannot fail.
             write!(
@@ -128,6 +128,7 @@ impl Items {
     pub fn list_outputs(&mut self) {
         if let Some(live) = self.span.live()
             && !live.has_outputs
+            && live.has_room(Part::Whole)
         {
             live.encoder.set_outputs_list(&self.list);
         }

@@ -103,7 +103,7 @@ impl SpanBuilder<'_> {
     /// Sets MLflow's role: a [`SpanType`](crate::SpanType) or any name.
     #[inline]
     pub fn span_type(self, span_type: impl AsRef<str>) -> Self {
-        self.with(|live| live.encoder.set_span_type(span_type.as_ref()))
+        self.with(|live| live.span_type(span_type.as_ref()))
     }
 
     /// Sets OpenTelemetry's role.

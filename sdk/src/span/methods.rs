@@ -7,6 +7,7 @@ use serde::Serialize;
 use spanlite_model::{StatusCode, Value, keys};
 use spanlite_store::record::Redact;
 
+use super::limits::Part;
 use crate::context::Context;
 use crate::live::Live;
 
@@ -17,6 +18,9 @@ impl Live {
 
     #[inline]
     pub(crate) fn attribute<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) {
+        if !self.has_room(Part::Attribute) {
+            return;
+        }
         let redact = self.redact();
         self.encoder
             .set_attribute(key, value, as_dyn(redact.as_deref()));
@@ -24,24 +28,47 @@ impl Live {
 
     #[inline]
     pub(crate) fn inputs<T: Serialize + ?Sized>(&mut self, value: &T) {
+        if !self.has_room(Part::Whole) {
+            return;
+        }
         let redact = self.redact();
         self.encoder.set_inputs(value, as_dyn(redact.as_deref()));
     }
 
     #[inline]
     pub(crate) fn outputs<T: Serialize + ?Sized>(&mut self, value: &T) {
+        self.has_outputs = true;
+        if !self.has_room(Part::Whole) {
+            return;
+        }
         let redact = self.redact();
         self.encoder.set_outputs(value, as_dyn(redact.as_deref()));
-        self.has_outputs = true;
     }
 
     pub(crate) fn status(&mut self, code: StatusCode, message: &str) {
         self.status = code;
         self.encoder.set_status(code);
+        if !self.has_room(Part::Whole) {
+            return;
+        }
         let redact = self.redact();
         let replaced = redact.and_then(|redact| redact.replace(message));
-        self.encoder
-            .set_status_message(replaced.as_deref().unwrap_or(message));
+        let message = self.cut_text(replaced.as_deref().unwrap_or(message));
+        self.encoder.set_status_message(message);
+    }
+
+    pub(crate) fn name(&mut self, name: &str) {
+        if self.has_room(Part::Whole) {
+            let name = self.cut_text(name);
+            self.encoder.set_name(name);
+        }
+    }
+
+    pub(crate) fn span_type(&mut self, span_type: &str) {
+        if self.has_room(Part::Whole) {
+            let span_type = self.cut_text(span_type);
+            self.encoder.set_span_type(span_type);
+        }
     }
 
     pub(crate) fn event<K: AsRef<str>>(
@@ -50,10 +77,24 @@ impl Live {
         unix_nanos: u64,
         attributes: impl IntoIterator<Item = (K, Value)>,
     ) {
+        if !self.has_room(Part::Event) {
+            return;
+        }
         let redact = self.redact();
-        let mut event = self.encoder.add_event(name, unix_nanos);
+        let most = self.most_bytes();
+        let name = self.cut_text(name);
+        let mut added = self.encoder.add_event(name, unix_nanos);
+        let mut too_long = false;
         for (key, value) in attributes {
-            event.attribute(key.as_ref(), &value, as_dyn(redact.as_deref()));
+            too_long = added.span_bytes() >= most;
+            if too_long {
+                break;
+            }
+            added.attribute(key.as_ref(), &value, as_dyn(redact.as_deref()));
+        }
+        drop(added);
+        if too_long {
+            self.encoder.mark_cut();
         }
     }
 
@@ -62,10 +103,23 @@ impl Live {
         to: Context,
         attributes: impl IntoIterator<Item = (K, Value)>,
     ) {
+        if !self.has_room(Part::Link) {
+            return;
+        }
         let redact = self.redact();
-        let mut link = self.encoder.add_link(to.trace_id, to.span_id);
+        let most = self.most_bytes();
+        let mut added = self.encoder.add_link(to.trace_id, to.span_id);
+        let mut too_long = false;
         for (key, value) in attributes {
-            link.attribute(key.as_ref(), &value, as_dyn(redact.as_deref()));
+            too_long = added.span_bytes() >= most;
+            if too_long {
+                break;
+            }
+            added.attribute(key.as_ref(), &value, as_dyn(redact.as_deref()));
+        }
+        drop(added);
+        if too_long {
+            self.encoder.mark_cut();
         }
     }
 
@@ -76,14 +130,16 @@ impl Live {
         message: fmt::Arguments<'_>,
         stack: fmt::Arguments<'_>,
     ) {
-        let redact = self.redact();
-        let redact = as_dyn(redact.as_deref());
-        let now = self.now();
-        self.encoder
-            .add_event(keys::EXCEPTION, now)
-            .attribute(keys::EXCEPTION_TYPE, class, redact)
-            .attribute_display(keys::EXCEPTION_MESSAGE, message, redact)
-            .attribute_display(keys::EXCEPTION_STACKTRACE, stack, redact);
+        if self.has_room(Part::Event) {
+            let redact = self.redact();
+            let redact = as_dyn(redact.as_deref());
+            let now = self.now();
+            self.encoder
+                .add_event(keys::EXCEPTION, now)
+                .attribute(keys::EXCEPTION_TYPE, class, redact)
+                .attribute_display(keys::EXCEPTION_MESSAGE, message, redact)
+                .attribute_display(keys::EXCEPTION_STACKTRACE, stack, redact);
+        }
         self.status(StatusCode::Error, &message.to_string());
     }
 
@@ -160,12 +216,12 @@ macro_rules! span_methods {
 
             /// Changes the name.
             pub fn set_name($($receiver)+, name: &str) {
-                $this.change(|live| live.encoder.set_name(name));
+                $this.change(|live| live.name(name));
             }
 
             /// Sets MLflow's role: a [`SpanType`](crate::SpanType) or any name.
             pub fn set_span_type($($receiver)+, span_type: impl AsRef<str>) {
-                $this.change(|live| live.encoder.set_span_type(span_type.as_ref()));
+                $this.change(|live| live.span_type(span_type.as_ref()));
             }
 
             /// Sets OpenTelemetry's role.

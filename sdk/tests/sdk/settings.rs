@@ -71,6 +71,73 @@ fn a_value_beyond_the_limit_is_cut_and_marked() {
 }
 
 #[test]
+fn a_span_has_a_size_of_its_own() {
+    let capture = capture();
+    let text = "x".repeat(1 << 20);
+    in_span("large", |span| {
+        for number in 0..40 {
+            span.set_attribute(&format!("{number}"), &text);
+            span.add_event("event", [("text", text.as_str().into())]);
+        }
+        // In a small span after it everything has room again.
+        in_span("small", |span| span.set_attribute("k", 1));
+        span.set_outputs("what counts");
+    });
+    let [small, large] = &capture.spans()[..] else {
+        panic!("two spans");
+    };
+    assert_eq!(
+        (small.dropped_attributes_count, small.dropped_events_count),
+        (0, 0)
+    );
+    assert_eq!(large.attributes.get("spanlite.cut"), Some(&true.into()));
+    assert_eq!(large.attributes.get("7"), Some(&text.as_str().into()));
+    assert_eq!((large.events.len(), large.dropped_events_count), (8, 32));
+    assert_eq!(large.dropped_attributes_count, 32);
+    assert_eq!(large.outputs.as_ref().unwrap().as_text(), "\"what counts\"");
+}
+
+#[test]
+fn what_is_said_from_elsewhere_has_no_more_room() {
+    let capture = capture();
+    let mut span = span("polled").start_detached();
+    let context = span.context();
+    context.run(|| {
+        for _ in 0..25_000 {
+            spanlite::current_span().add_event::<&str>("event", []);
+        }
+    });
+    drop(span);
+    in_span("later", |_| ());
+    let [span, later] = &capture.spans()[..] else {
+        panic!("two spans");
+    };
+    assert_eq!(
+        (span.events.len(), span.dropped_events_count),
+        (10_000, 15_000)
+    );
+    assert_eq!(later.dropped_events_count, 0);
+}
+
+#[test]
+fn the_events_of_a_stream_leave_room_for_its_outputs() {
+    #[trace]
+    fn items() -> impl Iterator<Item = String> {
+        (0..40).map(|_| "x".repeat(900_000))
+    }
+    let capture = capture();
+    assert_eq!(items().count(), 40);
+    let span = &capture.spans()[0];
+    assert_eq!(span.events.len() + span.dropped_events_count as usize, 40);
+    assert!(
+        (18..25).contains(&span.events.len()),
+        "{}",
+        span.events.len()
+    );
+    assert!(span.outputs.is_some());
+}
+
+#[test]
 fn a_scope_gives_its_defaults_to_traces_that_begin_in_it() {
     let capture = capture();
     {

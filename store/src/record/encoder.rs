@@ -35,9 +35,9 @@ pub struct SpanHead {
 /// says so.
 #[derive(Debug, Default)]
 pub struct SpanEncoder {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     value_limit_bytes: usize,
-    cut: bool,
+    pub(super) cut: bool,
 }
 
 impl SpanEncoder {
@@ -348,7 +348,7 @@ impl SpanEncoder {
 /// Writes the attributes of an event or a link, which ends when this is dropped.
 #[derive(Debug)]
 pub struct EventEncoder<'s> {
-    span: &'s mut SpanEncoder,
+    pub(super) span: &'s mut SpanEncoder,
     start: usize,
 }
 

@@ -80,6 +80,7 @@ mod encoder;
 mod key;
 mod layout;
 mod model;
+mod room;
 mod serializer;
 mod span;
 #[cfg(test)]
