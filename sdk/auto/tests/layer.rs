@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use spanlite::testing::{Capture, capture};
     use spanlite::{SpanType, StatusCode, trace};
     use spanlite_auto::{Targets, layer, layer_for};
@@ -36,6 +38,37 @@ mod tests {
             "outer\n└─ invoke_agent\n   └─ manual\n      │ inputs: {\"x\":1}\n      │ outputs: 2\n      \
              └─ inner\n"
         );
+    }
+
+    #[test]
+    fn a_span_can_be_entered_while_its_thread_ends() {
+        struct Last(RefCell<Option<tracing::Span>>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                if let Some(span) = self.0.take() {
+                    span.in_scope(|| ());
+                }
+            }
+        }
+        thread_local! {
+            static LAST: Last = const { Last(RefCell::new(None)) };
+        }
+        let (_subscriber, capture) = recording(Targets::models());
+        let context = spanlite::Context::current();
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        let thread = std::thread::spawn(move || {
+            // The registry cannot be entered either once its own locals are gone: those first.
+            let registry = tracing_subscriber::registry();
+            tracing::subscriber::with_default(registry, || info_span!("first").in_scope(|| ()));
+            let _subscriber = tracing::dispatcher::set_default(&dispatch);
+            let _attached = context.attach();
+            let span = info_span!(target: "rig", "last");
+            // Locals are destroyed the other way round than they were made.
+            LAST.with(|last| last.0.replace(Some(span.clone())));
+            span.in_scope(|| ());
+        });
+        thread.join().unwrap();
+        assert_eq!(capture.tree(), "last\n");
     }
 
     #[test]

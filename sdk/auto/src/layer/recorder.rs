@@ -76,7 +76,8 @@ impl Recorded {
 }
 
 thread_local! {
-    /// Spans that the thread has entered, innermost last.
+    /// Spans that the thread has entered, innermost last. A thread that ends may enter spans after
+    /// this is gone, in the destructor of another of its locals: they are entered nowhere.
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -88,10 +89,8 @@ struct Entered {
 
 /// Returns whether the innermost span of the thread is one of `tracing`.
 fn stands_in_tracing() -> bool {
-    ENTERED.with_borrow(|entered| {
-        let innermost = entered.last();
-        innermost.is_some_and(|entered| entered.context == Context::current())
-    })
+    let innermost = ENTERED.try_with(|entered| entered.borrow().last().map(|one| one.context));
+    innermost.is_ok_and(|context| context == Some(Context::current()))
 }
 
 fn change<S>(span: Option<&SpanRef<'_, S>>, change: impl FnOnce(&mut Recorded))
@@ -191,11 +190,14 @@ where
             context,
             _attached: context.attach(),
         };
-        ENTERED.with_borrow_mut(|all| all.push(entered));
+        ENTERED
+            .try_with(|all| all.borrow_mut().push(entered))
+            .unwrap_or_default();
     }
 
     fn on_exit(&self, id: &Id, _: layer::Context<'_, S>) {
-        let left = ENTERED.with_borrow_mut(|entered| {
+        let left = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
             let place = entered.iter().rposition(|one| one.id == id.into_u64())?;
             Some(entered.remove(place))
         });
