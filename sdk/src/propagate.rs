@@ -22,6 +22,10 @@ const BAGGAGE: &str = "baggage";
 const BAGGAGE_BYTES: usize = 8_192;
 const BAGGAGE_ENTRIES: usize = 64;
 
+/// W3C's most members of a trace state. Of its bytes 512 have to be sent on.
+const TRACESTATE_BYTES: usize = 8_192;
+const TRACESTATE_ENTRIES: usize = 32;
+
 /// Something that a context can be written into.
 pub trait Inject {
     /// Sets a field; its name is in lower case.
@@ -113,6 +117,9 @@ pub fn inject(into: &mut impl Inject) {
 /// its `tracestate`; its baggage goes along, and `session.id` and `user.id` in it become session
 /// and user of the trace.
 ///
+/// Of a `tracestate` the first 32 members are taken, of a `baggage` the first 64, and of each
+/// 8,192 bytes; members beyond are left behind whole.
+///
 /// ```
 /// # let headers = http::HeaderMap::new();
 /// let caller = spanlite::extract(&headers).unwrap_or_default();
@@ -120,7 +127,10 @@ pub fn inject(into: &mut impl Inject) {
 /// ```
 pub fn extract(from: &impl Extract) -> Option<Context> {
     let context = Context::from_traceparent(from.get(TRACEPARENT)?)?;
-    let tracestate = from.get(TRACESTATE).filter(|state| !state.is_empty());
+    let tracestate = from
+        .get(TRACESTATE)
+        .map(|state| members_within(state, TRACESTATE_BYTES, TRACESTATE_ENTRIES))
+        .filter(|state| !state.is_empty());
     let baggage = from.get(BAGGAGE).map(read_baggage).unwrap_or_default();
     Some(context.with_carried(tracestate.map(str::to_owned), baggage))
 }
@@ -176,16 +186,21 @@ fn hex_byte(text: &str) -> Option<u8> {
     u8::from_str_radix(text, 16).ok()
 }
 
+/// The first members of a list that is parted by commas, as many as are whole within the limits.
+fn members_within(list: &str, limit_bytes: usize, entries: usize) -> &str {
+    let commas = list.match_indices(',').map(|(at, _)| at);
+    let ends = commas.chain([list.len()]).take(entries);
+    let end = ends.take_while(|end| *end <= limit_bytes).last();
+    list.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 /// Reads the members of a `baggage` header; properties are left out.
 fn read_baggage(header: &str) -> BTreeMap<String, String> {
-    let header = header.get(..BAGGAGE_BYTES).unwrap_or(header);
-    let members = header
-        .split(',')
-        .take(BAGGAGE_ENTRIES)
-        .filter_map(|member| {
-            let (key, value) = member.split(';').next()?.split_once('=')?;
-            Some((key.trim().to_owned(), percent_decode(value.trim())?))
-        });
+    let header = members_within(header, BAGGAGE_BYTES, BAGGAGE_ENTRIES);
+    let members = header.split(',').filter_map(|member| {
+        let (key, value) = member.split(';').next()?.split_once('=')?;
+        Some((key.trim().to_owned(), percent_decode(value.trim())?))
+    });
     members.filter(|(key, _)| is_token(key)).collect()
 }
 
@@ -286,5 +301,29 @@ mod tests {
             ("b".to_owned(), "%".repeat(BAGGAGE_BYTES)),
         ]);
         assert_eq!(write_baggage(&large), "a=x");
+    }
+
+    #[test]
+    fn a_long_header_is_cut_between_members() {
+        // The limit lies inside of the second value, and inside of a character.
+        let long = format!("a=1,b={}é{},c=3", "x".repeat(8_185), "y".repeat(9_000));
+        assert!(!long.is_char_boundary(BAGGAGE_BYTES));
+        let only = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
+        assert_eq!(read_baggage(&long), only);
+        assert_eq!(read_baggage(&long.replace('é', "z")), only);
+        assert_eq!(members_within("a,b", 3, 9), "a,b");
+        assert_eq!(members_within("a,b", 2, 9), "a");
+        assert_eq!(members_within("abc", 2, 9), "");
+        assert_eq!(members_within("a,b,c", 9, 2), "a,b");
+    }
+
+    #[test]
+    fn a_long_tracestate_is_cut_between_members() {
+        let long = format!("a=1,b={}", "x".repeat(1 << 20));
+        let mut headers = BTreeMap::from([(TRACEPARENT.to_owned(), PARENT.to_owned())]);
+        headers.insert(TRACESTATE.to_owned(), long);
+        let context = extract(&headers).unwrap();
+        let carried = scope::carried(context.scope()).unwrap();
+        assert_eq!(carried.tracestate.as_deref(), Some("a=1"));
     }
 }
