@@ -1,5 +1,6 @@
 //! How the program's tracer is set up: in code, and by variables of the environment.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -34,6 +35,8 @@ pub struct Builder {
     resource: Vec<(String, String)>,
 }
 
+const LONGEST_COMMIT_INTERVAL: Duration = Duration::from_secs(3_600);
+
 /// Begins to set up tracing.
 pub fn builder() -> Builder {
     Builder::default()
@@ -63,7 +66,7 @@ impl Builder {
     /// The longest time until a span that ended is on disk, where a power cut leaves it: in the
     /// journal, from where it is committed to a segment after twenty intervals or 4 MiB; with
     /// [`Durability::Memory`] it is committed after one. `SPANLITE_COMMIT_INTERVAL_MS`, else
-    /// 250 ms.
+    /// 250 ms; at most an hour.
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = Some(interval);
         self
@@ -145,12 +148,13 @@ impl Builder {
     }
 
     /// Fills what is not set from the environment, and gives what could not be read.
-    pub(crate) fn fill(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<BadVariable> {
+    /// An empty variable says nothing.
+    pub(crate) fn fill(&mut self, variable: impl Fn(&str) -> Option<OsString>) -> Vec<BadVariable> {
         let mut bad = Vec::new();
-        self.path = self
-            .path
-            .take()
-            .or_else(|| variable("SPANLITE_STORE").map(PathBuf::from));
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        // A path need not be UTF-8.
+        let store = || variable("SPANLITE_STORE").map(PathBuf::from);
+        self.path = self.path.take().or_else(store);
         let mut source = Variables {
             variable: &variable,
             bad: &mut bad,
@@ -203,16 +207,16 @@ impl Builder {
                 _ => None,
             },
         );
-        let list = |name| variable(name).unwrap_or_default();
-        for key in parts(&list("SPANLITE_REDACT_KEYS")) {
+        for key in parts(&source.list("SPANLITE_REDACT_KEYS")) {
             self.redaction = std::mem::take(&mut self.redaction).key(key);
         }
-        for pattern in parts(&list("SPANLITE_REDACT_PATTERNS")) {
+        for pattern in parts(&source.list("SPANLITE_REDACT_PATTERNS")) {
             self.redaction = std::mem::take(&mut self.redaction).pattern(pattern);
         }
-        let service = variable("SPANLITE_SERVICE_NAME");
+        let service = source.text("SPANLITE_SERVICE_NAME");
         let service = service.map(|name| format!("{}={name}", spanlite_model::keys::SERVICE_NAME));
-        for pair in parts(&list("SPANLITE_RESOURCE")).chain(service.as_deref()) {
+        let resource = source.list("SPANLITE_RESOURCE");
+        for pair in parts(&resource).chain(service.as_deref()) {
             match pair.split_once('=') {
                 Some((key, value)) if self.resource.iter().all(|(known, _)| known != key) => {
                     self.resource.push((key.to_owned(), value.to_owned()));
@@ -251,7 +255,8 @@ impl Builder {
             options.durability = durability;
         }
         if let Some(interval) = self.commit_interval {
-            options.commit_interval = interval;
+            // The store reckons with multiples of it.
+            options.commit_interval = interval.min(LONGEST_COMMIT_INTERVAL);
         }
         if let Some(bytes) = self.memory_limit_bytes {
             options.memory_limit_bytes = bytes;
@@ -291,13 +296,26 @@ impl fmt::Display for BadVariable {
 }
 
 struct Variables<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
+    variable: &'a dyn Fn(&str) -> Option<OsString>,
     bad: &'a mut Vec<BadVariable>,
 }
 
 impl Variables<'_> {
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        let read = (self.variable)(name)?.into_string();
+        read.map_err(|value| {
+            let value = value.to_string_lossy().into_owned();
+            self.bad.push(BadVariable { name, value });
+        })
+        .ok()
+    }
+
+    fn list(&mut self, name: &'static str) -> String {
+        self.text(name).unwrap_or_default()
+    }
+
     fn read<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let value = (self.variable)(name).filter(|value| !value.is_empty())?;
+        let value = self.text(name)?;
         let parsed = parse(value.trim());
         if parsed.is_none() {
             self.bad.push(BadVariable { name, value });
@@ -340,13 +358,9 @@ fn executable_name() -> Option<String> {
     Some(path.file_stem()?.to_string_lossy().into_owned())
 }
 
-/// A variable of the environment, if it is there and is UTF-8.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the SDK's settings are read here and nowhere else"
-)]
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// A variable of the environment, if it is there.
+pub(crate) fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 #[cfg(test)]
@@ -356,7 +370,7 @@ mod tests {
     fn filled(builder: &mut Builder, variables: &[(&str, &str)]) -> Vec<BadVariable> {
         builder.fill(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| OsString::from(value))
         })
     }
 
@@ -406,6 +420,40 @@ mod tests {
             }]
         );
         assert_eq!(builder.rules().sampled, u64::MAX);
+    }
+
+    #[test]
+    fn an_empty_variable_says_nothing() {
+        let mut builder = builder();
+        let names = [
+            "SPANLITE_STORE",
+            "SPANLITE_SERVICE_NAME",
+            "SPANLITE_RESOURCE",
+        ];
+        let bad = filled(&mut builder, &names.map(|name| (name, "")));
+        assert_eq!(
+            (bad, builder.path, builder.resource),
+            (vec![], None, vec![])
+        );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_path_need_not_be_utf8_but_everything_else_must() {
+        use std::os::unix::ffi::OsStringExt as _;
+
+        let mut builder = builder();
+        let strange = OsString::from_vec(b"x\xff".to_vec());
+        let names = [
+            "SPANLITE_STORE",
+            "SPANLITE_REDACT_KEYS",
+            "SPANLITE_OVERLOAD",
+        ];
+        let bad = builder.fill(|name| names.contains(&name).then(|| strange.clone()));
+        assert_eq!(builder.path, Some(PathBuf::from(strange)));
+        let bad: Vec<_> = bad.into_iter().map(|bad| (bad.name, bad.value)).collect();
+        let value = "x\u{fffd}".to_owned();
+        assert_eq!(bad, [(names[2], value.clone()), (names[1], value)]);
     }
 
     #[test]

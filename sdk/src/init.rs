@@ -1,6 +1,7 @@
 //! Begins and ends tracing of the program.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spanlite_model::with_causes;
@@ -160,7 +161,9 @@ impl Guard {
                 };
                 tracer::set(0, None);
                 live::let_go();
-                last.store.close()
+                let closed = last.store.close();
+                GONE.fetch_add(last.tracer.dropped(), Ordering::Relaxed);
+                closed
             }
         }
     }
@@ -185,10 +188,15 @@ pub fn flush() -> Result<(), FlushError> {
     tracer.map_or(Ok(()), |tracer| tracer.flush())
 }
 
-/// How many spans and changes this process could not hand over to the store. The store counts
-/// those that it dropped itself.
+/// What the tracers that are gone could not hand over.
+static GONE: AtomicU64 = AtomicU64::new(0);
+
+/// How many spans and changes this process could not hand over to the store, in all of its life.
+/// The store counts those that it dropped itself.
 pub fn dropped() -> u64 {
-    present()
+    let present = present();
+    let dropped = present
         .as_ref()
-        .map_or(0, |present| present.tracer.dropped())
+        .map_or(0, |present| present.tracer.dropped());
+    dropped + GONE.load(Ordering::Relaxed)
 }

@@ -141,7 +141,7 @@ pub fn extract_environment() -> Option<Context> {
     let names = [TRACEPARENT, TRACESTATE, BAGGAGE];
     let fields = names.iter().filter_map(|name| {
         let value = environment(&name.to_ascii_uppercase())?;
-        Some(((*name).to_owned(), value))
+        Some(((*name).to_owned(), value.into_string().ok()?))
     });
     extract(&fields.collect::<BTreeMap<_, _>>())
 }

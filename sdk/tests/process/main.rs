@@ -155,6 +155,8 @@ fn overloads() {
     assert!(dropped > 0, "the memory was not overloaded");
     assert_eq!(stored as u64 + dropped, 2_000);
     assert_eq!(spanlite::dropped(), dropped);
+    drop(tracing);
+    assert_eq!(spanlite::dropped(), dropped, "also after the end");
 }
 
 /// What the SDK says on stderr.
@@ -195,6 +197,28 @@ fn what_does_not_fit_is_counted() {
     );
     let warnings = warnings(&out);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+#[ignore = "a program of `a_commit_interval_without_end_breaks_nothing`"]
+fn commits_never() {
+    let tracing = spanlite::builder()
+        .commit_interval(std::time::Duration::MAX)
+        .init()
+        .unwrap();
+    work();
+    tracing.flush().unwrap();
+    tracing.close().unwrap();
+}
+
+#[test]
+fn a_commit_interval_without_end_breaks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("traces.spans");
+    let out = run("commits_never", &path);
+    assert!(out.status.success(), "{out:?}");
+    assert!(!String::from_utf8_lossy(&out.stderr).contains("panicked"));
+    assert_eq!(stored(&path), 3 * EACH);
 }
 
 #[test]
