@@ -16,7 +16,7 @@ impl<S> Service<HttpRequestFactory> for ModelCallService<S>
 where
     S: Service<HttpRequestFactory, Response = reqwest::Response>,
     S::Future: Send + 'static,
-    S::Error: std::fmt::Display,
+    S::Error: std::fmt::Display + 'static,
 {
     type Response = reqwest::Response;
     type Error = S::Error;

@@ -236,7 +236,7 @@ fn errors_of_the_server_pass_as_they_are() {
     });
     let spans = capture.spans();
     let errors: Vec<_> = spans.iter().map(Span::error_type).collect();
-    assert_eq!(errors, [Some("rate_limit_error"), Some("RequestError")]);
+    assert_eq!(errors, [Some("rate_limit_error"), Some("ConnectError")]);
     assert_eq!(
         (totals.requests, totals.calls, totals.unanswered),
         (2, 2, 1)
