@@ -80,7 +80,9 @@ pub enum Access {
 /// What survives what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// A kill loses nothing that ended; a power cut loses at most one commit interval.
+    /// A kill loses nothing whose append returned where the journal is mapped (ext4, xfs, tmpfs),
+    /// and elsewhere at most the last 15 records of each thread; a power cut loses at most one
+    /// commit interval.
     Journal,
     /// An append returns when the record is on disk. Costs a disk sync a record.
     EverySpan,
