@@ -16,6 +16,7 @@ use crate::warning::Warning;
 
 /// When spans that are still open are made known to readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OpenSpans {
     /// Never: a trace is seen once its first span has ended.
     Never,

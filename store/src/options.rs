@@ -79,6 +79,7 @@ pub enum Access {
 
 /// What survives what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// A kill loses nothing whose append returned where the journal is mapped (ext4, xfs, tmpfs),
     /// and elsewhere at most the last 15 records of each thread; a power cut loses at most one
@@ -92,6 +93,7 @@ pub enum Durability {
 
 /// What happens to a record when the memory for records is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overload {
     /// The appending thread waits, as long as commits succeed. While they fail, the record is
     /// dropped and counted: a full disk must not stop the program.

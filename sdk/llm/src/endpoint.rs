@@ -30,6 +30,7 @@ pub enum Interface {
 
 /// What is asked of the model, by the name of the GenAI conventions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Operation {
     /// An answer to a list of messages.
     Chat,
