@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -44,21 +46,35 @@ pub enum End {
     },
 }
 
-/// The fields of a request that a trace wants beside its body.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Request<'a> {
-    model: Option<String>,
-    stream: Option<bool>,
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    max_tokens: Option<i64>,
-    max_completion_tokens: Option<i64>,
-    max_output_tokens: Option<i64>,
-    seed: Option<i64>,
+/// The fields of a request that a trace wants beside its body. Each is read for itself: one of
+/// another type than its interface says is left out, and of two of one name the last counts.
+#[derive(Default)]
+struct Request<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Request<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        Self(serde_json::from_slice(body).unwrap_or_default())
+    }
+
+    fn read<T: Deserialize<'a>>(&self, field: &str) -> Option<T> {
+        serde_json::from_str(self.0.get(field)?.get()).ok()
+    }
+
+    /// A whole number, in any form that JSON has for it: `1000`, `1e3`, `1000.0`.
+    fn integer(&self, field: &str) -> Option<i64> {
+        self.read(field).or_else(|| {
+            let number: f64 = self.read(field)?;
+            // Beyond this not every number is one of its own.
+            let is_exact = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+            is_exact.then_some(number as i64)
+        })
+    }
 }
+
+/// How many reasons to stop are kept that come after the limit, and how long one may be: a stream
+/// that never ends must not fill the memory with them.
+const LATE_REASONS: usize = 16;
+const LATE_REASON_BYTES: usize = 256;
 
 /// How the response's body comes.
 #[derive(Debug)]
@@ -87,9 +103,9 @@ pub struct Recording {
 
 impl Recording {
     pub(crate) fn new(endpoint: Endpoint, body: &[u8], limits: Limits) -> Self {
-        let request: Request<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let request = Request::of(body);
         let model = request
-            .model
+            .read("model")
             .or_else(|| endpoint.model().map(str::to_owned));
         // Ollama streams unless it is told not to.
         let ollama = matches!(
@@ -108,17 +124,18 @@ impl Recording {
             inputs: kept(body, limits.request_bytes),
             outputs: None,
             tools: request
-                .tools
+                .read::<Option<&RawValue>>("tools")
+                .flatten()
                 .map(|tools| Json::from_trusted_text(tools.get())),
-            temperature: request.temperature,
-            top_p: request.top_p,
+            temperature: request.read("temperature"),
+            top_p: request.read("top_p"),
             max_tokens: request
-                .max_tokens
-                .or(request.max_completion_tokens)
-                .or(request.max_output_tokens),
-            seed: request.seed,
+                .integer("max_tokens")
+                .or_else(|| request.integer("max_completion_tokens"))
+                .or_else(|| request.integer("max_output_tokens")),
+            seed: request.integer("seed"),
             stream: request
-                .stream
+                .read("stream")
                 .unwrap_or_else(|| ollama || endpoint.streams()),
             usage: TokenUsage::default(),
             time_to_first_token_nanos: None,
@@ -269,7 +286,10 @@ fn read_late(interface: Interface, text: &[u8], late: &mut (TokenUsage, Vec<Stri
         if !tokens.is_empty() {
             late.0 = tokens;
         }
-        late.1.extend(finish_reasons(interface, &answer));
+        let room = LATE_REASONS.saturating_sub(late.1.len());
+        let reasons = finish_reasons(interface, &answer).into_iter();
+        let short = reasons.filter(|reason| reason.len() <= LATE_REASON_BYTES);
+        late.1.extend(short.take(room));
     }
     step
 }

@@ -384,4 +384,49 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_wrong_field_of_a_request_hides_no_other() {
+        let begin = |body: &str| {
+            let endpoint = Endpoint::of("POST", CHAT).unwrap();
+            let recording = endpoint.begin(body.as_bytes(), Limits::default());
+            recording.finish(End::Dropped)
+        };
+        let exchange = begin(
+            r#"{"model": "m", "seed": 1e3, "max_tokens": 1.5, "max_completion_tokens": 20.0,
+                "temperature": "hot", "stream": true, "tools": [1], "user": 1, "user": 2}"#,
+        );
+        assert_eq!(exchange.name(), "chat m");
+        assert_eq!(
+            (exchange.seed, exchange.max_tokens),
+            (Some(1_000), Some(20))
+        );
+        assert_eq!((exchange.temperature, exchange.stream), (None, true));
+        assert_eq!(exchange.tools.unwrap().as_text(), "[1]");
+        let exchange = begin(r#"{"model": 7, "seed": 1e300, "tools": null, "top_p": 1}"#);
+        assert_eq!((exchange.model, exchange.seed), (None, None));
+        assert_eq!((exchange.tools, exchange.top_p), (None, Some(1.0)));
+    }
+
+    #[test]
+    fn reasons_beyond_the_limit_are_bounded() {
+        let endpoint = Endpoint::of("POST", CHAT).unwrap();
+        let limits = Limits {
+            response_bytes: 1_000,
+            ..Limits::default()
+        };
+        let mut recording = endpoint.begin(b"{}", limits);
+        recording.respond(200, EVENTS);
+        let event = |reason: &str| {
+            let choices = json!([{"index": 0, "finish_reason": reason, "delta": {}}]);
+            events(&[json!({"choices": choices})])
+        };
+        recording.feed(format!(": {}\n\n", "x".repeat(1_000)).as_bytes(), || 0);
+        recording.feed(event(&"y".repeat(800)).as_bytes(), || 0);
+        for _ in 0..100 {
+            recording.feed(event("stop").as_bytes(), || 0);
+        }
+        let exchange = recording.finish(End::Complete);
+        assert_eq!(exchange.finish_reasons, ["stop"; 16]);
+    }
 }
