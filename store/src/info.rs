@@ -53,7 +53,7 @@ pub struct StoreInfo {
     pub live_journals: Vec<JournalForm>,
     /// How this process keeps records until they are committed; nothing where it does not write.
     pub journal: Option<JournalForm>,
-    /// Writes into this process's journal file that failed. What they held was safe from a kill
+    /// Writes into this process's journal file, and syncs of it, that failed. What they held was safe from a kill
     /// only after its commit.
     pub journal_failures: u64,
     /// Commits of this process that succeeded.

@@ -152,6 +152,11 @@ impl Store {
         writer.signal.flush()
     }
 
+    /// Waits until everything that was appended before is stored, not only in the journal.
+    pub(crate) fn commit(&self) -> Result<(), FlushError> {
+        self.writer()?.signal.flush()
+    }
+
     /// Stores later changes of traces: tags, feedback, pins. Durable on return.
     ///
     /// A change of a trace that is not stored is kept, and shows once the trace is.
@@ -168,8 +173,8 @@ impl Store {
     /// Makes blocks of all complete traces that were committed, which otherwise happens in the
     /// background when there are enough. Returns whether there were any.
     pub fn seal(&self) -> Result<bool, WriteError> {
+        self.commit()?;
         let writer = self.writer()?;
-        writer.signal.flush()?;
         let (reply, answer) = mpsc::channel();
         writer.signal.request(Request::Seal(reply))?;
         Ok(answer.recv().map_err(|_gone| WriteError::Closed)??)

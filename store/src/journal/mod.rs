@@ -36,6 +36,7 @@ mod sync;
 mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use uuid::Uuid;
@@ -78,6 +79,9 @@ struct Shared {
     file: Arc<JournalFile>,
     every_span: bool,
     group: GroupSync,
+    /// What a sync could not bring to the disk is lost to later ones: the system calls its pages
+    /// written.
+    failed_syncs: AtomicU64,
     /// The name of the file is on disk, which is looked after before anything else must be.
     is_named: OnceLock<bool>,
 }
@@ -180,6 +184,7 @@ impl Journal {
             file,
             every_span: options.durability == Durability::EverySpan,
             group: GroupSync::default(),
+            failed_syncs: AtomicU64::new(0),
             is_named: OnceLock::new(),
         })
     }
@@ -194,10 +199,11 @@ impl Journal {
         self.shared.ring.form()
     }
 
-    /// How many writes into the journal's file have failed. What they held is safe only after its
-    /// commit.
+    /// How many writes into the journal's file and syncs of it have failed. What they held is safe
+    /// only after its commit.
     pub(crate) fn failures(&self) -> u64 {
-        self.shared.ring.failures() + self.shared.slots.failures()
+        let syncs = self.shared.failed_syncs.load(Ordering::Relaxed);
+        self.shared.ring.failures() + self.shared.slots.failures() + syncs
     }
 
     /// A lane for the calling thread.
@@ -331,7 +337,9 @@ impl Shared {
     /// Waits until what was written to the file before is on disk.
     fn sync(&self) -> bool {
         self.group.wait(|| {
-            self.file.file().sync_data()?;
+            self.file.file().sync_data().inspect_err(|_lost| {
+                self.failed_syncs.fetch_add(1, Ordering::Relaxed);
+            })?;
             #[cfg(test)]
             crate::power::synced_journals(self.file.path());
             Ok(())

@@ -38,33 +38,46 @@ pub(crate) fn recover(
     replay: &mut impl Replay,
 ) -> Result<Recovery, StorageError> {
     let mut recovery = Recovery::default();
+    let mut failed = None;
     for (id, path) in list(directory)? {
-        let Some(file) = JournalFile::take_over(&path)? else {
-            continue;
-        };
-        let scanned =
-            scan(file.file(), id, false).map_err(|error| StorageError::io("read", &path, error))?;
-        match scanned {
-            Ok(view) => {
-                replay_one(&view, replay)?;
-                recovery.replayed += 1;
-                if view.damage.is_some() {
-                    recovery.damaged.push(path);
-                    continue;
-                }
-            }
-            // Killed before its first record.
-            Err(HeaderError::Unbegun) => {}
-            Err(HeaderError::Damaged) => {
-                recovery.damaged.push(path);
-                continue;
-            }
-            // For the program that wrote it.
-            Err(HeaderError::Newer { .. }) => continue,
+        // One that cannot be read keeps nobody from the others.
+        if let Err(error) = recover_one(id, path, replay, &mut recovery) {
+            failed = failed.or(Some(error));
         }
-        file.remove()?;
     }
-    Ok(recovery)
+    failed.map_or(Ok(recovery), Err)
+}
+
+fn recover_one(
+    id: Uuid,
+    path: PathBuf,
+    replay: &mut impl Replay,
+    recovery: &mut Recovery,
+) -> Result<(), StorageError> {
+    let Some(file) = JournalFile::take_over(&path)? else {
+        return Ok(());
+    };
+    let scanned =
+        scan(file.file(), id, false).map_err(|error| StorageError::io("read", &path, error))?;
+    match scanned {
+        Ok(view) => {
+            replay_one(&view, replay)?;
+            recovery.replayed += 1;
+            if view.damage.is_some() {
+                recovery.damaged.push(path);
+                return Ok(());
+            }
+        }
+        // Killed before its first record.
+        Err(HeaderError::Unbegun) => {}
+        Err(HeaderError::Damaged) => {
+            recovery.damaged.push(path);
+            return Ok(());
+        }
+        // For the program that wrote it.
+        Err(HeaderError::Newer { .. }) => return Ok(()),
+    }
+    file.remove()
 }
 
 fn replay_one(view: &JournalView, replay: &mut impl Replay) -> Result<(), StorageError> {

@@ -3,6 +3,7 @@ use std::io;
 use std::path::Path;
 
 use spanlite_model::{Trace, TraceId};
+use uuid::Uuid;
 
 use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
@@ -61,7 +62,10 @@ impl Store {
             return Err(failed(io::ErrorKind::AlreadyExists.into()).into());
         }
         let snapshot = self.snapshot()?;
-        let draft = SegmentDraft::create_at(&file.with_extension("spans.new"))?;
+        // A name of its own: what a killed one left must not get into this.
+        let mut name = file.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.new", Uuid::new_v4().simple()));
+        let draft = SegmentDraft::create_at(&file.with_file_name(name))?;
         let txn = draft.begin()?;
         let mut counts = Counts::default();
         let mut report = BundleReport::default();

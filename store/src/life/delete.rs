@@ -34,7 +34,7 @@ impl Store {
     pub fn delete(&self, traces: &[TraceId]) -> Result<u64, WriteError> {
         self.check_writable()?;
         // What this process has appended is stored, so that it can be reclaimed.
-        self.flush()?;
+        self.commit()?;
         let snapshot = self.snapshot()?;
         let distinct: BTreeSet<TraceId> = traces.iter().copied().collect();
         let mut there = 0;
@@ -54,7 +54,7 @@ impl Store {
     /// What writers hold in their journals goes when it is made into blocks. [`StorageError::Busy`]:
     /// another process is merging segments.
     pub fn reclaim(&self) -> Result<ReclaimReport, WriteError> {
-        self.flush()?;
+        self.commit()?;
         let directory = self.directory();
         let report = protected(directory.path(), || reclaim(directory))?;
         if report.segments > 0 {

@@ -1,9 +1,10 @@
 use std::collections::{BTreeSet, HashSet};
 
-use spanlite_model::{Trace, TraceChange, TraceId, TraceState, TraceUpdate};
+use spanlite_model::{Trace, TraceChange, TraceId, TraceUpdate};
 
 use super::gc::{candidates, held_by_journal};
-use crate::error::WriteError;
+use super::merge::{lock_merging, remove_replaced};
+use crate::error::{StorageError, WriteError};
 use crate::files;
 use crate::segment::seal_file;
 use crate::snapshot::Snapshot;
@@ -31,20 +32,29 @@ impl Store {
     ///
     /// The time this takes is that of copying those segments. When the process is killed on the
     /// way, the old version of a trace may still be there, beside the new one or alone; nothing is
-    /// lost, and calling again ends it. A running trace is changed as far as it is committed.
+    /// lost, and calling again ends it. A running trace is changed as far as it is committed; what
+    /// is said of a trace meanwhile (tags, feedback, pins) stays as it was said.
+    ///
+    /// [`StorageError::Busy`]: another process removes or merges segments.
     pub fn rewrite(
         &self,
         trace_ids: &HashSet<TraceId>,
         mut change: impl FnMut(&mut Trace),
     ) -> Result<RewriteReport, WriteError> {
         self.check_writable()?;
+        let directory = self.directory();
+        // A merge that has read a segment would bring back what is changed in it.
+        let _lock = lock_merging(directory)?.ok_or_else(|| StorageError::Busy {
+            path: directory.merge_lock(),
+        })?;
+        remove_replaced(directory)?;
         let wanted: BTreeSet<TraceId> = trace_ids.iter().copied().collect();
         // Sealed first: what is committed from here on goes into another segment.
         let snapshot = self.snapshot()?;
         let mut sealed = HashSet::new();
         for candidate in candidates(&snapshot)? {
             if !snapshot.among(&candidate.holding, &wanted)?.is_empty() {
-                seal_file(self.directory(), candidate.name)?;
+                seal_file(directory, candidate.name)?;
                 sealed.insert(candidate.name);
             }
         }
@@ -61,6 +71,7 @@ impl Store {
                 report.held.push((candidate.segment, Held::Damaged));
                 continue;
             }
+            let mut others = Vec::new();
             for trace_id in members {
                 if !done.insert(trace_id) {
                     continue;
@@ -69,25 +80,22 @@ impl Store {
                     self.store_changed(&snapshot, trace_id, &mut change)?;
                     report.traces += 1;
                 } else {
-                    self.store_again(&snapshot, [trace_id])?;
-                    self.keep_interrupted(&snapshot, trace_id)?;
+                    others.push(trace_id);
                 }
             }
+            self.store_again(&snapshot, others)?;
             let all = candidates(&self.snapshot()?)?;
             let others = all.iter().filter(|other| other.name != candidate.name);
             let others: Vec<_> = others.collect();
-            if let Some(held) = held_by_journal(self.directory(), &candidate, &others) {
+            if let Some(held) = held_by_journal(directory, &candidate, &others) {
                 report.held.push((candidate.segment, held));
                 continue;
             }
             files::remove(&candidate.segment.path)?;
-            files::sync_folder(self.directory().path())?;
+            files::sync_folder(directory.path())?;
             report.removed.push(candidate.segment);
         }
-        let noted = snapshot.noted()?.into_iter();
-        let noted = noted
-            .filter(|trace_id| trace_ids.contains(trace_id))
-            .collect();
+        let noted = snapshot.noted_keys(&wanted)?;
         // What it reads could not be overwritten.
         drop(snapshot);
         self.forget_notes(noted)?;
@@ -109,6 +117,13 @@ impl Store {
             return Ok(());
         };
         let (_, updates) = snapshot.stored(trace_id)?;
+        let has_state = updates
+            .iter()
+            .any(|update| matches!(update.change, TraceChange::State(_)));
+        if !has_state {
+            // That nobody writes an open span is seen again, and need not be so for ever.
+            trace.info.state = None;
+        }
         let last = updates.iter().map(|update| update.time_unix_nano).max();
         let time_unix_nano = last.or_else(|| trace.start_time_unix_nano()).unwrap_or(0);
         change(&mut trace);
@@ -121,30 +136,14 @@ impl Store {
         self.store_trace(&trace.spans, &updates.collect::<Vec<_>>())
     }
 
-    /// Who wrote an open span is not stored again with it, so that its end is said instead.
-    fn keep_interrupted(&self, snapshot: &Snapshot, trace_id: TraceId) -> Result<(), WriteError> {
-        let Some(trace) = snapshot.trace(trace_id)? else {
-            return Ok(());
-        };
-        if trace.info.state != Some(TraceState::Interrupted) {
-            return Ok(());
-        }
-        let update = TraceUpdate {
-            trace_id,
-            time_unix_nano: trace.start_time_unix_nano().unwrap_or(0),
-            change: TraceChange::State(TraceState::Interrupted),
-        };
-        self.store_trace(&[], &[update])
-    }
-
-    /// Removes the later changes of traces, which were stored with them, and the bytes that these
-    /// and others had, which are in segments since.
-    fn forget_notes(&self, noted: Vec<TraceId>) -> Result<(), WriteError> {
+    /// Removes later changes of traces by their keys, which were stored with the traces, and the
+    /// bytes that these and others had, which are in segments since.
+    fn forget_notes(&self, noted: Vec<Vec<u8>>) -> Result<(), WriteError> {
         if !self.directory().has_state() {
             return Ok(());
         }
         let removed = self.on_commit_thread(move |state| {
-            state.remove_notes(&noted)?;
+            state.remove_note_keys(&noted)?;
             state.overwrite_free_pages()
         });
         Ok(removed.map_err(WriteError::from)??)

@@ -16,11 +16,11 @@ use crate::store::Store;
 /// Follows what all writers of a store write, open spans among it.
 ///
 /// Each [`Follow::poll`] reads what came since the one before: new records of the journals, new
-/// hot batches, and new blocks only where batches came and went in between. Its cost is that of
-/// what is new, not of what is stored.
+/// hot batches, new blocks. Its cost is that of what is new, not of what is stored.
 #[derive(Debug)]
 pub struct Follow {
     store: Store,
+    has_begun: bool,
     segments: HashMap<PathBuf, Reached>,
     journals: HashMap<Uuid, Positions>,
 }
@@ -38,6 +38,7 @@ impl Store {
     pub fn follow(&self) -> Follow {
         Follow {
             store: self.clone(),
+            has_begun: false,
             segments: HashMap::new(),
             journals: HashMap::new(),
         }
@@ -53,18 +54,21 @@ impl Follow {
         let mut segments = HashMap::new();
         for segment in &snapshot.parts.segments {
             let known = self.segments.get(segment.path()).copied();
+            // All of a segment is new that was begun since; one that was merged holds old things.
+            let is_new = self.has_begun && known.is_none() && segment.replaces()?.is_empty();
+            let known = known.or_else(|| is_new.then(Reached::default));
             let counts = segment.counts();
             let now = Reached {
                 next_batch: counts.next_batch,
                 next_block: counts.next_block,
             };
             segments.insert(segment.path().to_owned(), now);
-            if known.is_some_and(|known| known.next_batch == now.next_batch) {
-                continue;
+            if known.is_none_or(|known| known.next_batch < now.next_batch) {
+                let read = protected(segment.path(), || news(segment, known, &mut spans));
+                snapshot.or_damage(segment.path(), read)?;
             }
-            let read = protected(segment.path(), || news(segment, known, &mut spans));
-            snapshot.or_damage(segment.path(), read)?;
-            // Batches that came and went between two looks are in blocks.
+            // Batches that came and went between two looks are in blocks, and so is what many
+            // spans at once were made into.
             if let Some(known) = known
                 && known.next_block < now.next_block
             {
@@ -72,6 +76,7 @@ impl Follow {
             }
         }
         self.segments = segments;
+        self.has_begun = true;
         let mut journals = HashMap::new();
         for journal in &snapshot.parts.journals {
             let mut positions = self.journals.remove(&journal.id).unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
 use crate::segment::hot::{self, EncodedBatch};
 use crate::segment::{SegmentName, protected};
-use crate::state::{KeyAndBytes, noted_traces, readable_values};
+use crate::state::{KeyAndBytes, note_keys_of, noted_traces, readable_values};
 
 /// What a segment holds, as far as headers, facts and directories tell.
 #[derive(Debug)]
@@ -134,6 +134,25 @@ impl Snapshot {
             })
         });
         self.or_damage(&state.path, noted)
+    }
+
+    /// The keys of the later changes of some traces, also of those that cannot be read.
+    pub(crate) fn noted_keys(
+        &self,
+        trace_ids: &BTreeSet<TraceId>,
+    ) -> Result<Vec<Vec<u8>>, ReadError> {
+        let Some(state) = &self.parts.state else {
+            return Ok(Vec::new());
+        };
+        let mut keys = Vec::new();
+        let read = protected(&state.path, || {
+            for trace_id in trace_ids {
+                keys.extend(note_keys_of(&state.txn, &state.path, *trace_id)?);
+            }
+            Ok(())
+        });
+        self.or_damage(&state.path, read)?;
+        Ok(keys)
     }
 
     /// The files of the segments with their transactions.

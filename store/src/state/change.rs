@@ -76,6 +76,12 @@ pub enum StateError {
         /// The version that is there.
         found: Option<u64>,
     },
+    /// A space must have a name, and none with a zero byte. Nothing was changed.
+    #[error("`{}` is no name of a space", space.escape_debug())]
+    Space {
+        /// The space.
+        space: String,
+    },
     /// The store was opened for reading only.
     #[error("the store was opened for reading only")]
     ReadOnly,
@@ -228,6 +234,12 @@ impl StateChange {
     /// Makes the changes, in order, all or none; durable on return.
     pub fn commit(self) -> Result<(), StateError> {
         let Self { store, operations } = self;
+        let is_name = |space: &str| !space.is_empty() && !space.contains('\0');
+        if let Some(wrong) = operations.iter().find(|one| !is_name(&one.space)) {
+            return Err(StateError::Space {
+                space: wrong.space.clone(),
+            });
+        }
         store
             .on_commit_thread(move |state| state.change_values(&operations))
             .map_err(|refused| match refused {

@@ -123,6 +123,17 @@ pub(crate) fn keyed_notes_of(
     Ok(found)
 }
 
+/// The keys of all changes of one trace.
+pub(crate) fn note_keys_of(
+    txn: &ReadTransaction,
+    path: &Path,
+    trace_id: TraceId,
+) -> Result<Vec<Vec<u8>>, StorageError> {
+    let mut keys = Vec::new();
+    each_of(txn, path, trace_id, |key, _| keys.push(key.to_vec()))?;
+    Ok(keys)
+}
+
 fn each_of(
     txn: &ReadTransaction,
     path: &Path,

@@ -18,4 +18,5 @@ mod model;
 mod peers;
 mod processes;
 mod retention;
+mod rewrite;
 mod support;
