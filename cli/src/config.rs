@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use spanlite_model::with_causes;
 
 use crate::args::When;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 
 /// A file that was read.
 #[derive(Debug, Clone)]
@@ -91,7 +92,7 @@ pub(crate) fn load(
 }
 
 fn in_one_line(error: &CliError) -> String {
-    let text = chain(error);
+    let text = with_causes(error);
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ")
 }
