@@ -18,6 +18,8 @@ const MAX_CONNECTIONS: usize = 1_024;
 /// Requests that one connection of HTTP/2 has under way at once.
 const MAX_STREAMS: u32 = 256;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a silent HTTP/2 connection is asked whether somebody is there, and how long it may think.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long requests that are under way may take once the server is told to end.
 const FAREWELL: Duration = Duration::from_secs(10);
 /// How long accepting rests after the system refused a connection, for want of descriptors mostly.
@@ -95,12 +97,22 @@ async fn converse(
 ) {
     // Small answers must not wait for an acknowledgement of the client.
     drop(stream.set_nodelay(true));
+    // Who says nothing must not keep a place: the time for headers begins with their first byte.
+    let first = tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut [0])).await;
+    if !matches!(first, Ok(Ok(1..))) {
+        return;
+    }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().max_concurrent_streams(MAX_STREAMS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(MAX_STREAMS);
     let connection =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     // A connection that breaks off is the client's business: it got no answer.

@@ -45,18 +45,19 @@ pub(super) enum CreateError {
 
 /// Gives a name the next number.
 pub(super) fn create(store: &Store, name: &str) -> Result<String, CreateError> {
+    let mut number = store.state().count(SPACE, b"id/")? + 1;
     loop {
         if id_of(store, name)?.is_some() {
             return Err(CreateError::Exists);
         }
-        let id = (store.state().count(SPACE, b"id/")? + 1).to_string();
+        let id = number.to_string();
         let mut change = store.state().change();
         change.put_if(SPACE, &key("name", name), None, id.as_bytes());
         change.put_if(SPACE, &key("id", &id), None, name.as_bytes());
         match change.commit() {
             Ok(()) => return Ok(id),
             // Somebody else took the number, or made this one.
-            Err(StateError::Conflict { .. }) => {}
+            Err(StateError::Conflict { .. }) => number += 1,
             Err(error) => return Err(error.into()),
         }
     }
@@ -81,6 +82,11 @@ mod tests {
         assert_eq!(id_of(&store, "b").unwrap().as_deref(), Some("2"));
         assert_eq!(name_of(&store, "1").unwrap().as_deref(), Some("a"));
         assert_eq!(name_of(&store, "3").unwrap(), None);
+        // A number that was lost is not waited for.
+        let mut change = store.state().change();
+        change.remove(SPACE, &key("id", "1"));
+        change.commit().unwrap();
+        assert_eq!(create(&store, "c").unwrap(), "3");
         store.close().unwrap();
     }
 }
