@@ -118,6 +118,13 @@ fn read_ids(
     Ok(Some(hashes))
 }
 
+impl SeenBlock {
+    /// Whether it is known with which earlier blocks it shares traces.
+    pub(super) fn is_looked_at(&self) -> bool {
+        !self.entry.has_parts || self.shared.get().is_some()
+    }
+}
+
 impl Seen {
     /// The blocks, by number.
     pub(super) fn blocks(&self) -> &[SeenBlock] {

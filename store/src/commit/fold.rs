@@ -18,10 +18,11 @@ use crate::state::{KeyedNote, count_notes, keyed_notes_of, noted_traces};
 
 /// A block is made anew if something came later of one trace in so many of it.
 const TRACES_A_CHANGED_ONE: usize = 8;
-/// No more spans are written anew for each that comes out of hot batches, but for `BLOCK_SPANS`.
-const SPANS_A_NEW_ONE: u64 = 4;
 /// So many are written anew at once where somebody asked for it.
 const SPANS_ASKED: u64 = 50_000;
+/// Of so many blocks it is found out at once with which earlier ones they share traces, the newest
+/// first: a program that runs shortly has no time for all.
+const LOOKED_AT_ONCE: usize = 64;
 /// No more traces with changes that are kept apart are looked for at once.
 const NOTED_AT_ONCE: usize = 20_000;
 /// Blocks of no more bytes together, as they are stored, are made anew at once.
@@ -41,20 +42,31 @@ pub(super) struct KnownNotes {
 pub(super) enum Effort {
     /// Nothing.
     None,
-    /// What is small beside what is new.
+    /// As much as is new, or a full block.
     Small,
     /// More: somebody asked, and waits.
     Asked,
 }
 
 impl Effort {
-    pub(super) fn limit_spans(self, hot_spans: u64) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Small => (SPANS_A_NEW_ONE * hot_spans).max(BLOCK_SPANS as u64),
-            Self::Asked => SPANS_ASKED,
-        }
+    /// What it comes to beside so many spans that come out of hot batches.
+    pub(super) fn limit(self, hot_spans: u64) -> Limit {
+        let (spans, looked_at) = match self {
+            Self::None => (0, 0),
+            Self::Small => (hot_spans.max(BLOCK_SPANS as u64), LOOKED_AT_ONCE),
+            Self::Asked => (SPANS_ASKED, usize::MAX),
+        };
+        Limit { spans, looked_at }
     }
+}
+
+/// How much is made anew at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    /// Spans in blocks that are made anew.
+    spans: u64,
+    /// Blocks of which it is found out with which earlier ones they share traces.
+    looked_at: usize,
 }
 
 /// The changes that are kept apart, as they are at one moment.
@@ -137,6 +149,8 @@ struct Later<'s> {
     seen: &'s Seen,
     /// By trace, the blocks of the segment that hold something of it, in order.
     holders: HashMap<TraceId, Vec<u32>>,
+    /// Of the blocks from this number on it is known with which earlier ones they share traces.
+    first: u32,
 }
 
 impl Later<'_> {
@@ -166,7 +180,7 @@ impl Later<'_> {
         };
         let mut chosen = BTreeMap::new();
         let (mut spans, mut bytes, mut is_cut) = (0, 0, false);
-        for (number, changed) in &by_block {
+        for (number, changed) in by_block.range(self.first..) {
             let is_worthwhile = known(*number).is_some_and(|block| {
                 let n_traces = block.entry.header.summary().n_traces as usize;
                 changed.len() * TRACES_A_CHANGED_ONE >= n_traces
@@ -214,12 +228,19 @@ impl Later<'_> {
 }
 
 impl Anew {
+    fn nothing_now() -> Self {
+        Self {
+            is_cut: true,
+            ..Self::default()
+        }
+    }
+
     /// Chooses and reads the blocks of a segment that are to be made anew. `late` are the traces
     /// that are hot, with the blocks of the segment that hold parts of them.
     pub(super) fn read(
         source: &Blocks<'_>,
         late: HashMap<TraceId, Vec<u32>>,
-        limit_spans: u64,
+        limit: Limit,
         notes: Option<&Notes>,
     ) -> Result<Self, StorageError> {
         let Blocks {
@@ -229,14 +250,21 @@ impl Anew {
             earlier,
         } = *source;
         let seen = earlier.segment(segment.name);
-        let Some(seen) = seen.filter(|_| limit_spans > 0) else {
-            return Ok(Self::default());
+        let Some(seen) = seen.filter(|_| limit.spans > 0) else {
+            return Ok(Self::nothing_now());
         };
         let mut later = Later {
             seen,
             holders: late,
+            first: 0,
         };
-        for block in seen.blocks() {
+        let mut looked_at = 0;
+        for block in seen.blocks().iter().rev() {
+            looked_at += usize::from(!block.is_looked_at());
+            if looked_at > limit.looked_at {
+                later.first = block.entry.number + 1;
+                break;
+            }
             for (trace_id, blocks) in seen.shared(block, txn, segment, directory)? {
                 let here = block.entry.number;
                 later.add(*trace_id, blocks.iter().copied().chain([here]));
@@ -254,7 +282,7 @@ impl Anew {
                 later.add(*trace_id, places.into_iter().map(|(_, block)| block));
             }
         }
-        let (blocks, is_cut) = later.choose(limit_spans);
+        let (blocks, is_cut) = later.choose(limit.spans);
         let mut traces = Vec::new();
         let mut places: HashMap<TraceId, usize> = HashMap::new();
         let chosen = seen.blocks().iter();
@@ -262,7 +290,7 @@ impl Anew {
             // What goes wrong below, be it a panic on a damaged page, is not tried again.
             block.is_damaged.set(true);
             let Ok(facts) = block.entry.facts(txn, &segment.path)? else {
-                return Ok(Self::default());
+                return Ok(Self::nothing_now());
             };
             let read = open(txn, &segment.path, &block.entry)?.and_then(|reader| {
                 let decoder = reader.decoder()?;
@@ -285,14 +313,14 @@ impl Anew {
                 Ok::<_, BlockError>(())
             });
             if read.is_err() {
-                return Ok(Self::default());
+                return Ok(Self::nothing_now());
             }
             block.is_damaged.set(false);
         }
         Ok(Self {
             blocks,
             traces,
-            is_cut,
+            is_cut: is_cut || later.first > 0,
         })
     }
 

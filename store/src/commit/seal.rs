@@ -97,8 +97,8 @@ pub(super) fn prepare(
         directory,
         earlier,
     };
-    let limit_spans = effort.limit_spans(source.spans());
-    let mut anew = Anew::read(&blocks, late, limit_spans, notes)?;
+    let limit = effort.limit(source.spans());
+    let mut anew = Anew::read(&blocks, late, limit, notes)?;
     let mut making = Making {
         segment: segment.name,
         anew: anew.blocks.keys().copied().collect(),

@@ -140,3 +140,35 @@ impl Drop for SegmentDraft {
         drop(files::remove(&self.path));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::OpenError;
+    use crate::{OpenOptions, Store};
+
+    #[test]
+    fn a_bundle_of_a_newer_format_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("some.spans");
+        let draft = SegmentDraft::create_at(&path).unwrap();
+        let txn = draft.begin().unwrap();
+        let counts = Counts::default();
+        draft.seal_as_bundle(&txn, &counts, Uuid::new_v4()).unwrap();
+        let newer = (FORMAT + 1, [7u8; 16]);
+        put_meta(&txn, &path, BUNDLE, &newer).unwrap();
+        txn.commit().unwrap();
+        draft.close().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let error = Store::open(&path, OpenOptions::read_only()).unwrap_err();
+        let OpenError::NewerFormat {
+            found, supported, ..
+        } = &error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!((*found, *supported), (FORMAT + 1, FORMAT));
+        assert!(error.to_string().contains(&format!("{found}")), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "it was changed");
+    }
+}

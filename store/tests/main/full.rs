@@ -1,40 +1,15 @@
 //! A disk without space: the program goes on, is told the truth, and loses nothing that fits into
 //! memory once there is space again.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
 use spanlite_store::{FlushError, OpenOptions, StorageError, Store};
 
+use crate::small_disk::SmallDisk;
 use crate::support::{all, append, patient, span, trace_id};
-
-/// A file system of 6 MiB, unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: PathBuf) -> Option<Self> {
-        fs::create_dir(&path).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
-            .arg(&path)
-            .output();
-        let is_mounted = mounted.is_ok_and(|output| output.status.success());
-        is_mounted.then_some(Self(path))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
 
 #[test]
 fn a_full_disk_stops_nobody_and_space_that_comes_back_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
-        println!("skipped: no permission to mount a small file system");
         return;
     };
     let options = OpenOptions {
@@ -46,17 +21,7 @@ fn a_full_disk_stops_nobody_and_space_that_comes_back_is_used() {
     append(&lane, &span(1, 1));
     store.seal().unwrap();
 
-    // Everything that is left, down to the last page.
-    let filler = disk.0.join("filler");
-    let mut piece = 1 << 20;
-    let mut bytes = Vec::new();
-    while piece > 0 {
-        bytes.resize(bytes.len() + piece, 1);
-        if fs::write(&filler, &bytes).is_err() {
-            bytes.truncate(bytes.len() - piece);
-            piece /= 2;
-        }
-    }
+    disk.fill();
     let mut large = span(2, 1);
     large.attributes.set("noise", noise(300_000));
     append(&lane, &large);
@@ -81,7 +46,7 @@ fn a_full_disk_stops_nobody_and_space_that_comes_back_is_used() {
         "what is committed can be read meanwhile"
     );
 
-    fs::remove_file(&filler).unwrap();
+    disk.make_room();
     store.flush().unwrap();
     let info = store.info().unwrap();
     let stored: usize = all(&store).iter().map(|trace| trace.spans.len()).sum();

@@ -19,4 +19,6 @@ mod peers;
 mod processes;
 mod retention;
 mod rewrite;
+#[path = "../../../tests/support/small_disk.rs"]
+mod small_disk;
 mod support;
