@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use spanlite_model::TraceId;
@@ -87,7 +87,7 @@ impl Store {
     ///
     /// Pinned traces are moved into the active segment first. A segment stays while it holds one
     /// of the traces to `keep`, for example because an export has not sent it yet. A trace that
-    /// goes on in a later segment loses the part that is removed.
+    /// goes on in a later segment loses the spans that are removed, and keeps what was said of it.
     ///
     /// [`StorageError::Busy`]: another process removes or merges segments.
     pub fn gc(
@@ -129,6 +129,7 @@ impl Store {
         let mut report = GcReport::default();
         let mut staying = vec![true; all.len()];
         let mut loose = BTreeSet::new();
+        let mut moved = BTreeSet::new();
         for place in due(&all, retention) {
             let candidate = &all[place];
             let path = &candidate.segment.path;
@@ -153,7 +154,7 @@ impl Store {
             }
             if !dry_run {
                 self.store_again(snapshot, pinned.iter().copied())?;
-                files::remove(path)?;
+                moved.extend(&pinned);
             }
             report.moved_traces += pinned.len() as u64;
             report.removed.push(candidate.segment.clone());
@@ -169,10 +170,39 @@ impl Store {
             }
         }
         if !dry_run && !report.removed.is_empty() {
+            let others = (0..all.len()).filter(|place| staying[*place]);
+            let mut go_on: BTreeSet<TraceId> = others
+                .flat_map(|place| &all[place].holding.loose)
+                .copied()
+                .collect();
+            go_on.extend(snapshot.traces_in_journals());
+            let rest = loose.difference(&moved).copied();
+            let rest: Vec<TraceId> = rest.filter(|id| go_on.contains(id)).collect();
+            self.keep_changes(snapshot, &rest, &report.removed)?;
+            for segment in &report.removed {
+                files::remove(&segment.path)?;
+            }
             files::sync_folder(self.directory().path())?;
             report.removed_notes = self.remove_notes_of_gone(snapshot, &loose)?;
         }
         Ok(report)
+    }
+
+    /// Stores once more what segments that go say of the whole of traces that go on elsewhere.
+    fn keep_changes(
+        &self,
+        snapshot: &Snapshot,
+        traces: &[TraceId],
+        gone: &[GcSegment],
+    ) -> Result<(), WriteError> {
+        for trace_id in traces {
+            let is_gone = |path: &Path| gone.iter().any(|segment| segment.path == path);
+            let changes = snapshot.changes_in(*trace_id, is_gone)?;
+            if !changes.is_empty() {
+                self.store_trace(&[], &changes)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the changes of traces of which removed segments held the last part.

@@ -12,6 +12,9 @@ use crate::{Access, OpenOptions, Store};
 /// Power cuts a seed. `SPANLITE_POWER_ROUNDS` sets how many seeds there are, and
 /// `SPANLITE_POWER_SEED` the first.
 const CUTS: u64 = 10;
+/// Seeds that once found something: 53, that retention took a change with the segment that it was
+/// folded into, although the trace went on.
+const FOUND: [u64; 1] = [53];
 
 fn set(name: &str) -> Option<u64> {
     env::var_os(name)?.to_str()?.parse().ok()
@@ -101,7 +104,7 @@ fn check_after_cut(root: &Path, known: &Known<'_>, numbers: &mut Numbers, what: 
 #[test]
 fn what_was_flushed_survives_power_cuts_and_nothing_wrong_is_read() {
     let first = set("SPANLITE_POWER_SEED").unwrap_or(0);
-    for seed in first..first + rounds(4) {
+    for seed in FOUND.into_iter().chain(first..first + rounds(4)) {
         let folder = tempfile::tempdir().unwrap();
         let live = folder.path().join("live");
         std::fs::create_dir(&live).unwrap();

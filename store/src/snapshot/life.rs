@@ -7,7 +7,7 @@ use redb::ReadTransaction;
 use spanlite_model::{TraceChange, TraceId, TraceUpdate};
 use uuid::Uuid;
 
-use super::{Damage, SealedBlock, Snapshot};
+use super::{Assembly, Damage, SealedBlock, Snapshot};
 use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
 use crate::segment::hot::{self, EncodedBatch};
@@ -49,6 +49,30 @@ impl Snapshot {
             });
         }
         Ok(found)
+    }
+
+    /// What some segments say of the whole of a trace; nothing of one that was deleted.
+    pub(crate) fn changes_in(
+        &self,
+        trace_id: TraceId,
+        is_wanted: impl Fn(&Path) -> bool,
+    ) -> Result<Vec<TraceUpdate>, ReadError> {
+        if self.is_deleted(trace_id)? {
+            return Ok(Vec::new());
+        }
+        let mut assembly = Assembly::new(trace_id);
+        self.each_segment(|segment, report| {
+            if is_wanted(segment.path()) {
+                segment.collect(trace_id, &mut assembly, report)?;
+            }
+            Ok(())
+        })?;
+        Ok(assembly.into_stored().1)
+    }
+
+    /// The traces of which journals hold something that is not committed.
+    pub(crate) fn traces_in_journals(&self) -> impl Iterator<Item = TraceId> + '_ {
+        self.in_journals().keys().copied()
     }
 
     /// Whether something of a file could not be read so far.

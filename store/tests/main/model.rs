@@ -150,10 +150,10 @@ impl Model {
     fn take_over(&mut self, left: Shown) {
         let before = self.shown();
         for (trace_id, (info, spans)) in &left {
-            let (_, known) = &before[trace_id];
+            let (known_info, known) = &before[trace_id];
             let is_known = |span: &Span| known.iter().any(|one| one.span_id == span.span_id);
             assert!(spans.iter().all(is_known), "what is left was there");
-            assert!(!info.pinned || before[trace_id].0.pinned);
+            assert_eq!(info, known_info, "what was said of a trace that is left");
         }
         for (trace_id, trace) in &before {
             let is_pinned = trace.0.pinned;

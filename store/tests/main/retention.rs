@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use spanlite_model::{Trace, TraceChange, TraceUpdate};
 use spanlite_store::{Held, OpenOptions, Retention, Store};
 
-use crate::support::{patient, trace, trace_id};
+use crate::support::{patient, span, trace, trace_id};
 
 #[test]
 fn a_time_that_cannot_be_keeps_no_segment_and_the_newest_says_why_it_stays() {
@@ -52,4 +53,41 @@ fn a_time_that_cannot_be_keeps_no_segment_and_the_newest_says_why_it_stays() {
     let done = store.gc(&old, false, &BTreeSet::new()).unwrap();
     assert!(done.removed.iter().any(|one| one.path == segments[0]));
     assert_eq!(store.snapshot().unwrap().trace(trace_id(1)).unwrap(), None);
+}
+
+#[test]
+fn what_was_said_of_a_trace_that_goes_on_stays_when_the_segment_that_says_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        segment_bytes: 1,
+        ..patient()
+    };
+    let store = Store::open(folder.path().join("s"), options).unwrap();
+    let mut first = trace(1, 2);
+    first.info.tags.insert("at once".to_owned(), "a".to_owned());
+    store.write(std::slice::from_ref(&first)).unwrap();
+    let tag = TraceChange::Tag {
+        key: "later".to_owned(),
+        value: "b".to_owned(),
+    };
+    let update = TraceUpdate {
+        trace_id: trace_id(1),
+        time_unix_nano: 1 << 60,
+        change: tag,
+    };
+    store.update(&[update]).unwrap();
+    assert!(store.seal().unwrap());
+    let rest = Trace::new(trace_id(1), vec![span(1, 3)]);
+    store.write(&[rest, trace(2, 2)]).unwrap();
+    let two = Retention {
+        max_traces: Some(2),
+        ..Retention::default()
+    };
+    let done = store.gc(&two, false, &BTreeSet::new()).unwrap();
+    assert_eq!(done.removed.len(), 1);
+    let left = store.snapshot().unwrap().trace(trace_id(1)).unwrap();
+    let left = left.unwrap();
+    assert_eq!(left.spans, [span(1, 3)]);
+    let tags: Vec<&str> = left.info.tags.keys().map(String::as_str).collect();
+    assert_eq!(tags, ["at once", "later"]);
 }
