@@ -1,6 +1,6 @@
 //! Spans and traces put into groups: what `stats`, `values` and `sessions` count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use spanlite_model::{Cost, Span, TokenUsage, Trace, Value};
 
@@ -198,20 +198,11 @@ pub(crate) struct Covered {
 /// The values that the spans of a group have in common, one of each field.
 pub(crate) type GroupKey = Vec<Option<String>>;
 
-/// The values of a span, where they do not depend on its trace.
-pub(crate) fn key_of(fields: &[Field], span: &Span) -> GroupKey {
-    let nowhere = Trace::new(span.trace_id, Vec::new());
-    fields
-        .iter()
-        .map(|field| field.of(&nowhere, span))
-        .collect()
-}
-
 /// Spans in groups by the values of fields.
 #[derive(Debug)]
 pub(crate) struct Groups {
     fields: Vec<Field>,
-    groups: BTreeMap<GroupKey, Group>,
+    groups: HashMap<GroupKey, Group>,
     /// The first and last start of a span.
     pub(crate) range: Option<(u64, u64)>,
 }
@@ -220,7 +211,7 @@ impl Groups {
     pub(crate) fn new(fields: Vec<Field>) -> Self {
         Self {
             fields,
-            groups: BTreeMap::new(),
+            groups: HashMap::new(),
             range: None,
         }
     }
@@ -256,7 +247,7 @@ impl Groups {
         self.range = Some((first.min(start), last.max(start)));
     }
 
-    /// The groups as they were counted.
+    /// The groups as they were counted, in any order.
     pub(crate) fn into_parts(self) -> Vec<(GroupKey, Group)> {
         self.groups.into_iter().collect()
     }

@@ -79,41 +79,23 @@ pub const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
 /// GenAI: provider, until 2025.
 pub const GEN_AI_SYSTEM: &str = "gen_ai.system";
 
-/// The attributes of a span that tell its model, its tokens and its cost: all that
-/// [`TokenUsage::of`](crate::TokenUsage::of), [`Cost::of`](crate::Cost::of),
-/// [`Span::model`](crate::Span::model) and [`Span::provider`](crate::Span::provider) read.
-pub const COST_KEYS: &[&str] = &[
-    MLFLOW_TOKEN_USAGE,
-    MLFLOW_LLM_COST,
+/// Where the model of a call may stand: MLflow's key, the GenAI conventions' (who answered before
+/// who was asked), `OpenInference`'s and Traceloop's. The first that holds a text counts.
+pub const MODEL_KEYS: &[&str] = &[
     MLFLOW_LLM_MODEL,
-    MLFLOW_LLM_PROVIDER,
     GEN_AI_RESPONSE_MODEL,
     GEN_AI_REQUEST_MODEL,
-    GEN_AI_PROVIDER_NAME,
-    GEN_AI_SYSTEM,
-    "llm.provider",
     "llm.response.model_name",
     "llm.model_name",
     "llm.request.model_name",
     "embedding.model_name",
-    "gen_ai.usage.input_tokens",
-    "gen_ai.usage.prompt_tokens",
-    "llm.token_count.prompt",
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-    "gen_ai.usage.total_tokens",
-    "llm.token_count.total",
-    "llm.usage.total_tokens",
-    "gen_ai.usage.cache_read.input_tokens",
-    "llm.token_count.prompt_details.cache_read",
-    "gen_ai.usage.cache_write.input_tokens",
-    "gen_ai.usage.cache_creation.input_tokens",
-    "llm.token_count.prompt_details.cache_write",
-    // Claude Code's own.
-    "span.type",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_creation_tokens",
 ];
+/// Where its provider may stand; the first that holds a text counts.
+pub const PROVIDER_KEYS: &[&str] = &[
+    MLFLOW_LLM_PROVIDER,
+    GEN_AI_PROVIDER_NAME,
+    GEN_AI_SYSTEM,
+    "llm.provider",
+];
+/// Claude Code: the type of a span, which tells whether its counts are Claude Code's own.
+pub const CLAUDE_CODE_SPAN_TYPE: &str = "span.type";

@@ -28,15 +28,102 @@ pub struct Cost {
     pub total_cost: Option<f64>,
 }
 
-/// The first of `names` that holds a count.
-fn count(span: &Span, names: &[&str]) -> Option<u64> {
-    names.iter().find_map(|name| {
-        let number = span.attributes.get(name)?.to_i64()?;
-        u64::try_from(number).ok()
-    })
+/// A count of tokens among the attributes of a span, beside MLflow's map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCount {
+    /// [`TokenUsage::input_tokens`].
+    Input,
+    /// [`TokenUsage::output_tokens`].
+    Output,
+    /// [`TokenUsage::total_tokens`].
+    Total,
+    /// [`TokenUsage::cache_read_input_tokens`].
+    CacheRead,
+    /// [`TokenUsage::cache_creation_input_tokens`].
+    CacheCreation,
+    /// What Claude Code calls input: without what is in a cache.
+    ClaudeCodeInput,
+    /// What Claude Code calls output.
+    ClaudeCodeOutput,
+    /// What Claude Code read from a cache.
+    ClaudeCodeCacheRead,
+    /// What Claude Code put into a cache.
+    ClaudeCodeCacheCreation,
 }
 
-fn sum<T: std::ops::Add<Output = T>>(a: Option<T>, b: Option<T>) -> Option<T> {
+impl TokenCount {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Input,
+        Self::Output,
+        Self::Total,
+        Self::CacheRead,
+        Self::CacheCreation,
+        Self::ClaudeCodeInput,
+        Self::ClaudeCodeOutput,
+        Self::ClaudeCodeCacheRead,
+        Self::ClaudeCodeCacheCreation,
+    ];
+
+    /// The attributes it may stand in: the GenAI conventions' (new names before old),
+    /// `OpenInference`'s, Traceloop's. The first that [holds a count](Self::read) counts.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Input => &[
+                "gen_ai.usage.input_tokens",
+                "gen_ai.usage.prompt_tokens",
+                "llm.token_count.prompt",
+                "usage.prompt_tokens",
+                "llm.usage.prompt_tokens",
+            ],
+            Self::Output => &[
+                "gen_ai.usage.output_tokens",
+                "gen_ai.usage.completion_tokens",
+                "llm.token_count.completion",
+                "usage.completion_tokens",
+                "llm.usage.completion_tokens",
+            ],
+            Self::Total => &[
+                "gen_ai.usage.total_tokens",
+                "llm.token_count.total",
+                "llm.usage.total_tokens",
+                "usage.total_tokens",
+            ],
+            Self::CacheRead => &[
+                "gen_ai.usage.cache_read.input_tokens",
+                "llm.token_count.prompt_details.cache_read",
+            ],
+            Self::CacheCreation => &[
+                "gen_ai.usage.cache_write.input_tokens",
+                "gen_ai.usage.cache_creation.input_tokens",
+                "llm.token_count.prompt_details.cache_write",
+            ],
+            Self::ClaudeCodeInput => &["input_tokens"],
+            Self::ClaudeCodeOutput => &["output_tokens"],
+            Self::ClaudeCodeCacheRead => &["cache_read_tokens"],
+            Self::ClaudeCodeCacheCreation => &["cache_creation_tokens"],
+        }
+    }
+
+    /// The count that a value holds.
+    pub fn read(value: &Value) -> Option<u64> {
+        u64::try_from(value.to_i64()?).ok()
+    }
+
+    fn of(self, span: &Span) -> Option<u64> {
+        let mut keys = self.keys().iter();
+        keys.find_map(|key| Self::read(span.attributes.get(key)?))
+    }
+}
+
+fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn sum_of_costs(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a + b),
         (a, b) => a.or(b),
@@ -49,20 +136,64 @@ impl TokenUsage {
         *self == Self::default()
     }
 
-    /// What a span says of its tokens: MLflow's map, else the GenAI conventions' attributes (new
-    /// names before old), `OpenInference`'s, Traceloop's. A missing total is the sum.
+    /// What a span says of its tokens: MLflow's map, else what its attributes count. A missing
+    /// total is the sum.
     pub fn of(span: &Span) -> Self {
-        let mut usage = match span.attributes.get(keys::MLFLOW_TOKEN_USAGE) {
-            Some(map) => Self::from_map(map),
-            None => Self::from_attributes(span),
-        };
-        usage.total_tokens = usage
-            .total_tokens
-            .or_else(|| Some(usage.input_tokens? + usage.output_tokens?));
-        usage
+        if let Some(map) = span.attributes.get(keys::MLFLOW_TOKEN_USAGE) {
+            return Self::from_map(map);
+        }
+        let span_type = span.attributes.get_str(keys::CLAUDE_CODE_SPAN_TYPE);
+        Self::from_counts(
+            span_type.is_some_and(|span_type| Self::is_of_claude_code(span_type, &span.name)),
+            |count| count.of(span),
+        )
     }
 
-    fn from_map(map: &Value) -> Self {
+    /// Whether a span of this name counts as Claude Code does, by its attribute
+    /// [`keys::CLAUDE_CODE_SPAN_TYPE`].
+    pub fn is_of_claude_code(span_type: &str, name: &str) -> bool {
+        span_type == "claude_code.llm_request"
+            || (span_type == "llm_request" && name.starts_with("claude_code."))
+    }
+
+    /// What single counts say. Claude Code counts cached tokens beside those that went in; here
+    /// they are among them.
+    pub fn from_counts(is_of_claude_code: bool, count: impl Fn(TokenCount) -> Option<u64>) -> Self {
+        use TokenCount as C;
+        let usage = if is_of_claude_code {
+            let (read, written) = (
+                count(C::ClaudeCodeCacheRead),
+                count(C::ClaudeCodeCacheCreation),
+            );
+            let plain = count(C::ClaudeCodeInput);
+            Self {
+                input_tokens: plain.and_then(|_| sum(sum(plain, read), written)),
+                output_tokens: count(C::ClaudeCodeOutput),
+                cache_read_input_tokens: read,
+                cache_creation_input_tokens: written,
+                ..Self::default()
+            }
+        } else {
+            Self {
+                input_tokens: count(C::Input),
+                output_tokens: count(C::Output),
+                total_tokens: count(C::Total),
+                cache_read_input_tokens: count(C::CacheRead),
+                cache_creation_input_tokens: count(C::CacheCreation),
+                ..Self::default()
+            }
+        };
+        usage.with_total()
+    }
+
+    fn with_total(mut self) -> Self {
+        let both = || Some(self.input_tokens?.saturating_add(self.output_tokens?));
+        self.total_tokens = self.total_tokens.or_else(both);
+        self
+    }
+
+    /// What MLflow's map says, which may be JSON text.
+    pub fn from_map(map: &Value) -> Self {
         let parsed;
         let map = match map {
             Value::String(text) => match serde_json::from_str::<serde_json::Value>(text) {
@@ -74,90 +205,16 @@ impl TokenUsage {
             },
             other => other,
         };
-        let field = |name| {
-            map.get(name)
-                .and_then(Value::to_i64)
-                .and_then(|n| u64::try_from(n).ok())
-        };
-        Self {
+        let field = |name| map.get(name).and_then(TokenCount::read);
+        let usage = Self {
             input_tokens: field("input_tokens"),
             output_tokens: field("output_tokens"),
             total_tokens: field("total_tokens"),
             cache_read_input_tokens: field("cache_read_input_tokens"),
             cache_creation_input_tokens: field("cache_creation_input_tokens"),
             cache_creation_input_tokens_above_1hr: field("cache_creation_input_tokens_above_1hr"),
-        }
-    }
-
-    fn from_attributes(span: &Span) -> Self {
-        if span.attributes.get_str("span.type").is_some_and(|kind| {
-            kind == "claude_code.llm_request"
-                || (kind == "llm_request" && span.name.starts_with("claude_code."))
-        }) {
-            return Self::of_claude_code(span);
-        }
-        Self {
-            input_tokens: count(
-                span,
-                &[
-                    "gen_ai.usage.input_tokens",
-                    "gen_ai.usage.prompt_tokens",
-                    "llm.token_count.prompt",
-                    "usage.prompt_tokens",
-                    "llm.usage.prompt_tokens",
-                ],
-            ),
-            output_tokens: count(
-                span,
-                &[
-                    "gen_ai.usage.output_tokens",
-                    "gen_ai.usage.completion_tokens",
-                    "llm.token_count.completion",
-                    "usage.completion_tokens",
-                    "llm.usage.completion_tokens",
-                ],
-            ),
-            total_tokens: count(
-                span,
-                &[
-                    "gen_ai.usage.total_tokens",
-                    "llm.token_count.total",
-                    "llm.usage.total_tokens",
-                    "usage.total_tokens",
-                ],
-            ),
-            cache_read_input_tokens: count(
-                span,
-                &[
-                    "gen_ai.usage.cache_read.input_tokens",
-                    "llm.token_count.prompt_details.cache_read",
-                ],
-            ),
-            cache_creation_input_tokens: count(
-                span,
-                &[
-                    "gen_ai.usage.cache_write.input_tokens",
-                    "gen_ai.usage.cache_creation.input_tokens",
-                    "llm.token_count.prompt_details.cache_write",
-                ],
-            ),
-            cache_creation_input_tokens_above_1hr: None,
-        }
-    }
-
-    /// Claude Code counts cached tokens beside those that went in; here they are among them.
-    fn of_claude_code(span: &Span) -> Self {
-        let read = count(span, &["cache_read_tokens"]);
-        let written = count(span, &["cache_creation_tokens"]);
-        let plain = count(span, &["input_tokens"]);
-        Self {
-            input_tokens: plain.map(|plain| plain + read.unwrap_or(0) + written.unwrap_or(0)),
-            output_tokens: count(span, &["output_tokens"]),
-            total_tokens: None,
-            cache_read_input_tokens: read,
-            cache_creation_input_tokens: written,
-            cache_creation_input_tokens_above_1hr: None,
-        }
+        };
+        usage.with_total()
     }
 
     /// Adds field by field; what is unknown on one side only is taken from the other.
@@ -196,20 +253,14 @@ impl Cost {
         if span.span_type == SpanType::Agent {
             return Self::default();
         }
-        let computed = span.attributes.get(keys::SPANLITE_COST);
-        computed.map_or_else(|| Self::recorded(span), Self::from_map)
+        let attributes = &span.attributes;
+        let computed = attributes.get(keys::SPANLITE_COST);
+        let known = computed.or_else(|| attributes.get(keys::MLFLOW_LLM_COST));
+        known.map_or_else(Self::default, Self::from_map)
     }
 
-    /// The cost that came with a span; nothing for an `AGENT`.
-    pub(crate) fn recorded(span: &Span) -> Self {
-        if span.span_type == SpanType::Agent {
-            return Self::default();
-        }
-        let recorded = span.attributes.get(keys::MLFLOW_LLM_COST);
-        recorded.map_or_else(Self::default, Self::from_map)
-    }
-
-    fn from_map(map: &Value) -> Self {
+    /// What MLflow's map says.
+    pub fn from_map(map: &Value) -> Self {
         let field = |name| map.get(name).and_then(Value::to_f64);
         Self {
             input_cost: field("input_cost"),
@@ -222,9 +273,9 @@ impl Cost {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            input_cost: sum(self.input_cost, other.input_cost),
-            output_cost: sum(self.output_cost, other.output_cost),
-            total_cost: sum(self.total_cost, other.total_cost),
+            input_cost: sum_of_costs(self.input_cost, other.input_cost),
+            output_cost: sum_of_costs(self.output_cost, other.output_cost),
+            total_cost: sum_of_costs(self.total_cost, other.total_cost),
         }
     }
 }
@@ -271,32 +322,16 @@ pub fn trace_cost(trace: &Trace) -> Cost {
 }
 
 impl Span {
-    /// The model: MLflow's key, the GenAI conventions' (who answered before who was asked),
-    /// `OpenInference`'s.
+    /// The model of the call, by [`keys::MODEL_KEYS`].
     pub fn model(&self) -> Option<&str> {
-        [
-            keys::MLFLOW_LLM_MODEL,
-            keys::GEN_AI_RESPONSE_MODEL,
-            keys::GEN_AI_REQUEST_MODEL,
-            "llm.response.model_name",
-            "llm.model_name",
-            "llm.request.model_name",
-            "embedding.model_name",
-        ]
-        .iter()
-        .find_map(|key| self.attributes.get_str(key))
+        let mut keys = keys::MODEL_KEYS.iter();
+        keys.find_map(|key| self.attributes.get_str(key))
     }
 
-    /// The provider of the model.
+    /// The provider of the model, by [`keys::PROVIDER_KEYS`].
     pub fn provider(&self) -> Option<&str> {
-        [
-            keys::MLFLOW_LLM_PROVIDER,
-            keys::GEN_AI_PROVIDER_NAME,
-            keys::GEN_AI_SYSTEM,
-            "llm.provider",
-        ]
-        .iter()
-        .find_map(|key| self.attributes.get_str(key))
+        let mut keys = keys::PROVIDER_KEYS.iter();
+        keys.find_map(|key| self.attributes.get_str(key))
     }
 }
 

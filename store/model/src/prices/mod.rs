@@ -3,7 +3,7 @@
 mod names;
 mod table;
 
-pub use table::{Price, PriceTable, PriceTableError};
+pub use table::{ModelPrices, Price, PriceTable, PriceTableError};
 
 use crate::{Cost, Span, SpanType, TokenUsage, Trace, Value, keys};
 
@@ -44,7 +44,10 @@ impl Price {
 impl PriceTable {
     /// The price that holds for a span: of its provider's model when it began, for so much input.
     pub fn price_of(&self, span: &Span) -> Option<&Price> {
-        let usage = TokenUsage::of(span);
+        self.price_for(span, TokenUsage::of(span))
+    }
+
+    fn price_for(&self, span: &Span, usage: TokenUsage) -> Option<&Price> {
         self.find(
             span.provider(),
             span.model()?,
@@ -59,18 +62,35 @@ impl PriceTable {
         if span.span_type == SpanType::Agent {
             return None;
         }
-        self.price_of(span)?.cost(TokenUsage::of(span))
+        let usage = TokenUsage::of(span);
+        self.price_for(span, usage)?.cost(usage)
     }
 
     /// The cost of a span as [`PriceTable::apply_to`] and then [`Cost::of`] tell it.
     pub fn cost_that_holds(&self, span: &Span) -> Cost {
-        let is_recorded = span.attributes.get(keys::MLFLOW_LLM_COST).is_some();
-        let by_table = if is_recorded && !self.replaces_recorded() {
+        let recorded = span.attributes.get(keys::MLFLOW_LLM_COST);
+        self.choose_cost(&span.span_type, recorded.map(Cost::from_map), || {
+            self.cost_of(span)
+        })
+    }
+
+    /// The cost of a call of which one may be recorded: that one, unless the table
+    /// [replaces](Self::replaces_recorded) it and knows another. Nothing for an `AGENT`.
+    pub fn choose_cost(
+        &self,
+        span_type: &SpanType,
+        recorded: Option<Cost>,
+        by_table: impl FnOnce() -> Option<Cost>,
+    ) -> Cost {
+        if *span_type == SpanType::Agent {
+            return Cost::default();
+        }
+        let by_table = if recorded.is_some() && !self.replaces_recorded() {
             None
         } else {
-            self.cost_of(span)
+            by_table()
         };
-        by_table.unwrap_or_else(|| Cost::recorded(span))
+        by_table.or(recorded).unwrap_or_default()
     }
 
     /// Puts the cost of each span into its attribute [`keys::SPANLITE_COST`], where

@@ -214,21 +214,27 @@ impl PriceTable {
         time_unix_nano: u64,
         input_tokens: u64,
     ) -> Option<&Price> {
+        self.of_model(provider, model)
+            .find(time_unix_nano, input_tokens)
+    }
+
+    /// All prices of a model, for whoever asks for many calls of it.
+    pub fn of_model(&self, provider: Option<&str>, model: &str) -> ModelPrices<'_> {
         let provider = provider.map(names::provider);
-        let day = (time_unix_nano / NANOS_PER_DAY) as u32;
-        names::spellings(model).iter().find_map(|model| {
-            let rows = self.by_model.get(model)?;
-            let fits = |price: &Price| {
-                price.from_day <= day
-                    && (price.above_tokens == 0 || input_tokens > price.above_tokens)
-                    && provider
-                        .as_ref()
-                        .is_none_or(|name| price.provider.is_empty() || price.provider == *name)
-            };
-            let fitting = rows.iter().filter(|row| fits(&self.prices[**row]));
-            let best = fitting.max_by_key(|row| self.rank(**row))?;
-            Some(&self.prices[*best])
-        })
+        let is_of_provider = |row: &usize| {
+            let own = &self.prices[*row].provider;
+            own.is_empty() || provider.as_ref().is_none_or(|name| name == own)
+        };
+        let of_spelling = |model: &String| {
+            let rows = self.by_model.get(model)?.iter().copied();
+            let mut rows: Vec<usize> = rows.filter(is_of_provider).collect();
+            rows.sort_by_cached_key(|row| Reverse(self.rank(*row)));
+            Some(rows.into_iter().map(|row| &self.prices[row]).collect())
+        };
+        let spellings = names::spellings(model);
+        ModelPrices {
+            by_spelling: spellings.iter().filter_map(of_spelling).collect(),
+        }
     }
 
     /// What makes a row hold before another: the table it came with, a provider that it names, of
@@ -247,6 +253,26 @@ impl PriceTable {
             price.from_day,
             price.above_tokens,
         )
+    }
+}
+
+/// The prices of one model of a [`PriceTable`].
+#[derive(Debug, Clone, Default)]
+pub struct ModelPrices<'t> {
+    /// By the spellings of the model's name, the most exact first; of each the price that holds
+    /// before others first.
+    by_spelling: Vec<Vec<&'t Price>>,
+}
+
+impl<'t> ModelPrices<'t> {
+    /// The price at a moment, for a call of so many input tokens.
+    pub fn find(&self, time_unix_nano: u64, input_tokens: u64) -> Option<&'t Price> {
+        let day = (time_unix_nano / NANOS_PER_DAY) as u32;
+        let fits = |price: &&&Price| {
+            price.from_day <= day && (price.above_tokens == 0 || input_tokens > price.above_tokens)
+        };
+        let mut spellings = self.by_spelling.iter();
+        spellings.find_map(|prices| prices.iter().find(fits).copied())
     }
 }
 

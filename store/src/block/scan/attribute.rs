@@ -1,11 +1,14 @@
+use spanlite_model::Value;
+
 use super::super::BlockError;
 use super::super::attributes::{ColumnValues, Shapes, ValueType};
-use super::super::bytes::Cursor;
+use super::super::bytes::{Cursor, text};
 use super::super::directory::{
     AttributeColumns, EVENT_ATTRIBUTES, LINK_ATTRIBUTES, METADATA, SPAN_ATTRIBUTES, TAGS,
 };
 use super::super::ints::Ints;
 use super::super::reader::{BlockReader, LoadSection};
+use super::super::value::read_value;
 
 /// Whose attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +44,36 @@ pub struct AttributePart<'b> {
     pub value_type: ValueType,
     /// The values, without the rows that have none.
     pub values: ColumnValues<'b>,
+}
+
+impl AttributePart<'_> {
+    /// Whether [`Self::value`] gives the values: those of 256 bytes and more stand among the texts,
+    /// and keys that share a column are told apart by row.
+    pub fn has_values(&self) -> bool {
+        !self.value_type.is_text() && self.value_type != ValueType::Overflow
+    }
+
+    /// The value at an index.
+    pub fn value(&self, index: usize) -> Result<Value, BlockError> {
+        const ELSEWHERE: BlockError = BlockError::malformed("a value stands outside its column");
+        if !self.has_values() {
+            return Err(ELSEWHERE);
+        }
+        Ok(match (&self.values, self.value_type) {
+            (ColumnValues::Null(_), _) => Value::Null,
+            (ColumnValues::Ints(values), ValueType::Bool) => Value::Bool(values.get(index) != 0),
+            (ColumnValues::Ints(values), _) => Value::Int(values.get(index)),
+            (ColumnValues::Doubles(values), _) => Value::Double(values.get(index)),
+            (ColumnValues::Strings(values), value_type) => {
+                let bytes = values.get_bytes(index)?.ok_or(ELSEWHERE)?;
+                match value_type {
+                    ValueType::Nested => read_value(&mut Cursor::new(bytes))?,
+                    ValueType::Bytes => Value::Bytes(bytes.to_vec()),
+                    _ => Value::String(text(bytes)?.to_owned()),
+                }
+            }
+        })
+    }
 }
 
 /// The values of one attribute in a block, by row.
