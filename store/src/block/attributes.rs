@@ -174,12 +174,11 @@ impl Values<'_> {
 }
 
 impl<'a> AttributesBuilder<'a> {
-    /// Adds a row. `entered` gets what is new among its texts.
+    /// Adds a row.
     pub(super) fn push_row(
         &mut self,
         fields: impl Iterator<Item = (&'a str, Field<'a>)>,
         texts: &mut TextsBuilder<'a>,
-        mut entered: impl FnMut(&[u8]),
     ) {
         let mut shape = std::mem::take(&mut self.shape);
         shape.clear();
@@ -195,7 +194,7 @@ impl<'a> AttributesBuilder<'a> {
                     rows.push(i64::from(*value));
                 }
                 (Values::Ints(rows), _) => {
-                    rows.push(texts.add(bytes.unwrap_or_default(), &mut entered));
+                    rows.push(texts.add(bytes.unwrap_or_default()));
                 }
                 (Values::Doubles(rows), Field::Value(Value::Double(value))) => rows.push(*value),
                 (Values::Doubles(rows), _) => rows.push(0.0),

@@ -62,6 +62,8 @@ pub struct BlockReader<L> {
     loaded_bytes: AtomicU64,
 }
 
+const NO_TEXTS: BlockError = BlockError::malformed("the texts of a trace are missing");
+
 /// The tables of the texts of all traces.
 #[derive(Debug)]
 struct TextTables {
@@ -317,15 +319,25 @@ impl<L: LoadSection> BlockReader<L> {
         }))
     }
 
+    /// Where the bytes that entered a trace with its texts are in the stream.
+    pub(super) fn new_text_range(&self, trace: usize) -> Result<Range<u64>, BlockError> {
+        if self.directory.find(Column::TextTable).is_none() {
+            return Ok(0..0);
+        }
+        let places = &self.text_tables()?.places;
+        let bounds = places.get(trace).zip(places.get(trace + 1));
+        let (place, next) = bounds.ok_or(NO_TEXTS)?;
+        Ok(place.stream..next.stream)
+    }
+
     pub(super) fn trace_texts(&self, trace: usize) -> Result<TraceTexts, BlockError> {
-        const WRONG: BlockError = BlockError::malformed("the texts of a trace are missing");
         if self.directory.find(Column::TextTable).is_none() {
             return Ok(TraceTexts::default());
         }
         let tables = self.text_tables()?;
         let bounds = tables.places.get(trace).zip(tables.places.get(trace + 1));
-        let (place, next) = bounds.ok_or(WRONG)?;
-        let encoded = tables.bytes.get(place.table..next.table).ok_or(WRONG)?;
+        let (place, next) = bounds.ok_or(NO_TEXTS)?;
+        let encoded = tables.bytes.get(place.table..next.table).ok_or(NO_TEXTS)?;
         let n_values = self.ints(Column::TextValues, self.n_traces())?.get(trace);
         let n_new = next.stream - place.stream;
         TraceTexts::read(encoded, n_values as usize, place.stream, n_new)

@@ -104,7 +104,7 @@ impl<'a> MaybeLong<'a> {
         match text {
             Some(text) if text.len() >= MIN_TEXT_BYTES => {
                 self.short.push(None);
-                self.long.push(texts.add(text.as_bytes(), |_| {}));
+                self.long.push(texts.add(text.as_bytes()));
             }
             other => {
                 self.short.push_text(other);
@@ -189,7 +189,7 @@ impl<'a> Rows<'a> {
             spans.open_rows.push(row + 1);
         }
         let mut text = |json: &'a Option<Json>| match json {
-            Some(json) => texts.add(json.as_text().as_bytes(), |new| {
+            Some(json) => texts.add_searched(json.as_text().as_bytes(), |new| {
                 words.add(row as u32, new, true);
             }),
             None => 0,
@@ -221,7 +221,7 @@ impl<'a> Rows<'a> {
             .attributes
             .iter()
             .map(|(key, value)| (key, Field::Value(value)));
-        spans.attributes.push_row(fields, texts, |_| {});
+        spans.attributes.push_row(fields, texts);
         let texts_of_span = [&span.name, &span.status.message].map(String::as_str);
         for text in texts_of_span
             .into_iter()
@@ -256,7 +256,7 @@ impl<'a> EventRows<'a> {
         self.dropped.push(i64::from(event.dropped_attributes_count));
         let fields = event.attributes.iter();
         let fields = fields.map(|(key, value)| (key, Field::Value(value)));
-        self.attributes.push_row(fields, texts, |_| {});
+        self.attributes.push_row(fields, texts);
     }
 }
 
@@ -269,7 +269,7 @@ impl<'a> LinkRows<'a> {
         self.flags.push(i64::from(link.flags));
         let fields = link.attributes.iter();
         let fields = fields.map(|(key, value)| (key, Field::Value(value)));
-        self.attributes.push_row(fields, texts, |_| {});
+        self.attributes.push_row(fields, texts);
     }
 }
 
@@ -299,12 +299,12 @@ impl<'a> TraceRows<'a> {
             .tags
             .iter()
             .map(|(key, value)| (key.as_str(), Field::Str(value)));
-        self.tags.push_row(tags, texts, |_| {});
+        self.tags.push_row(tags, texts);
         let metadata = info
             .metadata
             .iter()
             .map(|(key, value)| (key.as_str(), Field::Str(value)));
-        self.metadata.push_row(metadata, texts, |_| {});
+        self.metadata.push_row(metadata, texts);
     }
 
     pub(super) fn put(&self, writer: &mut ColumnsWriter) {

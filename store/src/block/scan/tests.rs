@@ -228,6 +228,30 @@ fn a_word_is_found_where_it_entered_the_trace() {
 }
 
 #[test]
+fn a_word_that_an_attribute_had_before_is_found_where_an_input_has_it() {
+    let json = format!("[{{\"content\":\"Refund {}\"}}]", "x".repeat(300));
+    let inner = json
+        .strip_prefix('[')
+        .and_then(|json| json.strip_suffix(']'));
+    let longer = format!("[{},\"policy {}\"]", inner.unwrap(), "y".repeat(60));
+    let mut spans: Vec<Span> = (1..5).map(plain_span).collect();
+    spans[0].attributes.push("prompt", json.as_str());
+    spans[1].inputs = Some(Json::from_text(longer).unwrap());
+    spans[2].inputs = Some(Json::from_text(json.clone()).unwrap());
+    spans[3].outputs = Some(Json::from_text(json).unwrap());
+    let traces = [in_order(&Trace::new(TraceId::default(), spans))];
+    with_block(&traces, |block| {
+        let spans = |word: &str| block.spans_with_word(word).unwrap();
+        assert_eq!(
+            spans("refund"),
+            [1, 2],
+            "the value of the third is the attribute's"
+        );
+        assert_eq!(spans("policy"), [1]);
+    });
+}
+
+#[test]
 fn more_keys_than_columns_are_found() {
     let mut spans = Vec::new();
     for number in 1..40u64 {

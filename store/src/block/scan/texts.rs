@@ -49,6 +49,12 @@ impl<'b, L: LoadSection> Texts<'b, L> {
         self.block.read_text(&self.table, index, 0..length, out)
     }
 
+    /// Whether all bytes of a value entered the trace with it, in one piece.
+    pub fn is_new(&self, number: i64) -> bool {
+        let index = number.wrapping_sub(1) as usize;
+        matches!(self.table.parts(index), [Part::New { .. }])
+    }
+
     /// Calls `look` with a whole value, which is put together in `scratch` only where it does not
     /// stand in one piece anyway.
     pub fn look<T>(
@@ -109,5 +115,36 @@ impl<'b, L: LoadSection> Texts<'b, L> {
             at += part.length();
         }
         Ok(())
+    }
+}
+
+impl<L: LoadSection> BlockReader<L> {
+    /// Calls `look` with all bytes that entered the trace at a place with its texts, without
+    /// reading where in them each text is. They are put together in `scratch` only where they do
+    /// not stand in one piece anyway.
+    ///
+    /// A text is put together of runs of these bytes that are cut only beside a quote or a bracket
+    /// of JSON: what is neither stands here if it stands in a text.
+    pub fn look_at_new_texts<T>(
+        &self,
+        place: usize,
+        scratch: &mut Vec<u8>,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, BlockError> {
+        let range = self.new_text_range(place)?;
+        let length = range.end - range.start;
+        scratch.clear();
+        let (mut look, mut seen) = (Some(look), None);
+        self.read_stream(range, &mut |piece| {
+            if piece.len() as u64 == length
+                && let Some(look) = look.take()
+            {
+                seen = Some(look(piece));
+            } else {
+                scratch.extend_from_slice(piece);
+            }
+        })?;
+        let seen = seen.or_else(|| look.map(|look| look(scratch)));
+        seen.ok_or(BlockError::malformed("a text comes twice"))
     }
 }

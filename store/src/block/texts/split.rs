@@ -55,12 +55,17 @@ pub(in super::super) struct Chunk {
 #[derive(Debug, Default)]
 struct TraceValues<'a> {
     values: Vec<Cow<'a, [u8]>>,
+    /// Whether all bytes of a value have entered what is searched.
+    searched: Vec<bool>,
     by_hash: FastMap<u64, u32>,
     /// Where an element of a value was last seen.
     places: FastMap<u64, Place>,
     encoded: Vec<u8>,
     new_bytes: Vec<u8>,
 }
+
+/// Takes what enters what is searched; nothing for a value that is not searched.
+type Entered<'e> = Option<&'e mut dyn FnMut(&[u8])>;
 
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -71,13 +76,18 @@ struct Place {
 
 impl<'a> TextsBuilder<'a> {
     /// Adds a value of the trace at hand and returns its number in the trace, counted from 1.
-    /// `entered` is called with every run of bytes that no earlier value of the trace had.
-    pub(in super::super) fn add(
+    pub(in super::super) fn add(&mut self, value: impl Into<Cow<'a, [u8]>>) -> i64 {
+        self.trace.add(value.into(), None)
+    }
+
+    /// The same for a value that is searched by its words. `entered` is called with every run of
+    /// bytes that no earlier value of this sort had; others may have had it.
+    pub(in super::super) fn add_searched(
         &mut self,
         value: impl Into<Cow<'a, [u8]>>,
         mut entered: impl FnMut(&[u8]),
     ) -> i64 {
-        self.trace.add(value.into(), &mut entered)
+        self.trace.add(value.into(), Some(&mut entered))
     }
 
     /// Ends the trace at hand.
@@ -89,6 +99,7 @@ impl<'a> TextsBuilder<'a> {
         self.values.append(&mut trace.encoded);
         let mut new_bytes = std::mem::take(&mut trace.new_bytes);
         trace.values.clear();
+        trace.searched.clear();
         trace.by_hash.clear();
         trace.places.clear();
 
@@ -156,15 +167,21 @@ impl<'a> TextsBuilder<'a> {
 }
 
 impl<'a> TraceValues<'a> {
-    fn add(&mut self, value: Cow<'a, [u8]>, entered: &mut dyn FnMut(&[u8])) -> i64 {
+    fn add(&mut self, value: Cow<'a, [u8]>, entered: Entered<'_>) -> i64 {
         let hash = xxh3_64(&value);
         if let Some(&number) = self.by_hash.get(&hash)
             && self.values[number as usize] == value
         {
+            if let Some(entered) = entered
+                && !std::mem::replace(&mut self.searched[number as usize], true)
+            {
+                entered(&value);
+            }
             return i64::from(number) + 1;
         }
         let number = self.values.len() as u32;
         self.by_hash.insert(hash, number);
+        self.searched.push(entered.is_some());
         self.put_value(number, &value, entered);
         if value.len() >= MIN_ITEM_BYTES {
             let place = Place {
@@ -178,11 +195,17 @@ impl<'a> TraceValues<'a> {
         i64::from(number) + 1
     }
 
-    fn put_value(&mut self, number: u32, value: &[u8], entered: &mut dyn FnMut(&[u8])) {
+    fn put_value(&mut self, number: u32, value: &[u8], mut entered: Entered<'_>) {
+        let mut enter = |bytes: &[u8]| {
+            if let Some(entered) = &mut entered {
+                entered(bytes);
+            }
+        };
         let slices = self.slices(number, value);
         if slices.is_empty() {
             put_varint(&mut self.encoded, (value.len() as u64) << 1 | 1);
-            self.put_new(value, entered);
+            self.new_bytes.extend_from_slice(value);
+            enter(value);
             return;
         }
         let mut n_parts = slices.len() as u64;
@@ -195,26 +218,25 @@ impl<'a> TraceValues<'a> {
         put_varint(&mut self.encoded, n_parts << 1);
         let mut end = 0;
         for (item, place) in slices {
-            self.put_new_part(&value[end..item.start], entered);
+            self.put_new_part(&value[end..item.start], &mut enter);
             put_varint(&mut self.encoded, u64::from(number - place.value));
             put_varint(&mut self.encoded, place.start as u64);
             put_varint(&mut self.encoded, (item.end - item.start) as u64);
+            if !self.searched[place.value as usize] {
+                enter(&value[item.start..item.end]);
+            }
             end = item.end;
         }
-        self.put_new_part(&value[end..], entered);
+        self.put_new_part(&value[end..], &mut enter);
     }
 
-    fn put_new_part(&mut self, bytes: &[u8], entered: &mut dyn FnMut(&[u8])) {
+    fn put_new_part(&mut self, bytes: &[u8], enter: &mut dyn FnMut(&[u8])) {
         if !bytes.is_empty() {
             put_varint(&mut self.encoded, 0);
             put_varint(&mut self.encoded, bytes.len() as u64);
-            self.put_new(bytes, entered);
+            self.new_bytes.extend_from_slice(bytes);
+            enter(bytes);
         }
-    }
-
-    fn put_new(&mut self, bytes: &[u8], entered: &mut dyn FnMut(&[u8])) {
-        self.new_bytes.extend_from_slice(bytes);
-        entered(bytes);
     }
 
     /// The ranges of `value` that earlier values have, with the place where each begins there.
