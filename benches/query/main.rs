@@ -69,11 +69,9 @@ fn say(line: &str) {
 }
 
 fn ours(case: &Case, query: &Query, snapshot: &Snapshot) -> Result<Option<usize>, RunError> {
-    let options = RunOptions {
-        limit: (case.wanted == Wanted::Newest).then_some(20),
-        deadline: Some(Instant::now() + LIMIT),
-        ..RunOptions::default()
-    };
+    let mut options = RunOptions::default();
+    options.limit = (case.wanted == Wanted::Newest).then_some(20);
+    options.deadline = Some(Instant::now() + LIMIT);
     let found = match case.wanted {
         Wanted::Metrics => {
             let options = MetricOptions {

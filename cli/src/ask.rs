@@ -10,6 +10,7 @@ use spanlite_store::{ReadError, Snapshot, Store, TimeRange};
 use crate::error::CliError;
 use crate::near::near;
 use crate::render::json;
+use crate::session::Session;
 
 /// Where saved queries lie in the store.
 pub(crate) const SAVED: &str = "query";
@@ -51,6 +52,21 @@ pub(crate) fn parse(text: &str) -> Result<Query, CliError> {
     })
 }
 
+/// Says why a query may have found nothing, unless there is nothing.
+pub(crate) fn say_why_nothing(
+    query: &Query,
+    snapshot: &Snapshot,
+    session: &mut Session<'_>,
+) -> Result<(), CliError> {
+    if snapshot.count_traces()? == 0 {
+        return Ok(());
+    }
+    for note in query.notes(snapshot)? {
+        session.out.warn_drawn(&note.render(query.source()));
+    }
+    Ok(())
+}
+
 /// What is asked beside the query.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ask {
@@ -71,13 +87,12 @@ pub(crate) struct Ask {
 impl Ask {
     /// How a query runs for it.
     pub(crate) fn options(&self) -> RunOptions {
-        RunOptions {
-            now_unix_nano: self.now_unix_nano,
-            after: self.after.clone(),
-            cancel: self.cancel.clone(),
-            prices: self.prices.clone(),
-            ..RunOptions::default()
-        }
+        let mut options = RunOptions::default();
+        options.now_unix_nano = self.now_unix_nano;
+        options.after.clone_from(&self.after);
+        options.cancel.clone_from(&self.cancel);
+        options.prices.clone_from(&self.prices);
+        options
     }
 
     /// Fails once it is cancelled.

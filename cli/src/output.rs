@@ -244,6 +244,14 @@ impl<'s> Output<'s> {
         self.remarks.push(line);
     }
 
+    /// The same for a warning that is drawn over several lines.
+    pub(crate) fn warn_drawn(&mut self, drawn: &str) {
+        let mut lines = drawn.lines();
+        self.warn(lines.next().unwrap_or_default());
+        self.remarks
+            .extend(lines.map(|line| Line::of(Role::Plain, line)));
+    }
+
     /// Sends everything out, waits for the pager, and says the remarks.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
         match self.sink.take() {

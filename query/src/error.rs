@@ -56,10 +56,12 @@ pub enum Code {
     MixedAndOr,
     /// `||` and `&&` in one bracket level; they have one rank. A warning.
     EqualRank,
-    /// An attribute with the name of a built-in: `{ span.name = "x" }`. A warning.
+    /// An attribute with the name of a built-in: `{ span.name = "x" }`. A note.
     LooksLikeBuiltin,
-    /// `%` in a plain comparison, `*` in place of `.*`. A warning.
+    /// `%` in a plain comparison, `*` in place of `.*`. A note.
     LooksLikePattern,
+    /// A value that the field never has, or that nothing in the store has. A note.
+    UnknownValue,
     /// Brackets too deep.
     TooDeep,
     /// The query is too long.

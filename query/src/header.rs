@@ -51,7 +51,6 @@ pub struct Headers<'s> {
     stages: Vec<Stage>,
     options: RunOptions,
     left: u64,
-    stopped: bool,
 }
 
 impl Query {
@@ -72,7 +71,6 @@ impl Query {
             stages: stages.clone(),
             left: options.limit.unwrap_or(u64::MAX),
             options,
-            stopped: false,
         })
     }
 }
@@ -115,11 +113,10 @@ impl Iterator for Headers<'_> {
     type Item = Result<TraceHeader, RunError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.stopped {
-            return None;
+        let found = self.find();
+        if found.is_err() {
+            self.left = 0;
         }
-        let found = self.find().transpose();
-        self.stopped = !matches!(found, Some(Ok(_)));
-        found
+        found.transpose()
     }
 }

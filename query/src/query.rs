@@ -15,6 +15,7 @@ pub struct Query {
     source: Box<str>,
     tree: ast::Query,
     warnings: Vec<QueryError>,
+    parameters: Vec<String>,
     /// Why it cannot run yet, where a parameter has no value.
     resolved: Result<Resolved, QueryError>,
 }
@@ -35,7 +36,7 @@ impl Query {
 
     fn checked(
         source: Box<str>,
-        tree: ast::Query,
+        mut tree: ast::Query,
         warnings: Vec<QueryError>,
     ) -> Result<Self, QueryError> {
         check::check(&tree, &source)?;
@@ -45,10 +46,19 @@ impl Query {
         {
             return Err(error.clone());
         }
+        let mut parameters: Vec<String> = Vec::new();
+        bind::each_expr(&mut tree, &mut |expr| {
+            if let ast::ExprKind::Param(name) = &expr.kind
+                && !parameters.iter().any(|known| **known == **name)
+            {
+                parameters.push(name.to_string());
+            }
+        });
         Ok(Self {
             source,
             tree,
             warnings,
+            parameters,
             resolved,
         })
     }
@@ -86,17 +96,8 @@ impl Query {
     }
 
     /// The parameters that have no value yet, in the order they are first used.
-    pub fn parameters(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        let mut tree = self.tree.clone();
-        bind::each_expr(&mut tree, &mut |expr| {
-            if let ast::ExprKind::Param(name) = &expr.kind
-                && !names.iter().any(|known| **known == **name)
-            {
-                names.push(name.to_string());
-            }
-        });
-        names
+    pub fn parameters(&self) -> &[String] {
+        &self.parameters
     }
 
     /// Whether the query yields metrics rather than traces.

@@ -14,8 +14,9 @@ use crate::query::Query;
 use crate::resolve::{Body, Key, Resolved, Stage};
 use crate::row::{self, TraceMatch};
 
-/// How a query runs.
+/// How a query runs: the [default](Self::default), of which fields are set.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// What `now()` is, in Unix nanoseconds.
     pub now_unix_nano: u64,
@@ -121,7 +122,6 @@ pub struct Rows<'s> {
     to_skip: u64,
     left: u64,
     last: Option<Cursor>,
-    stopped: bool,
 }
 
 impl Query {
@@ -158,7 +158,6 @@ impl Query {
             to_skip,
             left,
             last: None,
-            stopped: false,
             resolved,
             options,
         })
@@ -286,12 +285,11 @@ impl Iterator for Rows<'_> {
     type Item = Result<TraceMatch, RunError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.stopped {
-            return None;
+        let found = self.find();
+        if found.is_err() {
+            self.left = 0;
         }
-        let found = self.find().transpose();
-        self.stopped = !matches!(found, Some(Ok(_)));
-        found
+        found.transpose()
     }
 }
 

@@ -131,6 +131,31 @@ fn mistakes_in_meaning() {
 }
 
 #[test]
+fn a_value_without_quotes_is_answered_with_those_there_are() {
+    let help = |text: &str| {
+        let error = Query::parse(text).unwrap_err();
+        format!("{} | {}", error.help.unwrap(), error.replace.unwrap())
+    };
+    assert_eq!(
+        help("{ trace:state = running }"),
+        r#"did you mean "IN_PROGRESS"? (one of OK, ERROR, IN_PROGRESS, INTERRUPTED) | "IN_PROGRESS""#
+    );
+    assert_eq!(
+        help("trace.status != failed"),
+        "did you mean 'ERROR'? (one of OK, ERROR, IN_PROGRESS) | 'ERROR'"
+    );
+    assert!(help("{ span:type = tol }").starts_with(r#"did you mean "TOOL"? (one of LLM,"#));
+    assert_eq!(
+        help("{ status = errr }"),
+        "did you mean error? (status values are ok, error, unset) | error"
+    );
+    assert_eq!(
+        help("name = predict"),
+        "a text needs quotes: 'predict' | 'predict'"
+    );
+}
+
+#[test]
 fn what_is_too_much_is_refused() {
     let deep = format!("{{ {}.a{} }}", "(".repeat(200), ")".repeat(200));
     assert_eq!(Query::parse(&deep).unwrap_err().code, Code::TooDeep);

@@ -179,7 +179,7 @@ fn every_example_of_the_manual_runs() {
             Ok(query) => query,
             Err(error) => panic!("{}", error.render(text)),
         };
-        for name in query.parameters() {
+        for name in query.parameters().to_vec() {
             query = query.bind(&name, "u-17").unwrap();
         }
         assert_eq!(Query::parse(&query.canonical()).unwrap(), query, "{text}");

@@ -51,10 +51,9 @@ fn filled(numbers: std::ops::RangeInclusive<u8>) -> Filled {
 }
 
 fn options() -> RunOptions {
-    RunOptions {
-        now_unix_nano: 100 * SECOND,
-        ..RunOptions::default()
-    }
+    let mut options = RunOptions::default();
+    options.now_unix_nano = 100 * SECOND;
+    options
 }
 
 fn numbers(text: &str, snapshot: &Snapshot) -> Vec<u8> {
@@ -124,11 +123,9 @@ fn pages_neither_repeat_nor_skip_while_the_store_grows() {
         let mut after: Option<Cursor> = None;
         loop {
             let snapshot = filled.store.snapshot().unwrap();
-            let options = RunOptions {
-                limit: Some(2),
-                after: after.take(),
-                ..options()
-            };
+            let mut options = options();
+            options.limit = Some(2);
+            options.after = after.take();
             let mut rows = query.run(&snapshot, options).unwrap();
             let page: Vec<u8> = rows
                 .by_ref()
@@ -151,29 +148,15 @@ fn a_query_stops_when_it_is_told_to() {
     let filled = filled(1..=3);
     let snapshot = filled.store.snapshot().unwrap();
     let query = Query::parse("{ }").unwrap();
-    let cancel = Some(Arc::new(AtomicBool::new(true)));
-    let mut rows = query
-        .run(
-            &snapshot,
-            RunOptions {
-                cancel,
-                ..options()
-            },
-        )
-        .unwrap();
+    let mut cancelled = options();
+    cancelled.cancel = Some(Arc::new(AtomicBool::new(true)));
+    let mut rows = query.run(&snapshot, cancelled).unwrap();
     assert!(matches!(rows.next(), Some(Err(RunError::Cancelled))));
     assert!(rows.next().is_none());
     let ordered = Query::parse("{ } | order by name").unwrap();
-    let memory_limit_bytes = 100;
-    let error = ordered
-        .run(
-            &snapshot,
-            RunOptions {
-                memory_limit_bytes,
-                ..options()
-            },
-        )
-        .unwrap_err();
+    let mut small = options();
+    small.memory_limit_bytes = 100;
+    let error = ordered.run(&snapshot, small).unwrap_err();
     assert!(matches!(
         error,
         RunError::TooMuchMemory { limit_bytes: 100 }
@@ -337,8 +320,47 @@ fn a_query_that_found_nothing_says_what_nothing_has() {
             ["no span has span.name (span:name is the built-in)"]
         );
         assert_eq!(
-            notes("{ span.model = `nothing` && status = error }"),
+            notes("{ span.model = `even` && status = ok }"),
             Vec::<String>::new()
+        );
+        assert_eq!(
+            notes("{ span.model = `evn` && status = error }"),
+            [r#"no span has span.model = "evn" (near: even)"#]
+        );
+        assert_eq!(
+            notes("{ span.tokens = `2` && name in (`cll`, `run`, `nothing`) }"),
+            [
+                r#"span.tokens holds numbers, not the text "2" (write 2)"#,
+                r#"no span has name = "cll" (near: call)"#,
+                r#"no span has name = "nothing" ()"#,
+            ]
+        );
+        assert_eq!(
+            notes("span.type = 'TOLL' AND tag.env = 'prd'"),
+            [
+                r#"no span has span:type = "TOLL" (near: TOOL)"#,
+                r#"no trace has tag.env = "prd" (near: prod)"#,
+            ]
+        );
+        assert_eq!(
+            notes("{ span:type = `llm` && trace:state = `running` }"),
+            [
+                r#"trace:state is never "running" (did you mean IN_PROGRESS? (trace:state is one of OK, ERROR, IN_PROGRESS, INTERRUPTED))"#
+            ]
+        );
+        assert_eq!(
+            notes("status = 'errr' AND span.status = 'x'"),
+            [
+                r#"trace:status is never "errr" (did you mean ERROR? (trace:status is one of OK, ERROR, IN_PROGRESS))"#,
+                r#"span:state is never "x" (span:state is one of OK, ERROR, UNSET)"#,
+            ]
+        );
+        assert_eq!(
+            notes("{ name = `ca%` || name =~ `ca*` }"),
+            [
+                "`=` takes `%` as it is written (did you mean like?)",
+                "`*` repeats the character before it (did you mean ca.*?)",
+            ]
         );
     }
 }

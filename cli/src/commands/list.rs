@@ -48,5 +48,8 @@ pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome,
         hint.push_str(&id);
     }
     session.out.hint(&hint);
+    if let (0, Some(query)) = (listing.len(), &query) {
+        ask::say_why_nothing(query, &snapshot, session)?;
+    }
     Ok(Outcome::Done)
 }

@@ -22,7 +22,7 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     let store = session.store()?;
     let query = ask::read(text, &store)?;
     for warning in query.warnings() {
-        session.out.warn(warning.render(query.source()).trim_end());
+        session.out.warn_drawn(&warning.render(query.source()));
     }
     let snapshot = store.snapshot()?;
     let asked = session.ask_page(&store, &args.page)?;
@@ -94,6 +94,9 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     ));
     if more {
         session.out.hint("there are more: -n 0 for all");
+    }
+    if traces == 0 && limit > 0 {
+        ask::say_why_nothing(&query, &snapshot, session)?;
     }
     Ok(Outcome::Done)
 }

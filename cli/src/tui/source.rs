@@ -81,13 +81,12 @@ impl Source {
     }
 
     fn options(&self, limit: usize) -> RunOptions {
-        RunOptions {
-            now_unix_nano: self.now_unix_nano(),
-            limit: Some(limit as u64 + 1),
-            deadline: Some(Instant::now() + PATIENCE),
-            prices: Some(Arc::clone(&self.prices)),
-            ..RunOptions::default()
-        }
+        let mut options = RunOptions::default();
+        options.now_unix_nano = self.now_unix_nano();
+        options.limit = Some(limit as u64 + 1);
+        options.deadline = Some(Instant::now() + PATIENCE);
+        options.prices = Some(Arc::clone(&self.prices));
+        options
     }
 
     /// A trace as it is at this moment.

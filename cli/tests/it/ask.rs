@@ -67,6 +67,20 @@ fn questions_are_answered() {
     insta::assert_snapshot!(text(&["list", "tag.none = 'x'"]), @r#"
     --- stderr
     no match in 3 traces
+    warning: no trace has tag.none
+      | tag.none = 'x'
+      | ^^^^^^^^
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(text(&["query", "{ span:type = `TOLL` && trace:state = `failed` }"]), @r#"
+    --- stderr
+    0 traces, 0 spans
+    warning: no span has span:type = "TOLL"
+      | { span:type = `TOLL` && trace:state = `failed` }
+      |               ^^^^^^ near: TOOL
+    warning: trace:state is never "failed"
+      | { span:type = `TOLL` && trace:state = `failed` }
+      |                                       ^^^^^^^^ did you mean ERROR? (trace:state is one of OK, ERROR, IN_PROGRESS, INTERRUPTED)
     --- exit 0
     "#);
     insta::assert_snapshot!(text(&["stats", failed, "--by", "error"]), @r#"

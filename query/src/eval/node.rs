@@ -6,6 +6,7 @@ use super::datum::Datum;
 use super::field;
 use super::text::fits;
 use super::view::View;
+use crate::pattern::Pattern;
 use crate::resolve::Node;
 use crate::resolve::compare::bare_id;
 use crate::syntax::ast::{BinaryOp, PathStep};
@@ -188,7 +189,7 @@ impl Node {
     }
 }
 
-fn regex_fits(value: &Datum<'_>, regex: &regex::Regex, negated: bool) -> bool {
+fn regex_fits(value: &Datum<'_>, regex: &Pattern, negated: bool) -> bool {
     let text_fits = |value: &Datum<'_>| match value {
         Datum::Text(text) => Some(regex.is_match(text)),
         _ => None,

@@ -22,6 +22,9 @@ pub(crate) struct Block<'v> {
     pub(crate) nowhere: &'v View<'v>,
     /// The places whose texts are worth reading.
     pub(crate) wanted: RefCell<Rows>,
+    /// The spans with which all words of the text operator at hand entered their trace, where the
+    /// word index tells.
+    pub(super) entered: RefCell<Option<Rows>>,
     text_bytes: Cell<u64>,
     stages: RefCell<Vec<StageCount>>,
 }
@@ -47,6 +50,7 @@ impl<'v> Block<'v> {
             reader,
             nowhere,
             wanted: RefCell::new(wanted),
+            entered: RefCell::default(),
             text_bytes: Cell::new(0),
             stages: RefCell::default(),
         }

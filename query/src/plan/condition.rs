@@ -15,40 +15,42 @@ type Read<T> = Result<T, BlockError>;
 impl<'v> Block<'v> {
     /// Where a condition holds, span by span.
     pub(super) fn condition(&self, node: &Node) -> Read<Mask> {
-        if let Some(traces) = self.sieve(node)? {
-            let before = self.wanted.borrow().clone();
-            self.wanted.replace(before.clone().and(&traces));
-            let found = self.sifted(node);
-            self.wanted.replace(before);
-            return Ok(found?.and(&self.spread(&Mask::exact(traces))?));
+        let Some(words) = sieve(node) else {
+            return self.sifted(node);
+        };
+        let traces = self.traces_with(&words)?;
+        if traces.is_empty() {
+            return Ok(Mask::empty(self.reader.n_spans()));
         }
-        self.sifted(node)
+        let before = self.wanted.borrow().clone();
+        self.wanted.replace(before.clone().and(&traces));
+        self.entered.replace(Some(self.spans_with(&words)?));
+        let found = self.sifted(node);
+        self.entered.replace(None);
+        self.wanted.replace(before);
+        Ok(found?.and(&self.spread(&Mask::exact(traces))?))
     }
 
-    /// The traces that have the words a text operator wants; nothing if it wants none.
-    fn sieve(&self, node: &Node) -> Read<Option<Rows>> {
-        let Node::Text { of, matcher } = node else {
-            return Ok(None);
-        };
-        let Node::Field(Field::Builtin(
-            Builtin::SpanText | Builtin::SpanInput | Builtin::SpanOutput,
-        )) = **of
-        else {
-            return Ok(None);
-        };
-        let words = match matcher {
-            Matcher::Words(words) => words.clone(),
-            Matcher::Piece { text, .. } => whole_words(text),
-            _ => return Ok(None),
-        };
-        if words.is_empty() {
-            return Ok(None);
-        }
+    /// The traces that have some words.
+    fn traces_with(&self, words: &[Box<str>]) -> Read<Rows> {
         let mut traces = Rows::none(self.reader.n_traces());
-        for place in self.reader.traces_with_words(&words)? {
+        for place in self.reader.traces_with_words(words)? {
             traces.insert(place as usize);
         }
-        Ok(Some(traces))
+        Ok(traces)
+    }
+
+    /// The spans with which all of some words entered their trace.
+    fn spans_with(&self, words: &[Box<str>]) -> Read<Rows> {
+        let mut all = Rows::all(self.reader.n_spans());
+        for word in words {
+            let mut spans = Rows::none(all.len());
+            for row in self.reader.spans_with_word(word)? {
+                spans.insert(row as usize);
+            }
+            all = all.and(&spans);
+        }
+        Ok(all)
     }
 
     /// The condition, where the word index has no say or has had it.
@@ -220,6 +222,24 @@ impl<'v> Block<'v> {
         });
         Ok(mask)
     }
+}
+
+/// The words that a text operator wants of its span's texts, by which the word index sifts.
+fn sieve(node: &Node) -> Option<Vec<Box<str>>> {
+    let Node::Text { of, matcher } = node else {
+        return None;
+    };
+    let Node::Field(Field::Builtin(Builtin::SpanText | Builtin::SpanInput | Builtin::SpanOutput)) =
+        **of
+    else {
+        return None;
+    };
+    let words = match matcher {
+        Matcher::Words(words) => words.clone(),
+        Matcher::Piece { text, .. } => whole_words(text),
+        _ => return None,
+    };
+    (!words.is_empty()).then_some(words)
 }
 
 /// The words of a piece of text that stand whole in whatever holds the piece: those with a

@@ -1,7 +1,6 @@
 //! Conditions on one field, answered by its column: once for every distinct value, not once for
 //! every span.
 
-use spanlite_model::Json;
 use spanlite_store::block::{AttributeKind, BlockError, Ints, Strings};
 
 use super::block::Block;
@@ -10,7 +9,8 @@ use super::header::mirrored;
 use super::mask::{Mask, Rows, Truth};
 use super::verdicts::Verdicts;
 use crate::eval::{At, Datum, View};
-use crate::resolve::Node;
+use crate::pattern::Pattern;
+use crate::resolve::{Matcher, Node};
 use crate::syntax::ast::BinaryOp;
 use crate::syntax::field::{Builtin, Field, Scope};
 
@@ -43,6 +43,23 @@ impl Leaf<'_, '_> {
             .number()
             .filter(|limit| limit.abs() < exact)
             .map(|limit| (op, limit))
+    }
+
+    /// The pattern that a text in the field has to fit, if that is what the condition says.
+    pub(super) fn pattern(&self) -> Option<&Pattern> {
+        let (Node::Regex {
+            of,
+            regex: pattern,
+            negated: false,
+        }
+        | Node::Text {
+            of,
+            matcher: Matcher::Piece { regex: pattern, .. } | Matcher::Pattern(pattern),
+        }) = self.node
+        else {
+            return None;
+        };
+        matches!(**of, Node::Field(_)).then_some(pattern)
     }
 
     pub(super) fn truth(&self, value: &Datum<'_>) -> Truth {
@@ -268,55 +285,6 @@ impl Block<'_> {
         Ok(mask)
     }
 
-    /// Inputs or outputs: each distinct payload of a trace is read and asked about once.
-    fn payloads(&self, numbers: &Ints<'_>, leaf: &Leaf<'_, '_>) -> Read<Mask> {
-        let mut mask = Mask::empty(numbers.len());
-        let nil = leaf.truth(&Datum::Nil);
-        // A string is asked about as it is read; only a path makes a difference.
-        let is_plain = match leaf.node {
-            Node::Regex { of, .. } | Node::Text { of, .. } => matches!(**of, Node::Field(_)),
-            _ => false,
-        };
-        let mut scratch = Vec::new();
-        let mut known: Vec<(i64, Truth)> = Vec::new();
-        for (place, bound) in self.span_starts()?.windows(2).enumerate() {
-            let (first, end) = (bound[0] as usize, bound[1] as usize);
-            if !self.is_wanted(place) {
-                for row in first..end {
-                    mask.set(row, Truth::Maybe);
-                }
-                continue;
-            }
-            known.clear();
-            let texts = self.reader.texts(place)?;
-            for row in first..end {
-                let number = numbers.get(row);
-                let truth = match known.iter().find(|(other, _)| *other == number) {
-                    _ if number == 0 => nil,
-                    Some((_, truth)) => *truth,
-                    None => {
-                        let truth = texts.look(number, &mut scratch, |bytes| {
-                            self.count_text(bytes.len());
-                            match std::str::from_utf8(bytes) {
-                                Ok(text) if is_plain && let Some(text) = plain_string(text) => {
-                                    leaf.truth(&Datum::text(text))
-                                }
-                                Ok(text) => {
-                                    leaf.truth(&Datum::Json(&Json::from_trusted_text(text)))
-                                }
-                                Err(_) => Truth::Maybe,
-                            }
-                        })?;
-                        known.push((number, truth));
-                        truth
-                    }
-                };
-                mask.set(row, truth);
-            }
-        }
-        Ok(mask)
-    }
-
     fn resources(&self, name: &str, leaf: &Leaf<'_, '_>) -> Read<Mask> {
         let resources = self.reader.resources()?;
         by_entry(&resources, leaf.truth(&Datum::Nil), |entry| {
@@ -367,13 +335,6 @@ impl Block<'_> {
         }
         Ok((mask, present))
     }
-}
-
-/// What stands between the quotes of a JSON string without escapes.
-fn plain_string(json: &str) -> Option<&str> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    // A quote inside would stand behind a backslash.
-    (!inner.as_bytes().contains(&b'\\')).then_some(inner)
 }
 
 /// What a condition says of every entry of a dictionary; code 0 stands for no entry.

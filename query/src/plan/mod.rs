@@ -13,6 +13,7 @@ mod leaf;
 mod mask;
 mod ordering;
 mod parallel;
+mod payloads;
 mod relate;
 mod search;
 mod span_values;

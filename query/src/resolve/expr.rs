@@ -1,10 +1,8 @@
-use regex::Regex;
-
 use super::compare::comparison;
 use super::{Constant, Matcher, Steps};
 use crate::error::{Code, QueryError};
 use crate::eval::Datum;
-use crate::pattern::{self, Anchor};
+use crate::pattern::{self, Anchor, Pattern};
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Function, Literal, UnaryOp};
 use crate::syntax::field::{Builtin, Field, Level, Scope};
 use crate::syntax::form::Form;
@@ -43,7 +41,7 @@ pub(crate) enum Node {
     /// `=~` and, negated, `!~`.
     Regex {
         of: Box<Self>,
-        regex: Regex,
+        regex: Pattern,
         negated: bool,
     },
     Text {
@@ -256,10 +254,7 @@ impl Resolver {
             BinaryOp::StartsWith => Matcher::Prefix(text.clone()),
             BinaryOp::EndsWith => Matcher::Suffix(text.clone()),
             _ => {
-                let regex = regex::RegexBuilder::new(&regex::escape(text))
-                    .case_insensitive(true)
-                    .build()
-                    .map_err(|_| too_large())?;
+                let regex = pattern::piece(text).map_err(|_| too_large())?;
                 Matcher::Piece {
                     text: text.clone(),
                     regex,

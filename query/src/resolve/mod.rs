@@ -11,9 +11,8 @@ pub(crate) use pipeline::{
     resolve,
 };
 
-use regex::Regex;
-
 use crate::eval::Datum;
+use crate::pattern::Pattern;
 use crate::syntax::ast::PathStep;
 
 /// How a text is compared.
@@ -24,11 +23,11 @@ pub(crate) enum Matcher {
     /// A piece, in any case; the pattern is escaped.
     Piece {
         text: Box<str>,
-        regex: Regex,
+        regex: Pattern,
     },
     Prefix(Box<str>),
     Suffix(Box<str>),
-    Pattern(Regex),
+    Pattern(Pattern),
 }
 
 /// A step that needs the value as JSON.

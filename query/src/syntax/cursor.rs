@@ -56,8 +56,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The token that was taken last.
-    pub(crate) fn before(&self) -> Option<&Token<'a>> {
-        let at = self.at.checked_sub(1)?;
+    pub(crate) fn before(&self, back: usize) -> Option<&Token<'a>> {
+        let at = self.at.checked_sub(back)?;
         self.lexemes.get(at).map(|lexeme| &lexeme.token)
     }
 

@@ -282,7 +282,7 @@ fn operand(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
     if let Token::Word(word) = *cursor.token()
         && !names::is_keyword(word)
     {
-        return Err(unknown_word(word, place, cursor.before(), cursor.form));
+        return Err(unknown_word(word, place, cursor));
     }
     cursor.note("a value");
     Err(cursor.unexpected())

@@ -1,6 +1,8 @@
 //! Answers to habits of other languages, where the parser is at a loss.
 
 use super::ast::Place;
+use super::cursor::Cursor;
+use super::few::meant_beside;
 use super::field::{Builtin, Scope};
 use super::form::Form;
 use super::token::{Symbol, Token};
@@ -88,12 +90,8 @@ pub(crate) fn answer(
 }
 
 /// The error for a word that is no value, name or keyword.
-pub(crate) fn unknown_word(
-    word: &str,
-    place: Place,
-    before: Option<&Token<'_>>,
-    form: Form,
-) -> QueryError {
+pub(crate) fn unknown_word(word: &str, place: Place, cursor: &Cursor<'_>) -> QueryError {
+    let form = cursor.form;
     let error = QueryError::new(
         Code::UnknownName,
         place.range(),
@@ -103,35 +101,26 @@ pub(crate) fn unknown_word(
         return answer(&Token::Word("select"), place, None, Form::Filter).unwrap_or(error);
     }
     let compared = matches!(
-        before,
+        cursor.before(1),
         Some(Token::Symbol(Symbol::Equal | Symbol::NotEqual))
     );
+    let field = cursor.before(2).filter(|_| compared);
+    if let Some((meant, values)) = field.and_then(|field| meant_beside(field, word, form)) {
+        let meant = match form {
+            Form::Braces => format!("\"{meant}\""),
+            Form::Filter => format!("'{meant}'"),
+        };
+        let all = values.join(", ");
+        return error
+            .help(format!("did you mean {meant}? (one of {all})"))
+            .replace(meant);
+    }
     if compared && form == Form::Filter {
         return error
             .help(format!("a text needs quotes: '{word}'"))
             .replace(format!("'{word}'"));
     }
-    let names: Vec<&str> = match form {
-        Form::Braces => Builtin::ALL
-            .iter()
-            .flat_map(|(_, names, _)| names.iter().copied())
-            .filter(|name| !name.contains(':'))
-            .chain(VALUES)
-            .collect(),
-        Form::Filter => Builtin::ALL
-            .iter()
-            .flat_map(|(_, _, names)| names.iter().copied())
-            .filter(|name| !name.contains('.'))
-            .chain([
-                "error",
-                "running",
-                "interrupted",
-                "pinned",
-                "input",
-                "output",
-            ])
-            .collect(),
-    };
+    let names = names_without_scope(form);
     if let Some(near) = nearest(word, names.iter().copied()) {
         let values = match near {
             "ok" | "error" | "unset" if form == Form::Braces => {
@@ -162,6 +151,31 @@ pub(crate) fn unknown_word(
                 )),
             }
         }
+    }
+}
+
+/// Fields and values that are written without a scope.
+fn names_without_scope(form: Form) -> Vec<&'static str> {
+    match form {
+        Form::Braces => Builtin::ALL
+            .iter()
+            .flat_map(|(_, names, _)| names.iter().copied())
+            .filter(|name| !name.contains(':'))
+            .chain(VALUES)
+            .collect(),
+        Form::Filter => Builtin::ALL
+            .iter()
+            .flat_map(|(_, _, names)| names.iter().copied())
+            .filter(|name| !name.contains('.'))
+            .chain([
+                "error",
+                "running",
+                "interrupted",
+                "pinned",
+                "input",
+                "output",
+            ])
+            .collect(),
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod ast;
 mod connect;
 mod cursor;
 mod expr;
+mod few;
 pub(crate) mod field;
 pub(crate) mod fold;
 pub(crate) mod form;
@@ -18,6 +19,7 @@ pub(crate) mod print;
 mod quoted;
 mod token;
 
+pub(crate) use few::{few_values, meant_value};
 pub(crate) use quoted::steps;
 
 use crate::error::{Code, QueryError};

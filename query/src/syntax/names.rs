@@ -19,7 +19,7 @@ pub(crate) fn field(cursor: &mut Cursor<'_>) -> Parsed<(Field, Place)> {
     if let Token::Word(word) = *cursor.token()
         && !is_keyword(word)
     {
-        return Err(unknown_word(word, place, cursor.before(), cursor.form));
+        return Err(unknown_word(word, place, cursor));
     }
     cursor.note("a field");
     Err(cursor.unexpected())

@@ -36,7 +36,7 @@ pub(crate) fn leaf(dice: &mut Dice) -> String {
         &"trace:name",
         &"rootName",
     ]);
-    match dice.roll(26) {
+    match dice.roll(28) {
         0..=3 => format!("{attribute} {compare} {text}"),
         4..=7 => format!("{attribute} {compare} {number}"),
         8 => format!("{number} {compare} {attribute}"),
@@ -63,26 +63,55 @@ pub(crate) fn leaf(dice: &mut Dice) -> String {
         ),
         23 => format!("event:name = {}", dice.pick(&["`note`", "`exception`"])),
         24 => format!("span:errorType = {text}"),
-        _ => (*dice.pick(&[
-            &"resource.service.name = `api`",
-            &"trace:session = `s`",
-            &"rootName = `run`",
-            &"trace:spanCount > 3",
-            &"trace:errorCount = 0",
-            &"span:childCount = 0",
-            &"nestedSetParent < 0",
-            &"span.a + 1 > 1",
-            &"span.a = span.b",
-            &"length(input) > 30",
-            &"lower(span.a) = `x`",
-            &"event:timeSinceStart > 3ms",
-            &"span:depth > 1",
-            &"span.a",
-            &"span.b between 0 and 1",
-            &"trace:name != `a`",
-        ]))
-        .to_owned(),
+        25 | 26 => on_texts(dice),
+        _ => fixed(dice),
     }
+}
+
+/// Phrases, pieces and patterns over payloads that repeat each other.
+fn on_texts(dice: &mut Dice) -> String {
+    let of = *dice.pick(&[&"input", &"output", &"text"]);
+    let asked = *dice.pick(&[
+        &"has `refund policy`",
+        &"has `refund for all`",
+        &"has `not there role user`",
+        &"contains `FUND FOR`",
+        &"contains `policy of refund`",
+        &"rlike `ref[uv]nd for|quoted`",
+        &"rlike `a message .* text alone`",
+        &"rlike `x.*never promise`",
+        &"like `%never promise%`",
+        &"ilike `%SYSTEM%`",
+        &"rlike `1000`",
+    ]);
+    match (of, dice.roll(4)) {
+        ("text", _) | (_, 0..=1) => format!("{of} {asked}"),
+        (_, 2) => format!("{of} =~ `.*(order came|every other).*`"),
+        _ => format!("{of} !~ `.*never promise.*`"),
+    }
+}
+
+/// Conditions of which nothing is random.
+fn fixed(dice: &mut Dice) -> String {
+    (*dice.pick(&[
+        &"resource.service.name = `api`",
+        &"trace:session = `s`",
+        &"rootName = `run`",
+        &"trace:spanCount > 3",
+        &"trace:errorCount = 0",
+        &"span:childCount = 0",
+        &"nestedSetParent < 0",
+        &"span.a + 1 > 1",
+        &"span.a = span.b",
+        &"length(input) > 30",
+        &"lower(span.a) = `x`",
+        &"event:timeSinceStart > 3ms",
+        &"span:depth > 1",
+        &"span.a",
+        &"span.b between 0 and 1",
+        &"trace:name != `a`",
+    ]))
+    .to_owned()
 }
 
 pub(crate) fn condition(dice: &mut Dice, depth: usize) -> String {

@@ -65,9 +65,28 @@ pub(crate) fn attributes(dice: &mut Dice) -> Attributes {
     attributes
 }
 
+/// Messages that are long enough to be found again in later payloads.
+const MESSAGES: [&str; 4] = [
+    r#"{"role": "system", "content": "you are brief and never promise what is not there"}"#,
+    r#"{"role": "user", "content": "the order came, and now I want a refund for all of it"}"#,
+    r#"{"role": "x", "content": "\u0072efund\npolicy says no, and so does every other text"}"#,
+    r#""a message that is a text alone, \"quoted\", about the policy of refund""#,
+];
+
+/// A list of messages that may begin or end as another one does.
+pub(crate) fn messages(dice: &mut Dice) -> String {
+    let first = dice.roll(MESSAGES.len());
+    let n = 1 + dice.roll(MESSAGES.len());
+    let picked = MESSAGES.iter().cycle().skip(first).take(n);
+    let picked: Vec<&str> = picked.copied().collect();
+    format!("[{}]", picked.join(dice.pick(&[",", ", "])))
+}
+
 pub(crate) fn payload(dice: &mut Dice) -> Option<Json> {
-    let text = match dice.roll(6) {
+    let text = match dice.roll(10) {
         0 => return None,
+        6 | 7 => Json::from_text(messages(dice)).unwrap(),
+        8 => Json::from_text(format!(r#"{{"n": {}, "m": 1e3}}"#, messages(dice))).unwrap(),
         1 => Json::string(dice.pick(&WORDS)),
         2 => Json::from_text("7").unwrap(),
         3 => Json::from_text(r#"["x", 1, null]"#).unwrap(),
@@ -105,6 +124,10 @@ pub(crate) fn span(dice: &mut Dice, trace_id: TraceId, number: u8, start: u64) -
         _ => Status::default(),
     };
     span.attributes = attributes(dice);
+    if dice.one_in(4) {
+        // The same bytes may be an input later.
+        span.attributes.push("prompt", messages(dice));
+    }
     span.inputs = payload(dice);
     span.outputs = payload(dice);
     for _ in 0..dice.roll(3) {

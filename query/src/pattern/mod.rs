@@ -1,6 +1,9 @@
 //! Patterns: Go's regular expressions and SQL's `LIKE`, for the `regex` crate.
 
+mod needles;
+
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
@@ -26,8 +29,57 @@ pub(crate) enum Anchor {
     Part,
 }
 
+/// A compiled pattern.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
+    /// Of what one must be in whatever fits; worked out when it is first asked for.
+    needles: OnceLock<Option<regex::bytes::Regex>>,
+}
+
+impl Pattern {
+    fn build(text: &str, reported: &str) -> Result<Self, PatternError> {
+        let regex = RegexBuilder::new(text)
+            .size_limit(SIZE_LIMIT_BYTES)
+            .dfa_size_limit(2 * SIZE_LIMIT_BYTES)
+            .build()
+            .map_err(|error| match error {
+                regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+                other => PatternError::Syntax {
+                    span: 0..reported.len(),
+                    reason: other
+                        .to_string()
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .to_owned(),
+                },
+            })?;
+        Ok(Self(Arc::new(Compiled {
+            regex,
+            needles: OnceLock::new(),
+        })))
+    }
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.0.regex.is_match(text)
+    }
+
+    /// Looks quickly through bytes that JSON values are cut out of at quotes and brackets: whether
+    /// a value, or a text in one, may fit. Nothing if the pattern has nothing to look for.
+    pub(crate) fn may_fit_in(&self, json: &[u8]) -> Option<bool> {
+        let Compiled { regex, needles } = &*self.0;
+        let needles = needles.get_or_init(|| needles::of(regex.as_str()));
+        let needles = needles.as_ref()?;
+        Some(needles.is_match(json) || needles::has_escape(json))
+    }
+}
+
 /// Compiles a pattern written for Go.
-pub(crate) fn compile(pattern: &str, anchor: Anchor) -> Result<Regex, PatternError> {
+pub(crate) fn compile(pattern: &str, anchor: Anchor) -> Result<Pattern, PatternError> {
     let (rewritten, origin) = rewrite(pattern);
     if let Err(error) = regex_syntax::parse(&rewritten) {
         return Err(located(&error, pattern, &origin));
@@ -36,22 +88,7 @@ pub(crate) fn compile(pattern: &str, anchor: Anchor) -> Result<Regex, PatternErr
         Anchor::Whole => unanchored(&rewritten).unwrap_or_else(|| format!("^(?s:{rewritten})$")),
         Anchor::Part => rewritten,
     };
-    RegexBuilder::new(&whole)
-        .size_limit(SIZE_LIMIT_BYTES)
-        .dfa_size_limit(2 * SIZE_LIMIT_BYTES)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-            other => PatternError::Syntax {
-                span: 0..pattern.len(),
-                reason: other
-                    .to_string()
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .to_owned(),
-            },
-        })
+    Pattern::build(&whole, pattern)
 }
 
 /// The same pattern for a part of the text, where it begins or ends with `.*`: what is left has a
@@ -252,7 +289,7 @@ fn begins_repetition(after: &str) -> bool {
 
 /// SQL's pattern, in which `%` is any text and `_` any character, as a regular expression for the
 /// whole text.
-pub(crate) fn like(pattern: &str, ignore_case: bool) -> Result<Regex, PatternError> {
+pub(crate) fn like(pattern: &str, ignore_case: bool) -> Result<Pattern, PatternError> {
     let mut text = String::from(if ignore_case { "^(?si)" } else { "^(?s)" });
     for c in pattern.chars() {
         match c {
@@ -265,10 +302,12 @@ pub(crate) fn like(pattern: &str, ignore_case: bool) -> Result<Regex, PatternErr
         }
     }
     text.push('$');
-    RegexBuilder::new(&text)
-        .size_limit(SIZE_LIMIT_BYTES)
-        .build()
-        .map_err(|_| PatternError::TooLarge)
+    Pattern::build(&text, pattern)
+}
+
+/// A piece of text, in any case.
+pub(crate) fn piece(text: &str) -> Result<Pattern, PatternError> {
+    Pattern::build(&format!("(?i){}", regex::escape(text)), text)
 }
 
 #[cfg(test)]
