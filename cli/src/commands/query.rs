@@ -5,7 +5,7 @@ use spanlite_query::{Cell, MetricOptions, Query, RunOptions, SpanSet, TraceMatch
 use spanlite_store::Snapshot;
 
 use crate::args::{Format, QueryArgs};
-use crate::ask;
+use crate::ask::{self, Ask};
 use crate::commands::metrics;
 use crate::error::{CliError, Outcome};
 use crate::render::{
@@ -27,13 +27,7 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     let snapshot = store.snapshot()?;
     let asked = session.ask_page(&store, &args.page)?;
     if query.is_metrics() {
-        let options = MetricOptions {
-            run: asked.options(),
-            step_nanos: args.step,
-            range: asked.range,
-        };
-        metrics::run(&query, &options, &snapshot, session)?;
-        return Ok(Outcome::Done);
+        return measure(&query, args, &asked, &snapshot, session);
     }
     if args.explain {
         return explain(&query, &snapshot, asked.options(), session);
@@ -98,6 +92,23 @@ pub(super) fn run(args: &QueryArgs, session: &mut Session<'_>) -> Result<Outcome
     if traces == 0 && limit > 0 {
         ask::say_why_nothing(&query, &snapshot, session)?;
     }
+    Ok(Outcome::Done)
+}
+
+/// Shows the numbers of a query for metrics.
+fn measure(
+    query: &Query,
+    args: &QueryArgs,
+    asked: &Ask,
+    snapshot: &Snapshot,
+    session: &mut Session<'_>,
+) -> Result<Outcome, CliError> {
+    let options = MetricOptions {
+        run: asked.options(),
+        step_nanos: args.step,
+        range: asked.range,
+    };
+    metrics::run(query, &options, snapshot, session)?;
     Ok(Outcome::Done)
 }
 
