@@ -2,17 +2,44 @@
 
 use super::support::Place;
 
+/// What a command says, without how long it took, which differs from run to run.
+fn timeless(place: &Place, args: &[&str]) -> String {
+    let text = place.transcript(args);
+    let lines = text
+        .lines()
+        .map(|line| line.split(" matched in ").next().unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_answer_without_traces_says_what_nothing_has() {
+    let place = Place::with_agents();
+    let text = |args: &[&str]| timeless(&place, args);
+    insta::assert_snapshot!(text(&["list", "tag.none = 'x'"]), @r#"
+    --- stderr
+    no match in 3 traces
+    warning: no trace has tag.none
+      | tag.none = 'x'
+      | ^^^^^^^^
+    --- exit 0
+    "#);
+    insta::assert_snapshot!(text(&["query", "{ span:type = `TOLL` && trace:state = `failed` }"]), @r#"
+    --- stderr
+    0 traces, 0 spans
+    warning: no span has span:type = "TOLL"
+      | { span:type = `TOLL` && trace:state = `failed` }
+      |               ^^^^^^ near: TOOL
+    warning: trace:state is never "failed"
+      | { span:type = `TOLL` && trace:state = `failed` }
+      |                                       ^^^^^^^^ did you mean ERROR? (trace:state is one of OK, ERROR, IN_PROGRESS, INTERRUPTED)
+    --- exit 0
+    "#);
+}
+
 #[test]
 fn questions_are_answered() {
     let place = Place::with_agents();
-    let text = |args: &[&str]| {
-        let text = place.transcript(args);
-        // How long it took differs from run to run.
-        let lines = text
-            .lines()
-            .map(|line| line.split(" matched in ").next().unwrap());
-        lines.collect::<Vec<_>>().join("\n")
-    };
+    let text = |args: &[&str]| timeless(&place, args);
     let failed = "{ status = error }";
     insta::assert_snapshot!("query", text(&["query", failed]));
     let grouped = "{ span:type = \"tool\" } | by(name) | count() > 1 | select(span:duration)";
@@ -62,25 +89,6 @@ fn questions_are_answered() {
     insta::assert_snapshot!(text(&["list", "span.type = 'RETRIEVER'", "-q"]), @r#"
        TRACE      STARTED         NAME            DUR  SPANS  LLM     TOKENS     COST  STATE
     ✗  9f31c2ab0  08-12 21:18:08  support.turn  41.2s     11    2  183k→3.3k  $0.0295  error: no order …
-    --- exit 0
-    "#);
-    insta::assert_snapshot!(text(&["list", "tag.none = 'x'"]), @r#"
-    --- stderr
-    no match in 3 traces
-    warning: no trace has tag.none
-      | tag.none = 'x'
-      | ^^^^^^^^
-    --- exit 0
-    "#);
-    insta::assert_snapshot!(text(&["query", "{ span:type = `TOLL` && trace:state = `failed` }"]), @r#"
-    --- stderr
-    0 traces, 0 spans
-    warning: no span has span:type = "TOLL"
-      | { span:type = `TOLL` && trace:state = `failed` }
-      |               ^^^^^^ near: TOOL
-    warning: trace:state is never "failed"
-      | { span:type = `TOLL` && trace:state = `failed` }
-      |                                       ^^^^^^^^ did you mean ERROR? (trace:state is one of OK, ERROR, IN_PROGRESS, INTERRUPTED)
     --- exit 0
     "#);
     insta::assert_snapshot!(text(&["stats", failed, "--by", "error"]), @r#"
