@@ -203,7 +203,7 @@ impl Committer {
         if self.journal.is_behind() || !self.journal.sync() {
             return false;
         }
-        let commit_by = || Instant::now().checked_add(self.interval * COMMIT_AFTER);
+        let commit_by = || Instant::now().checked_add(self.interval.saturating_mul(COMMIT_AFTER));
         self.commit_by = self.commit_by.or_else(commit_by);
         true
     }

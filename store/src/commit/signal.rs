@@ -12,6 +12,8 @@ use crate::segment::sealed::NewBlock;
 use crate::state::StateWriter;
 
 /// Nothing waits; the commit thread sleeps without a deadline.
+/// Longer intervals are as long as this: a time that the clock has.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
 const IDLE: u8 = 0;
 /// Records wait; the commit thread sleeps until its interval is over.
 const PENDING: u8 = 1;
@@ -228,6 +230,7 @@ impl Signal {
                     None => std::thread::park(),
                 },
                 PENDING => {
+                    let interval = interval.min(LONGEST_INTERVAL);
                     let end = *deadline.get_or_insert(now + interval);
                     let end = commit_by.map_or(end, |commit_by| end.min(commit_by));
                     let left = end.saturating_duration_since(now);

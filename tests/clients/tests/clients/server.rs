@@ -49,7 +49,7 @@ impl Answer {
     }
 }
 
-/// An event of a stream of OpenAI's that brings a piece of text.
+/// An event of a stream of `OpenAI`'s that brings a piece of text.
 pub(crate) fn piece(text: &str) -> String {
     let delta = serde_json::json!({"content": text});
     let event = serde_json::json!({"choices": [{"index": 0, "delta": delta}]});
