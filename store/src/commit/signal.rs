@@ -11,9 +11,9 @@ use crate::segment::SegmentName;
 use crate::segment::sealed::NewBlock;
 use crate::state::StateWriter;
 
-/// Nothing waits; the commit thread sleeps without a deadline.
 /// Longer intervals are as long as this: a time that the clock has.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Nothing waits; the commit thread sleeps without a deadline.
 const IDLE: u8 = 0;
 /// Records wait; the commit thread sleeps until its interval is over.
 const PENDING: u8 = 1;
