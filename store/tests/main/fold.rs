@@ -6,18 +6,7 @@ use spanlite_model::{TraceChange, TraceInfo, TraceUpdate};
 use spanlite_store::record::Record;
 use spanlite_store::{OpenOptions, SealedBlock, Store, TimeRange};
 
-use crate::support::{all, append, encoded, patient, span, trace, trace_id};
-
-fn tag(trace: u64, value: &str, time_unix_nano: u64) -> TraceUpdate {
-    TraceUpdate {
-        trace_id: trace_id(trace),
-        time_unix_nano,
-        change: TraceChange::Tag {
-            key: "k".to_owned(),
-            value: value.to_owned(),
-        },
-    }
-}
+use crate::support::{all, append, encoded, patient, span, tag, trace, trace_id};
 
 fn change(trace: u64, time_unix_nano: u64, change: TraceChange) -> TraceUpdate {
     TraceUpdate {

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use redb::StorageBackend as _;
 use redb::backends::FileBackend;
-use spanlite_model::{Trace, TraceChange, TraceUpdate};
+use spanlite_model::Trace;
 use spanlite_store::{
     OpenError, OpenOptions, Retention, StateError, StorageError, Store, TimeRange, WriteError,
 };
 
 use crate::child::Player;
-use crate::support::{all, append, patient, span, trace, trace_id};
+use crate::support::{all, append, patient, span, tag, trace, trace_id};
 
 /// Nothing may wait longer for a peer. Far more than the limits that the store keeps, so that a
 /// slow machine does not fail, and far less than for ever.
@@ -43,17 +43,6 @@ fn segments(path: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-fn tag(number: u64) -> TraceUpdate {
-    TraceUpdate {
-        trace_id: trace_id(number),
-        time_unix_nano: 1 << 60,
-        change: TraceChange::Tag {
-            key: "k".to_owned(),
-            value: "v".to_owned(),
-        },
-    }
 }
 
 /// Writes 30 traces, and makes, merges and removes segments.
@@ -116,7 +105,7 @@ fn a_writer_that_is_stopped_in_a_transaction_stops_nobody_for_ever() {
     let path = folder.path().join("s");
     let store = Store::open(&path, patient()).unwrap();
     work(&store, 1);
-    store.update(&[tag(1)]).unwrap();
+    store.update(&[tag(1, "v", 1 << 60)]).unwrap();
     let mut stuck = Player::start("hold-transactions", &path, 1);
     stuck.said().unwrap();
     signal(&stuck, "STOP");
@@ -125,7 +114,7 @@ fn a_writer_that_is_stopped_in_a_transaction_stops_nobody_for_ever() {
     store.seal().unwrap();
     assert_eq!(segments(&path).len(), 2, "a segment of its own");
     work(&store, 600);
-    let error = store.update(&[tag(2)]).unwrap_err();
+    let error = store.update(&[tag(2, "v", 1 << 60)]).unwrap_err();
     let WriteError::Storage(source) = &error else {
         panic!("{error}");
     };
@@ -145,7 +134,7 @@ fn a_writer_that_is_stopped_in_a_transaction_stops_nobody_for_ever() {
     store.backup(folder.path().join("copy")).unwrap();
     assert!(begin.elapsed() < AT_MOST, "{:?}", begin.elapsed());
     stuck.kill();
-    store.update(&[tag(2)]).unwrap();
+    store.update(&[tag(2, "v", 1 << 60)]).unwrap();
     store.seal().unwrap();
     assert!(store.verify().unwrap().is_sound());
     let copy = Store::open(folder.path().join("copy"), OpenOptions::read_only()).unwrap();
@@ -235,7 +224,7 @@ fn clean_and_unclean(folder: &Path) -> [PathBuf; 2] {
     store
         .write(&[trace(1, 3), trace(2, 3), trace(3, 3)])
         .unwrap();
-    store.update(&[tag(1)]).unwrap();
+    store.update(&[tag(1, "v", 1 << 60)]).unwrap();
     store.close().unwrap();
     let mut player = Player::start("hold", &paths[1], 7);
     player.said().unwrap();

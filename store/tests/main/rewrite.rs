@@ -3,21 +3,9 @@
 use std::collections::HashSet;
 use std::fs::File;
 
-use spanlite_model::{TraceChange, TraceUpdate};
 use spanlite_store::{StateError, StorageError, Store, WriteError};
 
-use crate::support::{all, patient, trace, trace_id};
-
-fn tag(trace: u64, value: &str, time_unix_nano: u64) -> TraceUpdate {
-    TraceUpdate {
-        trace_id: trace_id(trace),
-        time_unix_nano,
-        change: TraceChange::Tag {
-            key: "k".to_owned(),
-            value: value.to_owned(),
-        },
-    }
-}
+use crate::support::{all, patient, tag, trace, trace_id};
 
 #[test]
 fn what_is_said_of_a_trace_while_it_is_rewritten_stays() {

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spanlite_model::{Json, Resource, Span, SpanId, Status, Trace, TraceId};
+use spanlite_model::{
+    Json, Resource, Span, SpanId, Status, Trace, TraceChange, TraceId, TraceUpdate,
+};
 use spanlite_store::record::{Origin, Record, encode_record};
 use spanlite_store::{Appended, Lane, OpenOptions, Store, TimeRange};
 
@@ -86,4 +88,16 @@ pub(crate) fn all(store: &Store) -> Vec<Trace> {
     let traces = traces.unwrap();
     assert_eq!(snapshot.damage().len(), 0, "{:?}", snapshot.damage());
     traces
+}
+
+/// A tag `k` of a trace, set at a time.
+pub(crate) fn tag(trace: u64, value: &str, time_unix_nano: u64) -> TraceUpdate {
+    TraceUpdate {
+        trace_id: trace_id(trace),
+        time_unix_nano,
+        change: TraceChange::Tag {
+            key: "k".to_owned(),
+            value: value.to_owned(),
+        },
+    }
 }

@@ -64,20 +64,9 @@ impl<'b, L: LoadSection> Texts<'b, L> {
         look: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, BlockError> {
         let (index, length) = self.index(number)?;
-        scratch.clear();
-        let (mut look, mut seen) = (Some(look), None);
-        self.block
-            .each_piece(&self.table, index, 0..length, &mut |piece| {
-                if piece.len() as u64 == length
-                    && let Some(look) = look.take()
-                {
-                    seen = Some(look(piece));
-                } else {
-                    scratch.extend_from_slice(piece);
-                }
-            })?;
-        let seen = seen.or_else(|| look.map(|look| look(scratch)));
-        seen.ok_or(BlockError::malformed("a text comes twice"))
+        look_whole(length, scratch, look, |each| {
+            self.block.each_piece(&self.table, index, 0..length, each)
+        })
     }
 
     /// Appends a part of a value; what lies beyond its end is left out. Only the chunks that hold
@@ -133,18 +122,29 @@ impl<L: LoadSection> BlockReader<L> {
     ) -> Result<T, BlockError> {
         let range = self.new_text_range(place)?;
         let length = range.end - range.start;
-        scratch.clear();
-        let (mut look, mut seen) = (Some(look), None);
-        self.read_stream(range, &mut |piece| {
-            if piece.len() as u64 == length
-                && let Some(look) = look.take()
-            {
-                seen = Some(look(piece));
-            } else {
-                scratch.extend_from_slice(piece);
-            }
-        })?;
-        let seen = seen.or_else(|| look.map(|look| look(scratch)));
-        seen.ok_or(BlockError::malformed("a text comes twice"))
+        look_whole(length, scratch, look, |each| self.read_stream(range, each))
     }
+}
+
+/// Calls `look` with all bytes that `read` brings piece by piece, which are put together in
+/// `scratch` only where they do not come in one.
+fn look_whole<T>(
+    length: u64,
+    scratch: &mut Vec<u8>,
+    look: impl FnOnce(&[u8]) -> T,
+    read: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), BlockError>,
+) -> Result<T, BlockError> {
+    scratch.clear();
+    let (mut look, mut seen) = (Some(look), None);
+    read(&mut |piece| {
+        if piece.len() as u64 == length
+            && let Some(look) = look.take()
+        {
+            seen = Some(look(piece));
+        } else {
+            scratch.extend_from_slice(piece);
+        }
+    })?;
+    let seen = seen.or_else(|| look.map(|look| look(scratch)));
+    seen.ok_or(BlockError::malformed("a text comes twice"))
 }
