@@ -144,17 +144,25 @@ fn row(
     let size = bytes_on_disk(folder) as f64 / n_spans;
     contender.open()?;
     let answers = ask(contender, workload, n_traces)?;
-    Ok(vec![
-        contender.name().to_owned(),
-        format!("{:.2}", micros(cost.process_cpu) / n_spans),
-        format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
-        format!("{written:.0}"),
-        format!("{size:.1}"),
+    let mut row = costs(contender.name(), &cost, n_spans, (written, size));
+    row.extend([
         format!("{:.0}", answers.by_id),
         format!("{:.0}", answers.rare),
         format!("{:.0}", answers.failed),
         format!("{:.1}", n_spans / answers.scan),
-    ])
+    ]);
+    Ok(row)
+}
+
+/// What writing cost and left: the columns that all rows have.
+fn costs(name: &str, cost: &Cost, n_spans: f64, (written, size): (f64, f64)) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        format!("{:.2}", micros(cost.process_cpu) / n_spans),
+        format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
+        format!("{written:.0}"),
+        format!("{size:.1}"),
+    ]
 }
 
 /// A file of which nothing can be asked.
@@ -175,13 +183,7 @@ fn file_row(
     let written = (bytes_written() - written) as f64 / n_spans;
     let size = std::fs::metadata(&path)?.len() as f64 / n_spans;
     std::fs::remove_file(path)?;
-    let mut row = vec![
-        name.to_owned(),
-        format!("{:.2}", micros(cost.process_cpu) / n_spans),
-        format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
-        format!("{written:.0}"),
-        format!("{size:.1}"),
-    ];
+    let mut row = costs(name, &cost, n_spans, (written, size));
     row.resize(9, "-".to_owned());
     Ok(row)
 }
