@@ -5,11 +5,28 @@ use std::fmt;
 
 use serde::Serialize;
 use spanlite_model::{StatusCode, Value, keys};
-use spanlite_store::record::Redact;
+use spanlite_store::record::{EventEncoder, Redact};
 
 use super::limits::Part;
 use crate::context::Context;
 use crate::live::Live;
+
+/// Adds attributes to an event or a link while its span is short of `most` bytes. Returns whether
+/// all were added.
+fn put_attributes<K: AsRef<str>>(
+    mut to: EventEncoder<'_>,
+    attributes: impl IntoIterator<Item = (K, Value)>,
+    most: usize,
+    redact: Option<&dyn Redact>,
+) -> bool {
+    for (key, value) in attributes {
+        if to.span_bytes() >= most {
+            return false;
+        }
+        to.attribute(key.as_ref(), &value, redact);
+    }
+    true
+}
 
 impl Live {
     fn redact(&self) -> Option<std::sync::Arc<dyn Redact + Send + Sync>> {
@@ -83,17 +100,9 @@ impl Live {
         let redact = self.redact();
         let most = self.most_bytes();
         let name = self.cut_text(name);
-        let mut added = self.encoder.add_event(name, unix_nanos);
-        let mut too_long = false;
-        for (key, value) in attributes {
-            too_long = added.span_bytes() >= most;
-            if too_long {
-                break;
-            }
-            added.attribute(key.as_ref(), &value, as_dyn(redact.as_deref()));
-        }
-        drop(added);
-        if too_long {
+        let added = self.encoder.add_event(name, unix_nanos);
+        let redact = as_dyn(redact.as_deref());
+        if !put_attributes(added, attributes, most, redact) {
             self.encoder.mark_cut();
         }
     }
@@ -108,17 +117,9 @@ impl Live {
         }
         let redact = self.redact();
         let most = self.most_bytes();
-        let mut added = self.encoder.add_link(to.trace_id, to.span_id);
-        let mut too_long = false;
-        for (key, value) in attributes {
-            too_long = added.span_bytes() >= most;
-            if too_long {
-                break;
-            }
-            added.attribute(key.as_ref(), &value, as_dyn(redact.as_deref()));
-        }
-        drop(added);
-        if too_long {
+        let added = self.encoder.add_link(to.trace_id, to.span_id);
+        let redact = as_dyn(redact.as_deref());
+        if !put_attributes(added, attributes, most, redact) {
             self.encoder.mark_cut();
         }
     }
