@@ -4,6 +4,7 @@
 //! here draws text of others but by [`Line`](crate::render::Line), which escapes it.
 
 mod app;
+mod entry;
 mod memory;
 mod opened;
 mod overlay;
