@@ -23,12 +23,15 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
         max_traces: args.max_traces,
     };
     let progress = session.progress("looking for what is due");
-    let due = store.gc(&retention, true, &BTreeSet::new())?;
-    let keep = if args.include_unexported {
-        BTreeSet::new()
-    } else {
-        unsent(&store, &due, session.settings.now_unix_nano)?
+    let now = session.settings.now_unix_nano;
+    let to_keep = |due: &GcReport| {
+        if args.include_unexported {
+            return Ok(BTreeSet::new());
+        }
+        unsent(&store, due, now)
     };
+    let due = store.gc(&retention, true, &BTreeSet::new())?;
+    let mut keep = to_keep(&due)?;
     let planned = if keep.is_empty() {
         due
     } else {
@@ -43,15 +46,10 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
         if !session.confirm("remove them? [y/N] ")? {
             return Ok(Outcome::Done);
         }
+        // More may be due since the question was asked.
+        keep = to_keep(&store.gc(&retention, true, &BTreeSet::new())?)?;
     }
     let progress = session.progress("removing");
-    // More may be due since the question was asked.
-    let keep = if args.include_unexported {
-        keep
-    } else {
-        let due = store.gc(&retention, true, &BTreeSet::new())?;
-        unsent(&store, &due, session.settings.now_unix_nano)?
-    };
     let report = store.gc(&retention, false, &keep)?;
     store.close()?;
     drop(progress);

@@ -247,30 +247,28 @@ fn path_line(steps: &[PathStep<'_>], count: usize) -> Line {
 
 /// Why a span failed, with every line of the message.
 pub(crate) fn error_text_whole(span: &Span) -> String {
-    let message = span.error_message().unwrap_or_default().trim();
-    match span.error_type().map(short_type) {
-        Some(kind) if message.is_empty() => kind,
-        Some(kind) if !message.contains(&kind) => format!("{kind}: {message}"),
-        _ if message.is_empty() => "failed, without a message".to_owned(),
-        _ => message.to_owned(),
-    }
+    reason(span, span.error_message().unwrap_or_default().trim(), "")
 }
 
 /// Why a span failed, in one line.
 pub(crate) fn error_text(span: &Span) -> String {
-    let message = span.error_message().unwrap_or_default();
-    let message = message.trim();
+    let message = span.error_message().unwrap_or_default().trim();
     let first = message.lines().next().unwrap_or_default();
     let more = if first.len() < message.len() {
         " …"
     } else {
         ""
     };
+    reason(span, first, more)
+}
+
+/// What is shown of a message behind the type of the error, unless it names that.
+fn reason(span: &Span, shown: &str, more: &str) -> String {
     match span.error_type().map(short_type) {
-        Some(kind) if first.is_empty() => kind,
-        Some(kind) if !first.contains(&kind) => format!("{kind}: {first}{more}"),
-        _ if first.is_empty() => "failed, without a message".to_owned(),
-        _ => format!("{first}{more}"),
+        Some(kind) if shown.is_empty() => kind,
+        Some(kind) if !shown.contains(&kind) => format!("{kind}: {shown}{more}"),
+        _ if shown.is_empty() => "failed, without a message".to_owned(),
+        _ => format!("{shown}{more}"),
     }
 }
 

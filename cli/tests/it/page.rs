@@ -1,11 +1,23 @@
 //! The HTML page, opened in Chromium.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::browser::Browser;
 use super::support::Place;
+
+/// What stands on a page where no script runs.
+fn seen_without_script(browser: &mut Browser, page: &Path) -> String {
+    browser.ask(
+        "Emulation.setScriptExecutionDisabled",
+        &json!({"value": true}),
+    );
+    browser.open(page);
+    let seen = browser.value("document.body.innerText");
+    seen.as_str().unwrap().to_owned()
+}
 
 #[test]
 fn the_page_is_filtered_folded_and_read_by_keyboard() {
@@ -126,13 +138,7 @@ fn without_script_the_tree_stands_there_as_text() {
         "{ status = error }",
         page.to_str().unwrap(),
     ]);
-    browser.ask(
-        "Emulation.setScriptExecutionDisabled",
-        &json!({"value": true}),
-    );
-    browser.open(&page);
-    let seen = browser.value("document.body.innerText");
-    let seen = seen.as_str().unwrap();
+    let seen = seen_without_script(&mut browser, &page);
     assert!(
         seen.contains("support.turn") && seen.contains("! no order 1764"),
         "{seen}"
@@ -214,13 +220,7 @@ fn hostile_names_and_payloads_stay_text() {
         assert_eq!(browser.value(whole), n_scripts, "after {tab}");
     }
     assert_eq!(browser.complaints, Vec::<Value>::new());
-    browser.ask(
-        "Emulation.setScriptExecutionDisabled",
-        &json!({"value": true}),
-    );
-    browser.open(&page);
-    let seen = browser.value("document.body.innerText");
-    let seen = seen.as_str().unwrap();
+    let seen = seen_without_script(&mut browser, &page);
     assert!(
         seen.contains("<img src=x") && seen.contains("\\x1b[2J"),
         "{seen}"
