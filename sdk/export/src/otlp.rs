@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prost::Message as _;
 use spanlite_formats::{ExportResponse, encode_otlp, encode_otlp_spans};
@@ -21,6 +22,9 @@ const A_FEW_TIMES_IN_PART: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct OtlpTarget {
     sender: Sender,
+    /// Whether each trace goes in a request of its own: the backend took part of a request once
+    /// and does not say which part.
+    sends_one_by_one: AtomicBool,
 }
 
 /// Makes a trace ready; nothing if all of it was sent before in this form.
@@ -88,11 +92,15 @@ fn judge(error: &RequestError) -> Verdict {
 
 impl OtlpTarget {
     pub(crate) fn new(sender: Sender) -> Self {
-        Self { sender }
+        Self {
+            sender,
+            sends_one_by_one: AtomicBool::new(false),
+        }
     }
 
-    /// Sends a batch in one request. When it is refused, whole or in part, halves are tried, down
-    /// to the traces that cannot be taken.
+    /// Sends a batch in one request. When it is refused, halves are tried, down to the traces that
+    /// cannot be taken. When part of it was taken it must not be sent again, says OTLP; as nobody
+    /// knows which part, none of its traces counts as sent, and from then on each goes alone.
     pub(crate) async fn deliver(&self, parcels: &[Parcel]) -> Delivered {
         let mut delivered = Delivered::default();
         let mut done = HashSet::new();
@@ -101,6 +109,10 @@ impl OtlpTarget {
         while let Some((first, last)) = todo.pop_front() {
             let part = parcels.get(first..last).unwrap_or_default();
             if part.is_empty() {
+                continue;
+            }
+            if part.len() > 1 && self.sends_one_by_one.load(Ordering::Relaxed) {
+                todo.extend((first..last).map(|one| (one, one + 1)));
                 continue;
             }
             let bytes: Vec<u8> = part
@@ -121,7 +133,18 @@ impl OtlpTarget {
                         end(parcel.trace_id, Outcome::Sent);
                     }
                 }
-                Ok((_, Some(reason))) => split(part, first, &mut todo, reason, end),
+                Ok((n_bytes, Some(mut reason))) => {
+                    delivered.n_bytes += n_bytes;
+                    self.sends_one_by_one.store(true, Ordering::Relaxed);
+                    if part.len() > 1 {
+                        let n_traces = part.len();
+                        reason = format!("in a request with {n_traces} traces, {reason}");
+                    }
+                    for parcel in part {
+                        let reason = reason.clone();
+                        end(parcel.trace_id, Outcome::Refused(Refusal { reason }));
+                    }
+                }
                 Err(Unsent::Bad(error)) => {
                     let reason = error
                         .answer()

@@ -119,9 +119,13 @@ impl Sender {
     }
 
     async fn server_works(&self) -> bool {
-        match &self.canary {
-            Some(canary) => self.client.send(canary).await.is_ok(),
-            None => !self.circuit.is_open(),
+        let Some(canary) = &self.canary else {
+            return !self.circuit.is_open();
+        };
+        tokio::select! {
+            // The run ends before the answer would count.
+            () = self.stop.stopped() => false,
+            answered = self.client.send(canary) => answered.is_ok(),
         }
     }
 }

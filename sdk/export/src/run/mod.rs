@@ -15,6 +15,7 @@ use std::time::Duration;
 use chrono::Utc;
 use spanlite_model::{TraceId, with_causes};
 use spanlite_store::{ReadError, StateError, Store};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use self::endpoint::Endpoint;
@@ -190,35 +191,55 @@ pub async fn run(
     job: &ExportJob,
     options: RunOptions,
 ) -> Result<ExportReport, ExportError> {
-    let _lock = JobLock::take(store, job)?;
-    let deliveries = Deliveries::of(store, job);
-    let started_time_unix_nano = now_unix_nano();
-    // What stays if the process is killed. The marks tell the truth all the same, so a store
-    // that cannot take this one is found out by the first that counts.
-    let begun = LastRun {
-        started_time_unix_nano,
-        ended_time_unix_nano: None,
-        report: ExportReport::default(),
-        error: None,
-    };
-    let noted = deliveries.keep_last_run(&begun);
-    let result = match noted {
-        Ok(()) => run_locked(store, job, &options).await,
-        Err(error) => Err(error.into()),
-    };
+    let (for_begin, job_to_begin) = (store.clone(), job.clone());
+    let begun = spawn_blocking(move || Begun::begin(&for_begin, &job_to_begin)).await??;
+    let result = run_locked(store, job, &options).await;
     let (report, error) = match &result {
         Ok(report) => (report.clone(), report.trouble.clone()),
         Err(error) => (ExportReport::default(), Some(with_causes(error))),
     };
-    let kept = deliveries.keep_last_run(&LastRun {
-        started_time_unix_nano,
-        ended_time_unix_nano: Some(now_unix_nano()),
-        report,
-        error,
-    });
+    let kept = spawn_blocking(move || begun.end(report, error)).await?;
     let report = result?;
     kept?;
     Ok(report)
+}
+
+/// A run that others are kept from beginning too.
+struct Begun {
+    _lock: JobLock,
+    deliveries: Deliveries,
+    started_time_unix_nano: u64,
+}
+
+impl Begun {
+    /// Locks the job and notes that it runs, which is what stays if the process is killed.
+    fn begin(store: &Store, job: &ExportJob) -> Result<Self, ExportError> {
+        let begun = Self {
+            _lock: JobLock::take(store, job)?,
+            deliveries: Deliveries::of(store, job),
+            started_time_unix_nano: now_unix_nano(),
+        };
+        begun.keep(None, ExportReport::default(), None)?;
+        Ok(begun)
+    }
+
+    fn end(self, report: ExportReport, error: Option<String>) -> Result<(), StateError> {
+        self.keep(Some(now_unix_nano()), report, error)
+    }
+
+    fn keep(
+        &self,
+        ended_time_unix_nano: Option<u64>,
+        report: ExportReport,
+        error: Option<String>,
+    ) -> Result<(), StateError> {
+        self.deliveries.keep_last_run(&LastRun {
+            started_time_unix_nano: self.started_time_unix_nano,
+            ended_time_unix_nano,
+            report,
+            error,
+        })
+    }
 }
 
 async fn run_locked(

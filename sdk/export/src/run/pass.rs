@@ -46,16 +46,16 @@ impl Pass {
             selection,
             since_unix_nano,
         } = self;
-        let deliveries = Deliveries::of(&store, &job);
-        let (producer, ids) = {
-            let (deliveries, job) = (deliveries.clone(), Arc::clone(&job));
+        let (deliveries, producer, ids) = {
+            let job = Arc::clone(&job);
             let settle = options.settle;
             spawn_blocking(move || {
+                let deliveries = Deliveries::of(&store, &job);
                 let snapshot = store.snapshot()?;
                 let ids = selection.ids(&snapshot, since_unix_nano)?;
                 let stamps = Stamps::of(&snapshot, &job, &ids, since_unix_nano)?;
-                let producer = Producer::new(snapshot, deliveries, &job, stamps, settle)?;
-                Ok::<_, ExportError>((producer, ids))
+                let producer = Producer::new(snapshot, deliveries.clone(), &job, stamps, settle)?;
+                Ok::<_, ExportError>((deliveries, producer, ids))
             })
             .await??
         };
