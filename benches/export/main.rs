@@ -1,7 +1,10 @@
 //! What a following job costs the program it runs in while its server is away: CPU time of the
 //! thread that traces for each span, with the job and without.
 //!
-//! `cargo bench -p spanlite-benches --bench export`
+//! `cargo bench -p spanlite-benches --bench export`; with `-- memory 20000`, what a run over so many
+//! traces takes of memory as it goes on.
+
+mod memory;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -74,6 +77,35 @@ fn round(path: &Path, with_job: bool) -> Result<(Duration, Duration), Box<dyn st
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().position(|argument| argument == "memory") {
+        None => beside_tracing(),
+        Some(at) => {
+            let n_traces = arguments
+                .get(at + 1)
+                .map_or(Ok(20_000), |text| text.parse())?;
+            of_memory(n_traces)
+        }
+    }
+}
+
+fn of_memory(n_traces: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let tenths = memory::run_over(&folder.path().join("traces.spans"), n_traces)?;
+    let rows: Vec<Vec<String>> = tenths
+        .iter()
+        .enumerate()
+        .map(|(n, kib)| vec![format!("{}0 %", n + 1), kib.to_string()])
+        .collect();
+    print_table(
+        &format!("a run over {n_traces} traces"),
+        &["sent", "resident KiB"],
+        &rows,
+    );
+    Ok(())
+}
+
+fn beside_tracing() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut number = 0;
     let results = rounds(ROUNDS, 2, |contender| {

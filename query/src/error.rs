@@ -6,6 +6,7 @@ use serde::Serialize;
 /// What is wrong with a query, where, and how to mend it. Warnings have the same shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct QueryError {
     /// The sort of mistake; stable, for programs.
     pub code: Code,

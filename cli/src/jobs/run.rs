@@ -164,7 +164,7 @@ impl Watch {
                 logs: !settings.stderr_is_terminal && !settings.quiet,
                 how_long: match job.schedule {
                     Schedule::Once => format!("for up to {} (--patience)", words(patience)),
-                    Schedule::Follow { .. } => "until it answers".to_owned(),
+                    _ => "until it answers".to_owned(),
                 },
                 is_away: AtomicBool::new(false),
             }),

@@ -270,6 +270,7 @@ fn state(status: &JobStatus) -> (Role, String) {
             RunEnd::Unreachable => "target did not answer",
             RunEnd::Unfinished if run.error.is_some() => "failed",
             RunEnd::Unfinished => "killed",
+            _ => "ended early",
         },
     };
     (Role::Warning, words.to_owned())
@@ -368,6 +369,7 @@ fn facts(job: &ExportJob) -> Vec<(&'static str, String)> {
                 facts.push(("header", format!("{name}: {value}")));
             }
         }
+        _ => {}
     }
     if let Schedule::Follow { interval_seconds } = job.schedule {
         facts.push(("looks every", format!("{interval_seconds} s")));

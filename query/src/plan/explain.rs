@@ -12,6 +12,7 @@ use crate::syntax::print;
 
 /// How a query was answered: what each step kept, and what was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Explain {
     /// The conditions of the query and what answers them.
     pub steps: Vec<PlanStep>,
@@ -48,6 +49,7 @@ pub struct Explain {
 
 /// What a stage left, as far as columns tell.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct StageCount {
     /// The stage in its canonical form.
     pub stage: String,

@@ -5,6 +5,7 @@ use crate::adjust::Adjustments;
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ExportReport {
     /// Traces that the query selected.
     pub n_selected: u64,
@@ -43,6 +44,7 @@ pub struct ExportReport {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RunEnd {
     /// It is under way, or its process was killed.
     #[default]

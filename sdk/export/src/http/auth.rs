@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Where the secret of a target comes from. The secret itself is never part of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Credentials {
     /// MLflow's own variables: `MLFLOW_TRACKING_TOKEN`, else `MLFLOW_TRACKING_USERNAME` and
     /// `MLFLOW_TRACKING_PASSWORD`; no authorization when none of them is set.

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,7 +74,7 @@ pub enum ConnectError {
     Tls(#[from] TlsError),
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// One server.
@@ -246,7 +247,7 @@ impl Client {
             .read_timeout(READ_TIMEOUT)
             .default_headers(headers)
             .build()
-            .map_err(ConnectError::Client)?;
+            .map_err(|error| ConnectError::Client(Box::new(error)))?;
         Ok(Self { http, base })
     }
 

@@ -1,4 +1,4 @@
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -17,18 +17,18 @@ pub enum RequestError {
     NoAnswer {
         /// The request.
         what: &'static str,
-        /// What happened.
+        /// What happened, in the words of the HTTP library.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// Something answered an address of `https` without TLS.
     #[error("no answer to {what}: what listens there speaks no TLS; is the address one of http?")]
     NoTls {
         /// The request.
         what: &'static str,
-        /// What happened.
+        /// What happened, in the words of the HTTP library.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The server said no.
     #[error("{what} was answered with {answer}")]
@@ -144,7 +144,9 @@ impl RequestError {
     /// A request without an answer.
     pub(super) fn no_answer(what: &'static str, source: reqwest::Error) -> Self {
         let source = source.without_url();
-        if speaks_no_tls(&source) {
+        let speaks_no_tls = speaks_no_tls(&source);
+        let source = Box::new(source);
+        if speaks_no_tls {
             Self::NoTls { what, source }
         } else {
             Self::NoAnswer { what, source }

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub enum TlsError {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: pem::Error,
+        source: io::Error,
     },
     /// The file holds no certificate that can be trusted.
     #[error("`{}` holds no certificate in PEM form", path.display())]
@@ -28,14 +29,13 @@ pub enum TlsError {
     },
     /// A certificate is malformed, or the system's own cannot be read.
     #[error("the certificates cannot be used")]
-    Unusable(#[from] rustls::Error),
+    Unusable(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl TlsError {
     /// Returns whether the file is simply not there.
     pub fn is_missing_file(&self) -> bool {
-        matches!(self, Self::Unreadable { source: pem::Error::Io(error), .. }
-            if error.kind() == io::ErrorKind::NotFound)
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -45,23 +45,32 @@ pub(super) fn config(https: bool, ca_file: Option<&Path>) -> Result<ClientConfig
     // The provider is named here so that the application's process-wide choice is left alone.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(unusable)?;
     let config = match ca_file {
         Some(path) => builder.with_root_certificates(roots(path)?),
-        None if https => builder.with_platform_verifier()?,
+        None if https => builder.with_platform_verifier().map_err(unusable)?,
         None => builder.with_root_certificates(RootCertStore::empty()),
     };
     Ok(config.with_no_client_auth())
 }
 
+fn unusable(error: rustls::Error) -> TlsError {
+    TlsError::Unusable(Box::new(error))
+}
+
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
-    let unreadable = |source| TlsError::Unreadable {
+    let unreadable = |error| TlsError::Unreadable {
         path: path.to_owned(),
-        source,
+        source: match error {
+            pem::Error::Io(source) => source,
+            other => io::Error::new(io::ErrorKind::InvalidData, other),
+        },
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        roots.add(certificate.map_err(unreadable)?)?;
+        let certificate = certificate.map_err(unreadable)?;
+        roots.add(certificate).map_err(unusable)?;
     }
     if roots.is_empty() {
         return Err(TlsError::NoCertificate {

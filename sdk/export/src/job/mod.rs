@@ -58,6 +58,7 @@ pub struct ExportJob {
 /// When a job sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Schedule {
     /// A run sends what is there and ends.
     #[default]
@@ -83,6 +84,7 @@ impl Schedule {
 /// Where traces go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Target {
     /// An MLflow server.
     Mlflow(MlflowServer),
@@ -90,7 +92,7 @@ pub enum Target {
     Otlp(OtlpEndpoint),
 }
 
-/// An MLflow server, version 3.6 or later, with a SQL store.
+/// An MLflow server, version 3.6 or later. It keeps traces in a SQL database, or in files that it serves itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MlflowServer {
     /// Its address, such as `http://10.0.0.5:5000`.

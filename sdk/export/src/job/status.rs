@@ -7,6 +7,7 @@ use crate::report::ExportReport;
 
 /// How far a job has come, as the store remembers it; the target is not asked.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct JobStatus {
     /// Traces that the target has.
     pub n_sent: u64,
@@ -20,6 +21,7 @@ pub struct JobStatus {
 
 /// A run of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LastRun {
     /// When it began, in Unix nanoseconds.
     pub started_time_unix_nano: u64,
@@ -33,6 +35,7 @@ pub struct LastRun {
 
 /// A trace that a job could not bring to its target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DeliveryProblem {
     /// The trace.
     pub trace_id: TraceId,

@@ -4,6 +4,7 @@ mod column;
 mod row;
 mod schema;
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub enum ParquetError {
     Io(#[from] io::Error),
     /// The encoder refuses what it was given.
     #[error("the rows cannot be encoded")]
-    Encode(#[from] parquet::errors::ParquetError),
+    Encode(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Writes traces as a Parquet file, one row a span.
@@ -76,7 +77,7 @@ impl<W: Write> std::fmt::Debug for ParquetWriter<W> {
 impl<W: Write> ParquetWriter<W> {
     /// Begins a file.
     pub fn new(out: W) -> Result<Self, ParquetError> {
-        let schema = Arc::new(parse_message_type(SCHEMA)?);
+        let schema = Arc::new(parse_message_type(SCHEMA).map_err(encode)?);
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("spanlite ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -90,7 +91,8 @@ impl<W: Write> ParquetWriter<W> {
                 parquet::file::properties::EnabledStatistics::None,
             );
         }
-        let encoder = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build()))?;
+        let properties = Arc::new(properties.build());
+        let encoder = SerializedFileWriter::new(Vec::new(), schema, properties).map_err(encode)?;
         let columns = encoder.schema_descr().columns().iter();
         let columns = columns.map(|descriptor| Column::new(descriptor)).collect();
         Ok(Self {
@@ -121,6 +123,12 @@ impl<W: Write> ParquetWriter<W> {
         if self.rows.len() == 0 {
             return Ok(());
         }
+        self.encode_row_group().map_err(encode)?;
+        let bytes = mem::take(self.encoder.inner_mut());
+        Ok(self.out.write_all(&bytes)?)
+    }
+
+    fn encode_row_group(&mut self) -> parquet::errors::Result<()> {
         let mut group = self.encoder.next_row_group()?;
         for column in self.rows.take() {
             let Some(mut out) = group.next_column()? else {
@@ -131,16 +139,19 @@ impl<W: Write> ParquetWriter<W> {
         }
         group.close()?;
         self.encoder.flush()?;
-        let bytes = mem::take(self.encoder.inner_mut());
-        Ok(self.out.write_all(&bytes)?)
+        Ok(())
     }
 
     /// Ends the file and gives back what it was written to. Without it the file is no Parquet.
     pub fn finish(mut self) -> Result<W, ParquetError> {
         self.end_row_group()?;
-        let bytes = self.encoder.into_inner()?;
+        let bytes = self.encoder.into_inner().map_err(encode)?;
         self.out.write_all(&bytes)?;
         self.out.flush()?;
         Ok(self.out)
     }
+}
+
+fn encode(error: parquet::errors::ParquetError) -> ParquetError {
+    ParquetError::Encode(Box::new(error))
 }
