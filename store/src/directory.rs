@@ -15,6 +15,8 @@ pub const FORMAT: u32 = 1;
 /// The generation of redb's lock protocol: the minor version that defines it.
 const LOCKS: &str = "redb-4.5";
 const STORE_FILE: &str = "STORE";
+/// What is not in segments: changes of traces, and values that others keep.
+pub(crate) const STATE_FILE: &str = "state.redb";
 const FIRST_LINE: &str = "spanlite store";
 /// The `STORE` file is a few lines; whatever is larger is none.
 const MAX_STORE_FILE_BYTES: u64 = 4096;
@@ -171,7 +173,7 @@ impl Directory {
         if self.is_bundle {
             return self.path.clone();
         }
-        self.path.join("state.redb")
+        self.path.join(STATE_FILE)
     }
 
     pub(crate) fn journals(&self) -> PathBuf {

@@ -165,7 +165,7 @@ impl OtlpTarget {
     async fn push(&self, bytes: Vec<u8>, few: u32) -> Result<(usize, Option<String>), Unsent> {
         let body = Body::pack("application/x-protobuf", bytes).await;
         let n_bytes = body.len();
-        let request = Request::post("the spans", "v1/traces", body);
+        let request = Request::post("the upload of the spans", "v1/traces", body);
         let reply = self.sender.send(&request, few, judge).await?;
         // Backends that answer in another form, or with nothing, have taken everything.
         let partial = ExportResponse::decode(reply.body.as_slice())

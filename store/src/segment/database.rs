@@ -11,11 +11,21 @@ use redb::{
 
 use super::CACHE_BYTES;
 use super::backend::Backend;
+use crate::directory::STATE_FILE;
 
-fn builder() -> Builder {
+/// The page cache of a handle on `state.redb`, whose values are small and read once in a while. A
+/// job of many traces would fill a larger one.
+const STATE_CACHE_BYTES: usize = 2 << 20;
+
+fn builder(path: &Path) -> Builder {
+    let is_state = path.file_name().is_some_and(|name| name == STATE_FILE);
     let mut builder = Builder::new();
     builder
-        .set_cache_size(CACHE_BYTES)
+        .set_cache_size(if is_state {
+            STATE_CACHE_BYTES
+        } else {
+            CACHE_BYTES
+        })
         .set_concurrency_mode(ConcurrencyMode::MultiWriter);
     builder
 }
@@ -29,7 +39,7 @@ pub(crate) fn create(path: &Path) -> Result<Database, DatabaseError> {
         .truncate(false)
         .open(path)
         .map_err(StorageError::from)?;
-    builder().create_with_backend(backend(path, file)?)
+    builder(path).create_with_backend(backend(path, file)?)
 }
 
 /// Opens a file for writing, which also repairs it after a kill.
@@ -40,13 +50,13 @@ pub(crate) fn open(path: &Path) -> Result<Database, DatabaseError> {
         // Else redb would make a database of it.
         return Err(StorageError::from(io::Error::from(io::ErrorKind::InvalidData)).into());
     }
-    builder().create_with_backend(backend(path, file)?)
+    builder(path).create_with_backend(backend(path, file)?)
 }
 
 /// Opens a file for reading, beside writers.
 pub(crate) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     let file = File::open(path).map_err(StorageError::from)?;
-    builder().open_read_only_with_backend(Backend::new(file)?)
+    builder(path).open_read_only_with_backend(Backend::new(file)?)
 }
 
 #[cfg(not(test))]

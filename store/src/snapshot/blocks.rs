@@ -19,7 +19,8 @@ use crate::segment::facts::BlockFacts;
 use crate::segment::sealed::{self, BlockEntry, KnownBlocks, Sections, SharedTable};
 use crate::segment::{BLOCKS, table};
 
-/// How many bytes the open blocks of a snapshot keep in memory, roughly.
+/// How many bytes the open blocks of a snapshot keep in memory unless another number is set,
+/// roughly.
 const OPEN_BYTES: u64 = 64 << 20;
 
 /// The blocks of one segment.
@@ -31,10 +32,29 @@ pub(super) struct Blocks {
 
 /// Blocks of a snapshot that stay open, so that what was read and decompressed of them is there
 /// when it is asked for again.
-#[derive(Default)]
 pub(super) struct OpenBlocks {
     open: Mutex<Open>,
     kept_bytes: Arc<AtomicU64>,
+    most_bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for OpenBlocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenBlocks")
+            .field("kept_bytes", &self.kept_bytes)
+            .field("most_bytes", &self.most_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for OpenBlocks {
+    fn default() -> Self {
+        Self {
+            open: Mutex::default(),
+            kept_bytes: Arc::default(),
+            most_bytes: AtomicU64::new(OPEN_BYTES),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -56,21 +76,34 @@ impl Open {
         self.readers.push((key, Arc::clone(reader)));
     }
 
-    /// Closes a block, any: of blocks that are read one after the other, again and again, an
-    /// order would close each just before it is asked for.
-    fn close_one(&mut self) {
+    /// Closes a block, any but one: of blocks that are read one after the other, again and again,
+    /// an order would close each just before it is asked for. Returns whether there was another.
+    fn close_one_but(&mut self, wanted: usize) -> bool {
         const STRIDE: usize = 0x9e37_79b9;
+        let n_others = self.readers.len() - usize::from(self.places.contains_key(&wanted));
+        if n_others == 0 {
+            return false;
+        }
         self.n_closed = self.n_closed.wrapping_add(STRIDE);
-        let place = self.n_closed % self.readers.len();
+        let mut place = self.n_closed % self.readers.len();
+        if self.places.get(&wanted) == Some(&place) {
+            place = (place + 1) % self.readers.len();
+        }
         let (key, _) = self.readers.swap_remove(place);
         self.places.remove(&key);
         if let Some((moved, _)) = self.readers.get(place) {
             self.places.insert(*moved, place);
         }
+        true
     }
 }
 
 impl OpenBlocks {
+    /// Sets how many bytes they keep, roughly; the block that is read last stays.
+    pub(super) fn keep_at_most(&self, n_bytes: u64) {
+        self.most_bytes.store(n_bytes, Ordering::Relaxed);
+    }
+
     /// The open block of an entry; opened now if it is not.
     fn get(
         &self,
@@ -81,9 +114,8 @@ impl OpenBlocks {
         let locked = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = locked();
         // What blocks keep grows while they are read.
-        while self.kept_bytes.load(Ordering::Relaxed) > OPEN_BYTES && !known.readers.is_empty() {
-            known.close_one();
-        }
+        let most_bytes = self.most_bytes.load(Ordering::Relaxed);
+        while self.kept_bytes.load(Ordering::Relaxed) > most_bytes && known.close_one_but(key) {}
         if let Some(reader) = known.find(key) {
             return Ok(Arc::clone(reader));
         }

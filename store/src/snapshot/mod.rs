@@ -25,6 +25,7 @@ use crate::record::{RecordRef, decode_record};
 use crate::segment::{SegmentName, SegmentReader, hot, protected};
 use crate::state::{deleted_traces, is_deleted, notes_of};
 pub(crate) use assembly::{Assembly, span_weight};
+use blocks::OpenBlocks;
 pub(crate) use blocks::collect_place;
 pub use damage::Damage;
 pub use follow::Follow;
@@ -78,6 +79,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 struct Parts {
     segments: Vec<SegmentView>,
+    open_blocks: Arc<OpenBlocks>,
     journals: Vec<JournalView>,
     state: Option<StateView>,
     index: OnceLock<Index>,
@@ -100,6 +102,15 @@ impl std::fmt::Debug for StateView {
 }
 
 impl Snapshot {
+    /// Keeps about so many bytes of what is read of blocks decompressed in memory, for what asks for
+    /// the same again; 64 MiB unless said. A pass over all traces in the order of time is as fast
+    /// with a few.
+    #[must_use]
+    pub fn keeping_at_most(self, n_bytes: u64) -> Self {
+        self.parts.open_blocks.keep_at_most(n_bytes);
+        self
+    }
+
     /// What was skipped because it is damaged, as far as the snapshot was read; results are then
     /// incomplete.
     pub fn damage(&self) -> Vec<Damage> {

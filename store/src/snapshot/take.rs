@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::blocks::OpenBlocks;
 use super::segment::SegmentView;
 use super::{Damage, Parts, Snapshot, StateView};
 use crate::directory::Directory;
@@ -26,7 +27,8 @@ impl Snapshot {
     ) -> Result<Self, ReadError> {
         let mut damage = put_aside(directory)?;
         let state = begin_state(directory, readers, &mut damage)?;
-        let mut segments = begin_segments(directory, readers, &mut damage)?;
+        let open_blocks = Arc::default();
+        let mut segments = begin_segments(directory, readers, &open_blocks, &mut damage)?;
         let replaced = leave_out_replaced(&mut segments)?;
         for journal in &mut journals {
             let mut stored = Positions::default();
@@ -48,6 +50,7 @@ impl Snapshot {
         Ok(Self {
             parts: Owned::new(Parts {
                 segments,
+                open_blocks,
                 journals,
                 state,
                 index: OnceLock::new(),
@@ -88,15 +91,15 @@ fn begin_state(
 fn begin_segments(
     directory: &Directory,
     readers: &Readers,
+    open_blocks: &Arc<OpenBlocks>,
     damage: &mut Vec<Damage>,
 ) -> Result<Vec<SegmentView>, ReadError> {
     let mut segments = Vec::new();
     let files: Vec<PathBuf> = directory.segment_files()?;
     readers.close_gone(files.len());
-    let open_blocks = Arc::default();
     for path in files {
         match readers.get(&path).and_then(|reader| {
-            let begin = |reader| SegmentView::begin(reader, &open_blocks);
+            let begin = |reader| SegmentView::begin(reader, open_blocks);
             reader.map(begin).transpose()
         }) {
             Ok(view) => segments.extend(view),

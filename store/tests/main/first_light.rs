@@ -374,3 +374,24 @@ fn one_path_is_one_store_in_a_process() {
     .unwrap();
     assert_eq!(all(&reader).len(), 2);
 }
+
+#[test]
+fn a_snapshot_that_keeps_nothing_open_reads_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("s"), patient()).unwrap();
+    for block in 0..4 {
+        let traces: Vec<_> = (1..=5).map(|n| trace(block * 5 + n, 3)).collect();
+        store.write(&traces).unwrap();
+        store.seal().unwrap();
+    }
+    let snapshot = store.snapshot().unwrap();
+    assert_eq!(snapshot.blocks().unwrap().len(), 4);
+    let sparing = store.snapshot().unwrap().keeping_at_most(0);
+    // Each is in another block than the one before, and comes twice.
+    for number in (0..40).map(|n| 1 + n * 7 % 20) {
+        let found = sparing.trace(trace_id(number)).unwrap();
+        assert!(found.is_some());
+        assert_eq!(found, snapshot.trace(trace_id(number)).unwrap());
+    }
+    assert!(sparing.damage().is_empty());
+}

@@ -168,7 +168,11 @@ pub(super) async fn push_spans(
     spans: Vec<u8>,
     few: u32,
 ) -> Result<usize, Unsent> {
-    let mut request = Request::post("the spans", "v1/traces", Body::pack(PROTOBUF, spans).await);
+    let mut request = Request::post(
+        "the upload of the spans",
+        "v1/traces",
+        Body::pack(PROTOBUF, spans).await,
+    );
     request.headers = HeaderMap::from_iter([(
         EXPERIMENT_HEADER,
         HeaderValue::from_str(experiment_id).unwrap_or(HeaderValue::from_static("")),
@@ -201,7 +205,7 @@ pub(super) async fn start_trace_judged(
         trace: Outer { trace_info: info },
     })?;
     let n_bytes = body.len();
-    let request = Request::post("the trace", "api/3.0/mlflow/traces", body);
+    let request = Request::post("the upload of the trace", "api/3.0/mlflow/traces", body);
     sender.send(&request, A_FEW_TIMES, judge).await?;
     Ok(n_bytes)
 }
@@ -315,7 +319,7 @@ pub(super) async fn put_document(
     document: Vec<u8>,
 ) -> Result<usize, Unsent> {
     let n_bytes = document.len();
-    let mut request = Request::get("the spans", artifact(location));
+    let mut request = Request::get("the read of the spans", artifact(location));
     request.method = Method::PUT;
     request.body = Some(Body::plain(JSON, document));
     call(sender, &request).await?;

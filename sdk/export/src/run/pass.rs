@@ -18,6 +18,9 @@ use crate::mlflow::NotATarget;
 use crate::parcel::{Delivered, Outcome, Parcel};
 use crate::report::{ExportReport, RunEnd};
 
+/// About what a pass keeps in memory of the blocks it reads; it meets each once.
+const BLOCK_BYTES: u64 = 8 << 20;
+
 /// One look at the store: everything selected that the target does not have is sent.
 pub(super) struct Pass {
     pub(super) store: Store,
@@ -51,7 +54,7 @@ impl Pass {
             let settle = options.settle;
             spawn_blocking(move || {
                 let deliveries = Deliveries::of(&store, &job);
-                let snapshot = store.snapshot()?;
+                let snapshot = store.snapshot()?.keeping_at_most(BLOCK_BYTES);
                 let ids = selection.ids(&snapshot, since_unix_nano)?;
                 let stamps = Stamps::of(&snapshot, &job, &ids, since_unix_nano)?;
                 let producer = Producer::new(snapshot, deliveries.clone(), &job, stamps, settle)?;
@@ -276,7 +279,7 @@ pub(super) fn dry(
     options: &RunOptions,
     selection: &Selection,
 ) -> Result<ExportReport, ExportError> {
-    let snapshot = store.snapshot()?;
+    let snapshot = store.snapshot()?.keeping_at_most(BLOCK_BYTES);
     let ids = selection.ids(&snapshot, options.since_unix_nano)?;
     let deliveries = Deliveries::of(store, job);
     let stamps = Stamps::of(&snapshot, job, &ids, options.since_unix_nano)?;

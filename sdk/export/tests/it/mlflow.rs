@@ -190,7 +190,7 @@ async fn servers_that_are_no_target_are_named() {
     };
     assert_eq!(
         error.to_string(),
-        "the spans was answered with 403: Permission denied"
+        "the upload of the spans was answered with 403: Permission denied"
     );
     let problems = job.problems(&store).unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");
