@@ -18,18 +18,15 @@ use super::super::ints::{Ints, put_ints};
 use super::super::kept::{Keep, KeptBytes, KeptColumn};
 use super::bits::{BitReader, BitWriter};
 use super::split::{EachWord, split};
+use super::table::{SortedWords, WordTable};
 
 /// Sections become about this long.
 const SECTION_BYTES: usize = 16 << 10;
 const N_BUCKETS: usize = 256;
 /// A block has no more spans than this many bits count. The 40 bits above tell words apart: 12 for
 /// the section, 8 for the bucket, 16 in it, and some more.
-const SPAN_BITS: u32 = 24;
-const SPAN_MASK: u64 = (1 << SPAN_BITS) - 1;
-/// How many words are remembered to have come last.
-const N_RECENT: usize = 1 << 10;
-/// More pairs are sorted in place, which takes longer and no memory.
-const MAX_SORTED_ASIDE: usize = 1 << 20;
+pub(super) const SPAN_BITS: u32 = 24;
+pub(super) const SPAN_MASK: u64 = (1 << SPAN_BITS) - 1;
 /// Sets the bit of lower case in eight letters at a time.
 const LOWER: u64 = 0x2020_2020_2020_2020;
 /// 2⁶⁴ by the golden ratio: odd, with bits all over.
@@ -38,102 +35,88 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Collects the words of a block.
 #[derive(Debug, Default)]
 pub(in super::super) struct WordsBuilder {
-    /// The first 40 bits of the hash of a word above the number of a span that has it.
-    pairs: Vec<u64>,
-    /// The last pair of words by their hashes: most that come twice in a span are known by it.
-    recent: Vec<u64>,
+    words: WordTable,
 }
 
 /// Takes the words of one span.
 struct OfSpan<'b> {
-    words: &'b mut WordsBuilder,
+    words: &'b mut WordTable,
     span: u32,
-}
-
-impl OfSpan<'_> {
-    fn add(&mut self, hash: u64) {
-        let pair = hash & !SPAN_MASK | u64::from(self.span);
-        let recent = &mut self.words.recent[(hash >> 40) as usize % N_RECENT];
-        if std::mem::replace(recent, pair) != pair {
-            self.words.pairs.push(pair);
-        }
-    }
 }
 
 impl EachWord for OfSpan<'_> {
     #[inline]
-    fn ascii(&mut self, word: &[u8]) {
-        self.add(hash_of(word, LOWER));
+    fn ascii(&mut self, text: &[u8], start: usize, length: usize) {
+        self.words.add(hash_in(text, start, length), self.span);
     }
 
     fn lower(&mut self, word: &[u8]) {
-        self.add(hash_of(word, 0));
+        self.words.add(hash_of(word, 0), self.span);
     }
 }
 
 impl WordsBuilder {
     /// Adds the words of bytes that entered with a span. Spans must come in order.
     pub(in super::super) fn add(&mut self, span: u32, bytes: &[u8], is_json: bool) {
-        self.recent.resize(N_RECENT, u64::MAX);
         // New bytes begin and end at bounds of JSON values, so they are text by themselves.
         if let Ok(text) = std::str::from_utf8(bytes) {
-            split(text, is_json, &mut OfSpan { words: self, span });
+            let words = &mut self.words;
+            split(text, is_json, &mut OfSpan { words, span });
         }
     }
 
     /// The sections of the index; none without words.
     pub(in super::super) fn sections(&mut self, n_spans: usize) -> Vec<Vec<u8>> {
-        if self.pairs.is_empty() {
+        let SortedWords { words, spans } = std::mem::take(&mut self.words).finish();
+        if words.is_empty() {
             return Vec::new();
         }
-        sort(&mut self.pairs);
-        self.pairs.dedup();
-        let n_words = self
-            .pairs
-            .chunk_by(|a, b| a >> SPAN_BITS == b >> SPAN_BITS)
-            .count();
-        let estimate = n_words * 3 + self.pairs.len();
+        let estimate = words.len() * 3 + spans.len();
         let wanted = estimate.div_ceil(SECTION_BYTES).next_power_of_two();
         let n_sections = wanted.min(1 << 12);
-        let mut rest = self.pairs.as_slice();
         let mut sections = Vec::with_capacity(n_sections);
+        let (mut rest, mut first) = (words.as_slice(), 0);
         for number in 0..n_sections as u64 {
-            let end = rest.partition_point(|pair| section_number(*pair, n_sections) <= number);
+            let end = rest.partition_point(|(hash, _)| section_number(*hash, n_sections) <= number);
             let (group, after) = rest.split_at(end);
             rest = after;
-            sections.push(encode_section(group, n_sections, n_spans));
+            sections.push(encode_section(group, first, &spans, n_sections, n_spans));
+            first = group.last().map_or(first, |(_, end)| *end);
         }
         sections
     }
 }
 
-/// Encodes the words of a section, given as sorted pairs.
-fn encode_section(pairs: &[u64], n_sections: usize, n_spans: usize) -> Vec<u8> {
+/// Encodes the words of a section. The spans of the first of them begin at `first`.
+fn encode_section(
+    words: &[(u64, u32)],
+    mut first: u32,
+    spans: &[u32],
+    n_sections: usize,
+    n_spans: usize,
+) -> Vec<u8> {
     let mut counts = vec![0i64; N_BUCKETS];
     let mut starts = vec![0i64; N_BUCKETS];
-    let mut tails = Vec::new();
+    let mut tails = Vec::with_capacity(2 * words.len());
     let mut postings = BitWriter::default();
-    let mut spans = Vec::new();
     let mut next_bucket = 0;
     // Words that are known by the same bits are one word here.
-    for word in pairs.chunk_by(|a, b| place(*a, n_sections) == place(*b, n_sections)) {
-        let (bucket, tail) = place(word[0], n_sections);
+    for same in words.chunk_by(|a, b| place(a.0, n_sections) == place(b.0, n_sections)) {
+        let (bucket, tail) = place(same[0].0, n_sections);
         starts[next_bucket..=bucket].fill(postings.n_bits() as i64);
         next_bucket = bucket + 1;
         counts[bucket] += 1;
         tails.extend_from_slice(&tail.to_le_bytes());
-        spans.clear();
-        spans.extend(word.iter().map(|pair| (pair & SPAN_MASK) as u32));
-        if !spans.is_sorted_by(|a, b| a < b) {
-            spans.sort_unstable();
-            spans.dedup();
-        }
-        postings.put_gamma(spans.len() as u32);
-        let width = rice_width(spans.len() as u32, n_spans);
-        let mut expected = 0;
-        for span in &spans {
-            postings.put_rice(span - expected, width);
-            expected = span + 1;
+        let end = same[same.len() - 1].1;
+        let of_word = &spans[first as usize..end as usize];
+        first = end;
+        if same.len() == 1 {
+            put_postings(&mut postings, of_word, n_spans);
+        } else {
+            let mut of_all = of_word.to_vec();
+            of_all.sort_unstable();
+            of_all.dedup();
+            put_postings(&mut postings, &of_all, n_spans);
         }
     }
     starts[next_bucket..].fill(postings.n_bits() as i64);
@@ -145,30 +128,14 @@ fn encode_section(pairs: &[u64], n_sections: usize, n_spans: usize) -> Vec<u8> {
     out
 }
 
-/// Sorts pairs. They come in the order of their spans, so that only their hashes are looked at.
-fn sort(pairs: &mut Vec<u64>) {
-    const DIGITS: usize = 1 << 10;
-    if !(DIGITS..MAX_SORTED_ASIDE).contains(&pairs.len()) {
-        pairs.sort_unstable();
-        return;
-    }
-    let mut aside = vec![0; pairs.len()];
-    for shift in (SPAN_BITS..u64::BITS).step_by(DIGITS.ilog2() as usize) {
-        let digit = |pair: u64| (pair >> shift) as usize % DIGITS;
-        let mut places = [0u32; DIGITS];
-        for pair in &*pairs {
-            places[digit(*pair)] += 1;
-        }
-        let mut at = 0;
-        for place in &mut places {
-            at += std::mem::replace(place, at);
-        }
-        for pair in &*pairs {
-            let place = &mut places[digit(*pair)];
-            aside[*place as usize] = *pair;
-            *place += 1;
-        }
-        std::mem::swap(pairs, &mut aside);
+/// Writes the spans that have a word.
+fn put_postings(postings: &mut BitWriter, spans: &[u32], n_spans: usize) {
+    postings.put_gamma(spans.len() as u32);
+    let width = rice_width(spans.len() as u32, n_spans);
+    let mut expected = 0;
+    for span in spans {
+        postings.put_rice(span - expected, width);
+        expected = span + 1;
     }
 }
 
@@ -188,22 +155,40 @@ fn place(hash: u64, n_sections: usize) -> (usize, u16) {
     ((rest >> 56) as usize, (rest >> 40) as u16)
 }
 
-/// The hash of a word whose bytes become those of the index with the bits of `set` added. Eight
-/// bytes at a time, so that the short words that most are cost next to nothing.
+/// The hash of a word of ASCII letters and digits, in whatever case, that stands in a text. Words
+/// of up to sixteen bytes, which most are, cost no branch that depends on their length.
 #[inline]
+fn hash_in(text: &[u8], start: usize, length: usize) -> u64 {
+    let Some(sixteen) = text.get(start..).and_then(|rest| rest.first_chunk::<16>()) else {
+        return hash_of(text.get(start..start + length).unwrap_or_default(), LOWER);
+    };
+    if length > 16 {
+        return hash_of(text.get(start..start + length).unwrap_or_default(), LOWER);
+    }
+    let both = u128::from_le_bytes(*sixteen) | u128::from(LOWER) << 64 | u128::from(LOWER);
+    let both = both & (u128::MAX >> (128 - 8 * length.max(1)));
+    let short = mix(length as u64 ^ both as u64);
+    let long = mix(short ^ (both >> 64) as u64);
+    let hash = if length > 8 { long } else { short };
+    hash.wrapping_mul(MULTIPLIER)
+}
+
+#[inline]
+fn mix(hash: u64) -> u64 {
+    let product = u128::from(hash) * u128::from(MULTIPLIER);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// The hash of a word whose bytes become those of the index with the bits of `set` added.
 fn hash_of(word: &[u8], set: u64) -> u64 {
     let mut hash = word.len() as u64;
-    let mut add = |eight: u64| {
-        let product = u128::from(hash ^ eight) * u128::from(MULTIPLIER);
-        hash = (product >> 64) as u64 ^ product as u64;
-    };
     let (eights, rest) = word.as_chunks::<8>();
     for eight in eights {
-        add(u64::from_le_bytes(*eight) | set);
+        hash = mix(hash ^ (u64::from_le_bytes(*eight) | set));
     }
     if !rest.is_empty() {
         let unused = 64 - 8 * rest.len();
-        add(few_bytes(rest) | set >> unused);
+        hash = mix(hash ^ (few_bytes(rest) | set >> unused));
     }
     hash.wrapping_mul(MULTIPLIER)
 }
@@ -304,6 +289,17 @@ mod tests {
         assert_eq!(find("nobody"), [0; 0]);
         let bytes: usize = sections.iter().map(Vec::len).sum();
         assert!(bytes < 3_000 * 9, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_word_in_a_text_has_the_hash_of_itself() {
+        let text = "ABCdefgh01JKLmnopq2STUVWXyz3and4more5ofIT".as_bytes();
+        for start in 0..text.len() {
+            for end in start + 1..=text.len() {
+                let lower = text[start..end].to_ascii_lowercase();
+                assert_eq!(hash_in(text, start, end - start), hash_of(&lower, 0));
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bits;
 mod index;
 mod split;
+mod table;
 
 pub(super) use index::{WordsBuilder, find_rows, section_of};
 pub use split::{for_each_word, for_each_word_of_json};

@@ -15,9 +15,9 @@ pub fn for_each_word_of_json(json: &str, each: impl FnMut(&str)) {
 
 /// Takes the words of a text.
 pub(super) trait EachWord {
-    /// A word of ASCII letters and digits, in the case it was written: of these bytes, bit 5 set
-    /// makes the lower case.
-    fn ascii(&mut self, word: &[u8]);
+    /// A word of ASCII letters and digits in a text, in the case it was written: of these bytes,
+    /// bit 5 set makes the lower case.
+    fn ascii(&mut self, text: &[u8], start: usize, length: usize);
     /// A word in lower case.
     fn lower(&mut self, word: &[u8]);
 }
@@ -25,7 +25,8 @@ pub(super) trait EachWord {
 struct AsText<F>(F);
 
 impl<F: FnMut(&str)> EachWord for AsText<F> {
-    fn ascii(&mut self, word: &[u8]) {
+    fn ascii(&mut self, text: &[u8], start: usize, length: usize) {
+        let word = text.get(start..start + length).unwrap_or_default();
         (self.0)(&String::from_utf8_lossy(&word.to_ascii_lowercase()));
     }
 
@@ -104,15 +105,105 @@ impl Word {
     }
 }
 
-/// Calls `each` with every word.
+/// Calls `each` with every word. Words among ASCII are found 64 bytes at a time.
 pub(super) fn split(text: &str, is_json: bool, each: &mut impl EachWord) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let Window { mut words, length } = Window::at(bytes, at, is_json);
+        let mut next = length;
+        while words != 0 {
+            let start = words.trailing_zeros();
+            let end = start + (!(words >> start)).trailing_zeros();
+            if end >= length {
+                // What comes then may belong to it.
+                next = start;
+                break;
+            }
+            each.ascii(bytes, at + start as usize, (end - start) as usize);
+            words &= u64::MAX << end;
+        }
+        at += next as usize;
+        if length < Window::BYTES || next == 0 {
+            at = split_some(text, at, is_json, each);
+        }
+    }
+}
+
+/// What is known of up to 64 bytes: bit n is byte n.
+struct Window {
+    /// Letters and digits of ASCII.
+    words: u64,
+    /// How many bytes come before the first that is an escape or part of a character beyond ASCII.
+    /// Separators stand behind the end of the text.
+    length: u32,
+}
+
+impl Window {
+    const BYTES: u32 = 64;
+
+    #[inline]
+    fn at(bytes: &[u8], at: usize, is_json: bool) -> Self {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let padded;
+        let window = if let Some(window) = rest.first_chunk::<64>() {
+            window
+        } else {
+            let mut copied = [0; 64];
+            copied[..rest.len()].copy_from_slice(rest);
+            padded = copied;
+            &padded
+        };
+        let (mut words, mut others) = (0, 0);
+        for (number, eight) in window.as_chunks::<8>().0.iter().enumerate() {
+            let (word, other) = classes(u64::from_le_bytes(*eight), is_json);
+            words |= one_bit_a_byte(word) << (8 * number);
+            others |= one_bit_a_byte(other) << (8 * number);
+        }
+        let length = others.trailing_zeros();
+        Self {
+            words: words & !u64::MAX.checked_shl(length).unwrap_or(0),
+            length,
+        }
+    }
+}
+
+/// The highest bit of each byte of eight: whether it is a letter or digit of ASCII, and whether it
+/// is an escape or beyond ASCII.
+#[inline]
+fn classes(eight: u64, is_json: bool) -> (u64, u64) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let low = eight & !HIGH;
+    // The highest bit of a sum is set from this byte on.
+    let from = |bytes: u64, byte: u8| bytes + u64::from(0x80 - byte) * ONES;
+    let lower = low | u64::from(b' ') * ONES;
+    let letters = from(lower, b'a') & !from(lower, b'z' + 1);
+    let digits = from(low, b'0') & !from(low, b'9' + 1);
+    let escapes = if is_json {
+        from(low, b'\\') & !from(low, b'\\' + 1)
+    } else {
+        0
+    };
+    ((letters | digits) & !eight & HIGH, (escapes | eight) & HIGH)
+}
+
+/// The highest bits of eight bytes side by side.
+#[inline]
+fn one_bit_a_byte(highest: u64) -> u64 {
+    (highest >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+/// Calls `each` with the words from `start` on, which is no place inside of a word, up to the end
+/// of the first. Returns where it stopped.
+fn split_some(text: &str, start: usize, is_json: bool, each: &mut impl EachWord) -> usize {
     let mut word = Word {
         bytes: [0; MAX_WORD_BYTES],
         length: 0,
         is_ascii: true,
     };
     let bytes = text.as_bytes();
-    let mut at = 0;
+    let mut at = start;
     while let Some(&byte) = bytes.get(at) {
         match CLASSES[usize::from(byte)] {
             Class::Word => {
@@ -120,19 +211,8 @@ pub(super) fn split(text: &str, is_json: bool, each: &mut impl EachWord) {
                 let is_word = |byte: &u8| matches!(CLASSES[usize::from(*byte)], Class::Word);
                 let length = run.iter().position(|byte| !is_word(byte));
                 let length = length.unwrap_or(run.len());
-                let next = run.get(length).map(|byte| CLASSES[usize::from(*byte)]);
-                let ends = match next {
-                    None | Some(Class::Separator) => true,
-                    Some(Class::Escape) => !is_json,
-                    Some(_) => false,
-                };
-                // Most words are this: nothing before or behind that is not ASCII.
-                if ends && word.length == 0 {
-                    each.ascii(&run[..length.min(MAX_WORD_BYTES)]);
-                } else {
-                    for byte in &run[..length] {
-                        word.push_byte(byte.to_ascii_lowercase());
-                    }
+                for byte in &run[..length] {
+                    word.push_byte(byte.to_ascii_lowercase());
                 }
                 at += length;
             }
@@ -151,7 +231,7 @@ pub(super) fn split(text: &str, is_json: bool, each: &mut impl EachWord) {
             }
             Class::Wide => {
                 let Some(char) = text.get(at..).and_then(|rest| rest.chars().next()) else {
-                    break;
+                    return bytes.len();
                 };
                 if char.is_alphanumeric() {
                     word.push(char);
@@ -161,8 +241,12 @@ pub(super) fn split(text: &str, is_json: bool, each: &mut impl EachWord) {
                 at += char.len_utf8();
             }
         }
+        if word.length == 0 {
+            return at;
+        }
     }
     word.end(each);
+    at
 }
 
 /// The character of the escape that `bytes` begin with, unless it separates words anyway, and
@@ -184,7 +268,34 @@ fn escape(bytes: &[u8]) -> (Option<char>, usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn words_are_those_that_a_look_at_each_character_gives(
+            text in r"([a-zA-Z0-9]{1,70}|[ ._\\@`{:/\[-]{1,3}|[é東ßΣ\u{1F600}\u{0661}]{1,30}){0,30}"
+        ) {
+            let naive = text.split(|char: char| !char.is_alphanumeric()).filter_map(|run| {
+                let mut cut = String::new();
+                for char in run.chars() {
+                    if cut.len() + char.len_utf8() <= MAX_WORD_BYTES {
+                        cut.push(char);
+                    }
+                }
+                (!cut.is_empty()).then(|| cut.to_lowercase())
+            });
+            prop_assert_eq!(words(&text), naive.collect::<Vec<_>>());
+            let escaped = text.replace(['\\', '"'], " ");
+            prop_assert_eq!(words_of_json(&escaped), words(&escaped));
+            let quoted = escaped.replace(' ', "\\n").replace('.', "\\u00e9");
+            prop_assert_eq!(
+                words_of_json(&quoted),
+                words(&quoted.replace("\\n", " ").replace("\\u00e9", "é"))
+            );
+        }
+    }
 
     fn words(text: &str) -> Vec<String> {
         let mut words = Vec::new();
