@@ -30,28 +30,33 @@ pub struct Node {
 impl Forest {
     /// Lays the spans out. Of two spans with one id the first is the one children hang from.
     pub fn of(spans: &[Span]) -> Self {
-        let mut by_id: HashMap<SpanId, usize> = HashMap::with_capacity(spans.len());
-        for (index, span) in spans.iter().enumerate() {
-            by_id.entry(span.span_id).or_insert(index);
-        }
-        let mut parents: Vec<Option<usize>> = spans
-            .iter()
-            .map(|span| span.parent_span_id.and_then(|id| by_id.get(&id).copied()))
-            .collect();
-        let mut order: Vec<usize> = (0..spans.len()).collect();
-        order.sort_by_key(|&index| {
+        Self::lay_out(spans.len(), |index| {
+            let span = &spans[index];
             (
-                spans[index].start_time_unix_nano,
-                spans[index].span_id,
-                index,
+                span.span_id,
+                span.parent_span_id,
+                span.start_time_unix_nano,
             )
+        })
+    }
+
+    /// The same of `n_spans` spans, of each its id, its parent and its start.
+    pub fn lay_out(n_spans: usize, span: impl Fn(usize) -> (SpanId, Option<SpanId>, u64)) -> Self {
+        let mut parents = parents(n_spans, |index| {
+            let (span_id, parent, _) = span(index);
+            (span_id, parent)
+        });
+        let mut order: Vec<usize> = (0..n_spans).collect();
+        order.sort_by_key(|&index| {
+            let (span_id, _, start) = span(index);
+            (start, span_id, index)
         });
         cut_cycles(&order, &mut parents);
 
         // Children of one parent as a linked list over two arrays, last child first, so that the
         // stack below pops them in order.
-        let mut last_child = vec![None; spans.len()];
-        let mut previous = vec![None; spans.len()];
+        let mut last_child = vec![None; n_spans];
+        let mut previous = vec![None; n_spans];
         let mut roots = Vec::new();
         for &index in &order {
             match parents[index] {
@@ -67,18 +72,18 @@ impl Forest {
             .rev()
             .map(|root| (root, None, 0))
             .collect();
-        let mut nodes: Vec<Node> = Vec::with_capacity(spans.len());
-        while let Some((span, parent, depth)) = stack.pop() {
+        let mut nodes: Vec<Node> = Vec::with_capacity(n_spans);
+        while let Some((place, parent, depth)) = stack.pop() {
             let number = nodes.len() as u32;
-            let parent_missing = parent.is_none() && spans[span].parent_span_id.is_some();
+            let parent_missing = parent.is_none() && span(place).1.is_some();
             nodes.push(Node {
-                span,
+                span: place,
                 parent,
                 end: number + 1,
                 depth,
                 parent_missing,
             });
-            let mut child = last_child[span];
+            let mut child = last_child[place];
             while let Some(index) = child {
                 stack.push((index, Some(number), depth + 1));
                 child = previous[index];
@@ -132,6 +137,28 @@ impl Forest {
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
+}
+
+/// Traces of so many spans are searched from end to end: that is quicker than to make a map.
+const FEW_SPANS: usize = 16;
+
+/// Where the parent of each span stands.
+fn parents(
+    n_spans: usize,
+    span: impl Fn(usize) -> (SpanId, Option<SpanId>),
+) -> Vec<Option<usize>> {
+    let of = |find: &dyn Fn(SpanId) -> Option<usize>| {
+        let spans = 0..n_spans;
+        spans.map(|index| span(index).1.and_then(find)).collect()
+    };
+    if n_spans <= FEW_SPANS {
+        return of(&|id| (0..n_spans).find(|&index| span(index).0 == id));
+    }
+    let mut by_id: HashMap<SpanId, usize> = HashMap::with_capacity(n_spans);
+    for index in 0..n_spans {
+        by_id.entry(span(index).0).or_insert(index);
+    }
+    of(&|id| by_id.get(&id).copied())
 }
 
 /// Makes the first span, in `order`, of every cycle of parents a root.

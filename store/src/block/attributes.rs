@@ -16,6 +16,7 @@ use super::strings::{FastMap, Strings, StringsBuilder};
 use super::terms::{TermField, TermsBuilder};
 use super::texts::{MIN_TEXT_BYTES, TextsBuilder};
 use super::value::put_value;
+use crate::record::FlatValue;
 
 /// Further keys of a block go into one column together, so that programs which make keys up do
 /// not make columns without end.
@@ -82,7 +83,7 @@ impl ValueType {
 /// One value on its way into a column.
 #[derive(Clone, Copy)]
 pub(super) enum Field<'a> {
-    Value(&'a Value),
+    Value(&'a FlatValue<'a>),
     Str(&'a str),
 }
 
@@ -100,15 +101,17 @@ impl<'a> Field<'a> {
             }
         };
         match value {
-            Value::Null => (ValueType::Null, None),
-            Value::Bool(_) => (ValueType::Bool, None),
-            Value::Int(_) => (ValueType::Int, None),
-            Value::Double(_) => (ValueType::Double, None),
-            Value::String(text) => {
+            FlatValue::Null => (ValueType::Null, None),
+            FlatValue::Bool(_) => (ValueType::Bool, None),
+            FlatValue::Int(_) => (ValueType::Int, None),
+            FlatValue::Double(_) => (ValueType::Double, None),
+            FlatValue::String(text) => {
                 by_length(text.as_bytes().into(), ValueType::String, ValueType::Text)
             }
-            Value::Bytes(bytes) => by_length(bytes.into(), ValueType::Bytes, ValueType::LongBytes),
-            Value::Array(_) | Value::Map(_) => {
+            FlatValue::Bytes(bytes) => {
+                by_length((*bytes).into(), ValueType::Bytes, ValueType::LongBytes)
+            }
+            FlatValue::Nested(value) => {
                 let mut encoded = Vec::new();
                 put_value(&mut encoded, value);
                 by_length(encoded.into(), ValueType::Nested, ValueType::LongNested)
@@ -189,14 +192,16 @@ impl<'a> AttributesBuilder<'a> {
             let column = &mut self.columns[number as usize];
             match (&mut column.values, field) {
                 (Values::Null(rows), _) => *rows += 1,
-                (Values::Ints(rows), Field::Value(Value::Int(value))) => rows.push(*value),
-                (Values::Ints(rows), Field::Value(Value::Bool(value))) => {
+                (Values::Ints(rows), Field::Value(FlatValue::Int(value))) => rows.push(*value),
+                (Values::Ints(rows), Field::Value(FlatValue::Bool(value))) => {
                     rows.push(i64::from(*value));
                 }
                 (Values::Ints(rows), _) => {
                     rows.push(texts.add(bytes.unwrap_or_default()));
                 }
-                (Values::Doubles(rows), Field::Value(Value::Double(value))) => rows.push(*value),
+                (Values::Doubles(rows), Field::Value(FlatValue::Double(value))) => {
+                    rows.push(*value)
+                }
                 (Values::Doubles(rows), _) => rows.push(0.0),
                 (Values::Strings(rows), _) => match bytes {
                     Some(Cow::Borrowed(bytes)) => rows.push(Some(bytes)),
@@ -307,7 +312,7 @@ fn overflow_entry(key: &str, field: Field<'_>) -> Vec<u8> {
     let mut entry = Vec::new();
     put_bytes(&mut entry, key.as_bytes());
     match field {
-        Field::Value(value) => put_value(&mut entry, value),
+        Field::Value(value) => put_value(&mut entry, &value.to_value()),
         Field::Str(text) => put_value(&mut entry, &Value::from(text)),
     }
     entry

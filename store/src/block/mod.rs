@@ -26,6 +26,7 @@ mod words;
 
 pub use attributes::{ColumnValues, Doubles, ValueType};
 pub use decode::TraceDecoder;
+pub(crate) use encode::{BlockInput, encode_input};
 pub use encode::{EncodedBlock, encode_block};
 pub use error::BlockError;
 pub use header::{BlockHeader, BlockSummary, NumberRange, Section, SectionKind};

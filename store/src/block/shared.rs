@@ -7,54 +7,77 @@
 
 use std::sync::Arc;
 
-use spanlite_model::{Resource, Scope, Trace};
+use spanlite_model::{Resource, Scope};
 
 use super::BlockError;
 use super::bytes::{Cursor, put_bytes, put_varint};
 use super::strings::FastMap;
 use super::value::{put_attributes, read_attributes};
 
-/// Resources and scopes as bytes, each once.
-#[derive(Default)]
-pub(super) struct SharedParts {
-    numbers: FastMap<usize, usize>,
-    encoded: Vec<Vec<u8>>,
+/// Resources or scopes, each once, with their numbers.
+#[derive(Debug)]
+pub(super) struct SharedParts<'a, T> {
+    by_address: FastMap<usize, u32>,
+    by_record: FastMap<&'a [u8], u32>,
+    /// The number that was asked for last: most spans have the one of their neighbour.
+    last: Option<(usize, u32)>,
+    /// What has each number, and its bytes. It is kept, so that nothing else gets its address.
+    parts: Vec<(Arc<T>, Vec<u8>)>,
 }
 
-impl SharedParts {
-    pub(super) fn of(traces: &[Trace]) -> Self {
-        let mut shared = Self::default();
-        let mut last = (0, 0);
-        for span in traces.iter().flat_map(|trace| &trace.spans) {
-            let pointers = (address(&span.resource), address(&span.scope));
-            if pointers == last {
-                continue;
-            }
-            last = pointers;
-            shared.add(pointers.0, || encode_resource(&span.resource));
-            shared.add(pointers.1, || encode_scope(&span.scope));
-        }
-        shared
-    }
-
-    fn add(&mut self, pointer: usize, encode: impl FnOnce() -> Vec<u8>) {
-        let next = self.encoded.len();
-        if *self.numbers.entry(pointer).or_insert(next) == next {
-            self.encoded.push(encode());
+impl<T> Default for SharedParts<'_, T> {
+    fn default() -> Self {
+        Self {
+            by_address: FastMap::default(),
+            by_record: FastMap::default(),
+            last: None,
+            parts: Vec::new(),
         }
     }
+}
 
-    pub(super) fn get<T>(&self, part: &Arc<T>) -> Option<&[u8]> {
-        let number = self.numbers.get(&address(part))?;
-        self.encoded.get(*number).map(Vec::as_slice)
+impl<'a, T> SharedParts<'a, T> {
+    pub(super) fn number(&mut self, part: &Arc<T>, encode: impl FnOnce(&T) -> Vec<u8>) -> u32 {
+        let address = Arc::as_ptr(part) as usize;
+        if let Some((_, number)) = self.last.filter(|(last, _)| *last == address) {
+            return number;
+        }
+        let next = self.parts.len() as u32;
+        let number = *self.by_address.entry(address).or_insert(next);
+        if number == next {
+            self.parts.push((Arc::clone(part), encode(part)));
+        }
+        self.last = Some((address, number));
+        number
+    }
+
+    /// The same for one that stands in a record.
+    pub(super) fn number_of<E>(
+        &mut self,
+        record: &'a [u8],
+        read: impl FnOnce() -> Result<T, E>,
+        encode: impl FnOnce(&T) -> Vec<u8>,
+    ) -> Result<u32, E> {
+        if let Some(number) = self.by_record.get(record) {
+            return Ok(*number);
+        }
+        let number = self.number(&Arc::new(read()?), encode);
+        self.by_record.insert(record, number);
+        Ok(number)
+    }
+
+    /// The bytes of the one with a number.
+    pub(super) fn encoded(&self, number: Option<u32>) -> Option<&[u8]> {
+        let (_, encoded) = self.parts.get(number? as usize)?;
+        Some(encoded)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.parts.iter().map(|(part, _)| &**part)
     }
 }
 
-fn address<T>(part: &Arc<T>) -> usize {
-    Arc::as_ptr(part) as usize
-}
-
-fn encode_resource(resource: &Resource) -> Vec<u8> {
+pub(super) fn encode_resource(resource: &Resource) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(&mut out, u64::from(resource.dropped_attributes_count));
     put_bytes(&mut out, resource.schema_url.as_bytes());
@@ -62,7 +85,7 @@ fn encode_resource(resource: &Resource) -> Vec<u8> {
     out
 }
 
-fn encode_scope(scope: &Scope) -> Vec<u8> {
+pub(super) fn encode_scope(scope: &Scope) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(&mut out, u64::from(scope.dropped_attributes_count));
     put_bytes(&mut out, scope.schema_url.as_bytes());

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use spanlite_model::{Event, Json, Span, SpanId, Trace, TraceId, TraceInfo, TraceState, Value};
 
 use super::*;
-use crate::record::arbitrary;
+use crate::record::{Record, RecordRef, arbitrary, encode_record};
 
 /// The sections of an encoded block, to be read.
 pub(super) fn load(
@@ -319,6 +319,53 @@ proptest! {
     #[test]
     fn any_traces_come_back(traces in vec(traces(), 0..6)) {
         check(&traces);
+    }
+
+    #[test]
+    fn a_block_of_records_is_the_block_of_their_spans(
+        spans in vec(arbitrary::spans(), 0..6), origin in arbitrary::origins(), kind in 0usize..4,
+    ) {
+        let records: Vec<Vec<u8>> = spans.into_iter().map(|span| {
+            let mut bytes = Vec::new();
+            let key = span.attributes.iter().next().map(|(key, _)| key.to_owned());
+            encode_record(&Record::Span(Box::new(span)), &origin, &mut bytes);
+            // What only programs write: an attribute in place of another, values that are no JSON
+            // text, a name that comes twice.
+            let key = key.unwrap_or_default();
+            let set = [&[key.len() as u8][..], key.as_bytes(), &[3, 8]].concat();
+            let more = [(5, set), (6, vec![10, 7, 1, b'a', 3, 2, 15]), (7, vec![12, 1]), (1, b"again".to_vec())];
+            for (tag, field) in more.into_iter().take(kind + 1) {
+                bytes.push(tag);
+                bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(&field);
+            }
+            bytes
+        }).collect();
+        let trace_id = TraceId::default();
+        let mut input = BlockInput::default();
+        input.begin_trace(trace_id, std::borrow::Cow::Owned(TraceInfo::default()));
+        let mut decoded = Vec::new();
+        for bytes in &records {
+            let Ok(RecordRef::Span(span)) = RecordRef::parse(bytes) else {
+                panic!("a record is no span");
+            };
+            input.push_record(span, &origin).unwrap();
+            decoded.push(span.to_span(&origin).unwrap());
+        }
+        let block = encode_input(&input).unwrap();
+        prop_assert_eq!(block, encode_block(&[Trace::new(trace_id, decoded)]).unwrap());
+        for bytes in &records {
+            // A record that is cut off leaves nothing behind.
+            let mut again = BlockInput::default();
+            again.begin_trace(trace_id, std::borrow::Cow::Owned(TraceInfo::default()));
+            if let Ok(RecordRef::Span(span)) = RecordRef::parse(&bytes[..bytes.len() - 1]) {
+                prop_assert!(again.push_record(span, &origin).is_err());
+                prop_assert_eq!(
+                    encode_input(&again).unwrap().sections,
+                    encode_block(&[Trace::new(trace_id, Vec::new())]).unwrap().sections
+                );
+            }
+        }
     }
 }
 

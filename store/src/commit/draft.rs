@@ -1,12 +1,14 @@
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use redb::{ReadTransaction, ReadableDatabase as _};
-use spanlite_model::{Trace, TraceId};
+use spanlite_model::TraceId;
 use uuid::Uuid;
 
 use super::earlier::Earlier;
 use super::fresh::FreshRecords;
-use crate::block::encode_block;
+use super::gathered::Gathered;
+use crate::block::BlockInput;
 use crate::clock;
 use crate::directory::Directory;
 use crate::error::StorageError;
@@ -15,7 +17,6 @@ use crate::segment::facts::BlockFacts;
 use crate::segment::hot::{self, EncodedBatch, HotTrace};
 use crate::segment::sealed::NewBlock;
 use crate::segment::{HOT, OpenSegment, SegmentName, table};
-use crate::snapshot::Assembly;
 
 /// A block gets no more traces.
 pub(crate) const BLOCK_TRACES: usize = 500;
@@ -69,35 +70,31 @@ impl Portion {
         let mut rest = Vec::new();
         let mut refused = fresh.refused();
         let journals = directory.journals();
-        for trace_id in fresh.traces() {
-            let mut assembly = Assembly::new(trace_id);
-            if !hot_already.contains(&trace_id) {
-                for record in fresh.records(trace_id) {
-                    match record {
-                        Ok(record) => assembly.add(record, writer),
-                        Err(_no_record) => refused += 1,
-                    }
-                }
+        for trace in fresh.traces() {
+            let mut gathered = Gathered::new(trace.trace_id);
+            if !hot_already.contains(&trace.trace_id) {
+                refused += fresh.add_to(trace, &mut gathered, writer);
             }
-            match Readiness::of(&assembly, |writer| journal::is_alive(&journals, writer)) {
-                Readiness::Ready { interrupted } if !assembly.is_empty() => {
+            match Readiness::of(&gathered, |writer| journal::is_alive(&journals, writer)) {
+                Readiness::Ready { interrupted } if !gathered.is_empty() => {
                     draft.push(Piece {
-                        assembly,
+                        gathered,
                         interrupted,
-                        bytes: fresh.bytes(trace_id),
-                        is_elsewhere: !earlier.find(trace_id, directory).is_empty(),
+                        bytes: trace.bytes(),
+                        is_elsewhere: !earlier.find(trace.trace_id, directory).is_empty(),
                         came: None,
                     })?;
                 }
-                _ => fresh.copy(trace_id, &mut rest),
+                _ => trace.copy(&mut rest),
             }
         }
         let (batches, _counted) = hot::encode(&rest, origin, journal);
+        let (blocks, refused_late) = draft.finish()?;
         Ok(Self {
-            blocks: draft.finish()?,
+            blocks,
             batches,
             looked_at: [(segment.name, earlier.next_block(segment.name))].into(),
-            refused,
+            refused: refused + refused_late,
         })
     }
 }
@@ -130,16 +127,16 @@ pub(super) enum Readiness {
 }
 
 impl Readiness {
-    pub(super) fn of(assembly: &Assembly, mut is_alive: impl FnMut(Uuid) -> bool) -> Self {
-        let mut open_writers = assembly.open_writers();
+    pub(super) fn of(gathered: &Gathered<'_>, mut is_alive: impl FnMut(Uuid) -> bool) -> Self {
+        let mut open_writers = gathered.open_writers();
         let has_open = open_writers.next().is_some();
-        let still_open = has_open && assembly.open_writers().any(&mut is_alive);
+        let still_open = has_open && gathered.open_writers().any(&mut is_alive);
         if still_open {
             return Self::Waiting;
         }
         let now = clock::unix_millis().saturating_mul(1_000_000);
-        let old = now.abs_diff(assembly.first_time_unix_nano()) > PATIENCE_NANOS;
-        if has_open || assembly.has_ended_root() || old || assembly.is_imported() {
+        let old = now.abs_diff(gathered.first_time_unix_nano()) > PATIENCE_NANOS;
+        if has_open || gathered.has_ended_root() || old || gathered.is_imported() {
             return Self::Ready {
                 interrupted: has_open,
             };
@@ -149,8 +146,8 @@ impl Readiness {
 }
 
 /// One trace that goes into a block.
-pub(super) struct Piece {
-    pub(super) assembly: Assembly,
+pub(super) struct Piece<'a> {
+    pub(super) gathered: Gathered<'a>,
     /// The writer of an open span is gone.
     pub(super) interrupted: bool,
     /// About how many bytes it has.
@@ -163,58 +160,63 @@ pub(super) struct Piece {
 
 /// Blocks in the making.
 #[derive(Default)]
-pub(super) struct BlocksDraft {
+pub(super) struct BlocksDraft<'a> {
     blocks: Vec<NewBlock>,
-    traces: Vec<Trace>,
-    facts: BlockFacts,
+    /// What goes into the next block.
+    pieces: Vec<Piece<'a>>,
     spans: usize,
     bytes: usize,
+    refused: u64,
 }
 
-impl BlocksDraft {
-    pub(super) fn push(&mut self, piece: Piece) -> Result<(), StorageError> {
-        let has_root = piece.assembly.has_ended_root();
-        let (trace, changes) = piece.assembly.into_kept();
-        if self.traces.len() >= BLOCK_TRACES
-            || (self.spans + trace.spans.len() > BLOCK_SPANS && self.spans > 0)
+impl<'a> BlocksDraft<'a> {
+    pub(super) fn push(&mut self, piece: Piece<'a>) -> Result<(), StorageError> {
+        let n_spans = piece.gathered.n_spans();
+        if self.pieces.len() >= BLOCK_TRACES
+            || (self.spans + n_spans > BLOCK_SPANS && self.spans > 0)
             || (self.bytes + piece.bytes > BLOCK_BYTES && self.bytes > 0)
         {
             self.close()?;
         }
-        let place = self.traces.len() as u32;
-        let start = trace.start_time_unix_nano();
-        let start = start.or_else(|| changes.last_unix_nano()).unwrap_or(0);
-        self.facts.starts.push(start);
-        self.facts.add_changes(place, start, changes);
-        if !has_root || piece.is_elsewhere {
-            self.facts.parts.push(place);
-        }
-        if piece.interrupted {
-            self.facts.interrupted.push(place);
-        }
-        self.facts.came.push(piece.came);
-        self.spans += trace.spans.len();
+        self.spans += n_spans;
         self.bytes += piece.bytes;
-        self.traces.push(trace);
+        self.pieces.push(piece);
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), StorageError> {
-        let traces = std::mem::take(&mut self.traces);
-        let mut facts = std::mem::take(&mut self.facts);
+        let pieces = std::mem::take(&mut self.pieces);
+        (self.spans, self.bytes) = (0, 0);
+        let mut input = BlockInput::default();
+        let mut facts = BlockFacts::default();
+        for (place, piece) in (0..).zip(&pieces) {
+            let (info, changes) = piece.gathered.info();
+            input.begin_trace(piece.gathered.trace_id(), Cow::Owned(info));
+            self.refused += piece.gathered.put_spans(&mut input);
+            let start = input.last_start_unix_nano();
+            let start = start.or_else(|| changes.last_unix_nano()).unwrap_or(0);
+            facts.starts.push(start);
+            facts.add_changes(place, start, changes);
+            if !piece.gathered.has_ended_root() || piece.is_elsewhere {
+                facts.parts.push(place);
+            }
+            if piece.interrupted {
+                facts.interrupted.push(place);
+            }
+            facts.came.push(piece.came);
+        }
         if facts.came.iter().all(Option::is_none) {
             facts.came.clear();
         }
-        (self.spans, self.bytes) = (0, 0);
-        let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
-        self.blocks.push(NewBlock::new(&traces, encoded, facts));
+        self.blocks.push(NewBlock::new(&input, facts)?);
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Vec<NewBlock>, StorageError> {
-        if !self.traces.is_empty() {
+    /// The blocks, and how many records are none.
+    pub(super) fn finish(mut self) -> Result<(Vec<NewBlock>, u64), StorageError> {
+        if !self.pieces.is_empty() {
             self.close()?;
         }
-        Ok(self.blocks)
+        Ok((self.blocks, self.refused))
     }
 }

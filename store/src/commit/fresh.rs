@@ -2,17 +2,23 @@ use std::collections::HashMap;
 
 use spanlite_model::TraceId;
 
+use super::gathered::Gathered;
 use crate::codec::ValueError;
-use crate::record::{Origin, Record, RecordError, RecordRef, decode_record};
+use crate::record::{Origin, RecordRef};
 use crate::segment::hot;
 
 /// The records of a commit that is under way, by their traces.
 pub(super) struct FreshRecords<'a> {
     origin: Origin,
     /// The traces, in the order of their first record.
-    order: Vec<TraceId>,
-    records: HashMap<TraceId, Vec<&'a [u8]>>,
+    traces: Vec<FreshTrace<'a>>,
     refused: u64,
+}
+
+/// The records of one trace, in the order they came.
+pub(super) struct FreshTrace<'a> {
+    pub(super) trace_id: TraceId,
+    records: Vec<&'a [u8]>,
 }
 
 impl<'a> FreshRecords<'a> {
@@ -20,19 +26,25 @@ impl<'a> FreshRecords<'a> {
     pub(super) fn parse(records: &'a [u8], origin: &[u8]) -> Result<Self, ValueError> {
         let mut fresh = Self {
             origin: hot::origin_from_bytes(origin)?,
-            order: Vec::new(),
-            records: HashMap::new(),
+            traces: Vec::new(),
             refused: 0,
         };
+        let mut places: HashMap<TraceId, usize> = HashMap::new();
+        let mut last = (TraceId::default(), None);
         for record in hot::split(records) {
             match RecordRef::parse(record) {
                 Ok(parsed) if record.len() <= hot::MAX_RECORD_BYTES => {
                     let trace_id = parsed.trace_id();
-                    let known = fresh.records.entry(trace_id).or_insert_with(|| {
-                        fresh.order.push(trace_id);
-                        Vec::new()
+                    // Most often the trace of the record before.
+                    let place = last.1.filter(|_| last.0 == trace_id).unwrap_or_else(|| {
+                        *places.entry(trace_id).or_insert_with(|| {
+                            let records = Vec::with_capacity(16);
+                            fresh.traces.push(FreshTrace { trace_id, records });
+                            fresh.traces.len() - 1
+                        })
                     });
-                    known.push(record);
+                    last = (trace_id, Some(place));
+                    fresh.traces[place].records.push(record);
                 }
                 _ => fresh.refused += 1,
             }
@@ -46,31 +58,36 @@ impl<'a> FreshRecords<'a> {
     }
 
     /// The traces, in the order of their first record.
-    pub(super) fn traces(&self) -> impl Iterator<Item = TraceId> + '_ {
-        self.order.iter().copied()
+    pub(super) fn traces(&self) -> &[FreshTrace<'a>] {
+        &self.traces
     }
 
-    fn raw(&self, trace_id: TraceId) -> &[&'a [u8]] {
-        self.records.get(&trace_id).map_or(&[], Vec::as_slice)
+    /// Adds the records of a trace. Returns how many are none.
+    pub(super) fn add_to<'f>(
+        &'f self,
+        trace: &FreshTrace<'a>,
+        gathered: &mut Gathered<'f>,
+        writer: Option<uuid::Uuid>,
+    ) -> u64 {
+        let mut refused = 0;
+        for record in &trace.records {
+            let added = RecordRef::parse(record)
+                .and_then(|record| gathered.add(record, &self.origin, writer));
+            refused += u64::from(added.is_err());
+        }
+        refused
+    }
+}
+
+impl FreshTrace<'_> {
+    /// How many bytes its records have.
+    pub(super) fn bytes(&self) -> usize {
+        self.records.iter().map(|record| record.len()).sum()
     }
 
-    /// The records of one trace, in the order they came. Those of a later version are left out.
-    pub(super) fn records(
-        &self,
-        trace_id: TraceId,
-    ) -> impl Iterator<Item = Result<Record, RecordError>> + '_ {
-        let records = self.raw(trace_id).iter();
-        records.filter_map(|bytes| decode_record(bytes, &self.origin).transpose())
-    }
-
-    /// How many bytes the records of one trace have.
-    pub(super) fn bytes(&self, trace_id: TraceId) -> usize {
-        self.raw(trace_id).iter().map(|record| record.len()).sum()
-    }
-
-    /// Copies the records of one trace, each behind its length.
-    pub(super) fn copy(&self, trace_id: TraceId, out: &mut Vec<u8>) {
-        for record in self.raw(trace_id) {
+    /// Copies its records, each behind its length.
+    pub(super) fn copy(&self, out: &mut Vec<u8>) {
+        for record in &self.records {
             hot::put_counted(out, record);
         }
     }

@@ -9,6 +9,7 @@ mod draft;
 mod earlier;
 mod fold;
 mod fresh;
+mod gathered;
 mod seal;
 mod signal;
 mod source;

@@ -14,6 +14,7 @@ use spanlite_model::TraceId;
 use super::draft::{BlocksDraft, Piece, Readiness, begin_read};
 use super::earlier::Earlier;
 use super::fold::{self, Anew, Effort, KnownNotes, Notes, OldTrace};
+use super::gathered::Gathered;
 use super::source::{Carried, Source};
 use crate::directory::Directory;
 use crate::error::StorageError;
@@ -21,7 +22,6 @@ use crate::journal;
 use crate::segment::hot::{self, EncodedBatch, HotDirectory};
 use crate::segment::sealed::{self, NewBlock, store_blocks};
 use crate::segment::{Counts, OpenSegment, SegmentName};
-use crate::snapshot::Assembly;
 use crate::state::read_deleted;
 
 /// A writer that closes makes blocks of this part of what it waits for otherwise.
@@ -135,8 +135,14 @@ pub(super) fn prepare(
             making.hot(*trace_id, &source, places)?;
         }
     }
-    let blocks = making.draft.finish()?;
-    anew.remember(known_notes, notes, making.folded.len());
+    let Making {
+        draft,
+        carried,
+        folded,
+        ..
+    } = making;
+    let (blocks, _refused) = draft.finish()?;
+    anew.remember(known_notes, notes, folded.len());
     if blocks.is_empty() && !any_gone {
         return Ok(None);
     }
@@ -146,8 +152,8 @@ pub(super) fn prepare(
         batches: source.into_directories(),
         old_blocks: anew.blocks,
         blocks,
-        carried: making.carried.encode(),
-        folded: making.folded,
+        carried: carried.encode(),
+        folded,
         any_gone,
         next_block: earlier.next_block(segment.name),
     }))
@@ -159,32 +165,32 @@ fn blocks_in(name: SegmentName, places: &[(SegmentName, u32)]) -> impl Iterator<
 }
 
 /// Blocks and batches in the making.
-struct Making<'n> {
+struct Making<'n, 's> {
     segment: SegmentName,
     /// The blocks of the segment that are made anew.
     anew: HashSet<u32>,
     notes: Option<&'n Notes>,
     journals: PathBuf,
-    draft: BlocksDraft,
+    draft: BlocksDraft<'s>,
     carried: Carried,
     /// The keys of the changes kept apart that went into blocks.
     folded: Vec<Vec<u8>>,
 }
 
-impl Making<'_> {
+impl<'s> Making<'_, 's> {
     /// Adds a trace that is hot.
     fn hot(
         &mut self,
         trace_id: TraceId,
-        source: &Source,
+        source: &'s Source,
         places: &[(SegmentName, u32)],
     ) -> Result<(), StorageError> {
         if source.goes_on.contains(&trace_id) {
             source.carry(trace_id, &mut self.carried);
             return Ok(());
         }
-        let mut assembly = source.assemble(trace_id);
-        let interrupted = match self.readiness(&assembly) {
+        let mut gathered = source.gather(trace_id);
+        let interrupted = match self.readiness(&gathered) {
             Readiness::Ready { interrupted } => interrupted,
             Readiness::Waiting => {
                 source.carry(trace_id, &mut self.carried);
@@ -193,10 +199,10 @@ impl Making<'_> {
         };
         let is_elsewhere = !places.is_empty();
         if !is_elsewhere {
-            self.fold_notes(trace_id, &mut assembly);
+            self.fold_notes(trace_id, &mut gathered);
         }
         self.draft.push(Piece {
-            assembly,
+            gathered,
             interrupted,
             bytes: source.record_bytes(trace_id),
             is_elsewhere,
@@ -208,21 +214,21 @@ impl Making<'_> {
     fn old(
         &mut self,
         old: OldTrace,
-        source: &Source,
+        source: &'s Source,
         places: &[(SegmentName, u32)],
         may_grow: bool,
     ) -> Result<bool, StorageError> {
         let trace_id = old.trace_id;
-        let (mut assembly, mut came) = (old.assembly, Some(old.came));
-        let mut interrupted = assembly.open_writers().next().is_some();
+        let mut bytes = old.assembly.weight();
+        let (mut gathered, mut came) = (Gathered::from(old.assembly), Some(old.came));
+        let mut interrupted = gathered.open_writers().next().is_some();
         let mut is_whole = may_grow;
-        let mut bytes = assembly.weight();
         if source.has(trace_id) {
-            let mut grown = assembly.clone();
+            let mut grown = gathered.clone();
             source.add_to(&mut grown);
             match self.readiness(&grown) {
                 Readiness::Ready { interrupted: open } if may_grow => {
-                    (assembly, came, interrupted) = (grown, None, open);
+                    (gathered, came, interrupted) = (grown, None, open);
                     bytes += source.record_bytes(trace_id);
                 }
                 _ => {
@@ -237,11 +243,11 @@ impl Making<'_> {
         let is_elsewhere = places.iter().any(stays);
         let n_folded = self.folded.len();
         if is_whole && !is_elsewhere {
-            self.fold_notes(trace_id, &mut assembly);
+            self.fold_notes(trace_id, &mut gathered);
         }
         let any = came.is_none() || self.folded.len() > n_folded;
         self.draft.push(Piece {
-            assembly,
+            gathered,
             interrupted,
             bytes,
             is_elsewhere,
@@ -250,14 +256,14 @@ impl Making<'_> {
         Ok(any)
     }
 
-    fn readiness(&self, assembly: &Assembly) -> Readiness {
-        Readiness::of(assembly, |writer| journal::is_alive(&self.journals, writer))
+    fn readiness(&self, gathered: &Gathered<'_>) -> Readiness {
+        Readiness::of(gathered, |writer| journal::is_alive(&self.journals, writer))
     }
 
     /// Adds the changes of a trace that are kept apart.
-    fn fold_notes(&mut self, trace_id: TraceId, assembly: &mut Assembly) {
+    fn fold_notes(&mut self, trace_id: TraceId, gathered: &mut Gathered<'_>) {
         for (key, update) in self.notes.iter().flat_map(|notes| notes.of(trace_id)) {
-            assembly.add_updates([update]);
+            gathered.add_update(update);
             self.folded.push(key);
         }
     }

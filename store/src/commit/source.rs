@@ -7,10 +7,11 @@ use redb::ReadTransaction;
 use spanlite_model::TraceId;
 use uuid::Uuid;
 
+use super::gathered::Gathered;
 use crate::error::StorageError;
+use crate::record::RecordRef;
 use crate::segment::hot::{self, EncodedBatch, HotBatch, HotDirectory, HotTrace};
 use crate::segment::{HOT, table};
-use crate::snapshot::Assembly;
 
 /// No more hot batches are read at once than have this many bytes together, before compression:
 /// the rest waits for another time.
@@ -87,18 +88,22 @@ impl Source {
     }
 
     /// What is hot of a trace.
-    pub(super) fn assemble(&self, trace_id: TraceId) -> Assembly {
-        let mut assembly = Assembly::new(trace_id);
-        self.add_to(&mut assembly);
-        assembly
+    pub(super) fn gather(&self, trace_id: TraceId) -> Gathered<'_> {
+        let mut gathered = Gathered::new(trace_id);
+        self.add_to(&mut gathered);
+        gathered
     }
 
     /// Adds what is hot of a trace.
-    pub(super) fn add_to(&self, assembly: &mut Assembly) {
-        let trace_id = assembly.trace_id();
+    pub(super) fn add_to<'s>(&'s self, gathered: &mut Gathered<'s>) {
+        let trace_id = gathered.trace_id();
         for (_, directory, batch) in self.of(trace_id) {
-            for record in batch.records(trace_id).flatten() {
-                assembly.add(record, directory.journal());
+            for bytes in batch.raw_records(trace_id) {
+                let added = RecordRef::parse(bytes)
+                    .and_then(|record| gathered.add(record, batch.origin(), directory.journal()));
+                if added.is_err() {
+                    continue; // whoever reads the batch reports it
+                }
             }
         }
     }

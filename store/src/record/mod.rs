@@ -93,6 +93,8 @@ pub(crate) use model::encode_span;
 pub use model::{Record, decode_record, encode_record};
 pub use serializer::{Redact, ValueError};
 pub use span::{AttributesRef, EventRef, FieldRef, LinkRef, Origin, RecordRef, SpanRef, UpdateRef};
+pub(crate) use span::{read_resource, read_scope};
+pub(crate) use value::FlatValue;
 pub use value::ValueRef;
 
 /// How deep lists and maps may nest in a value.

@@ -395,7 +395,7 @@ impl LinkRef<'_> {
     }
 }
 
-fn read_resource(bytes: &[u8]) -> Result<Resource, RecordError> {
+pub(crate) fn read_resource(bytes: &[u8]) -> Result<Resource, RecordError> {
     let mut reader = Reader(bytes);
     Ok(Resource {
         dropped_attributes_count: reader.varint_u32()?,
@@ -404,7 +404,7 @@ fn read_resource(bytes: &[u8]) -> Result<Resource, RecordError> {
     })
 }
 
-fn read_scope(bytes: &[u8]) -> Result<Scope, RecordError> {
+pub(crate) fn read_scope(bytes: &[u8]) -> Result<Scope, RecordError> {
     let mut reader = Reader(bytes);
     Ok(Scope {
         dropped_attributes_count: reader.varint_u32()?,

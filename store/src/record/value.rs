@@ -1,5 +1,6 @@
 //! Values: written from the model, read as JSON or as the model's.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use spanlite_model::{Json, Value};
@@ -11,7 +12,84 @@ use super::{MAX_DEPTH, RecordError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueRef<'a>(pub(super) &'a [u8]);
 
+/// A value with its type, whose text or bytes stay where they are.
+#[derive(Debug, Clone)]
+pub(crate) enum FlatValue<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    String(Cow<'a, str>),
+    Bytes(&'a [u8]),
+    /// A list or a map.
+    Nested(Cow<'a, Value>),
+}
+
+impl<'a> From<&'a Value> for FlatValue<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(flag) => Self::Bool(*flag),
+            Value::Int(number) => Self::Int(*number),
+            Value::Double(number) => Self::Double(*number),
+            Value::String(text) => Self::String(Cow::Borrowed(text)),
+            Value::Bytes(bytes) => Self::Bytes(bytes),
+            Value::Array(_) | Value::Map(_) => Self::Nested(Cow::Borrowed(value)),
+        }
+    }
+}
+
+impl FlatValue<'_> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::Int(number) => Value::Int(*number),
+            Self::Double(number) => Value::Double(*number),
+            Self::String(text) => Value::from(&**text),
+            Self::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+            Self::Nested(value) => value.clone().into_owned(),
+        }
+    }
+}
+
 impl<'a> ValueRef<'a> {
+    /// As [`ValueRef::to_value`], without copying texts and bytes.
+    pub(crate) fn to_flat(self) -> Result<FlatValue<'a>, RecordError> {
+        let mut reader = Reader(self.0);
+        match reader.byte()? {
+            tag::STRING => return Ok(FlatValue::String(Cow::Borrowed(reader.text()?))),
+            tag::BYTES => return Ok(FlatValue::Bytes(reader.counted()?)),
+            _ => {}
+        }
+        Ok(match self.to_value()? {
+            Value::Null => FlatValue::Null,
+            Value::Bool(flag) => FlatValue::Bool(flag),
+            Value::Int(number) => FlatValue::Int(number),
+            Value::Double(number) => FlatValue::Double(number),
+            Value::String(text) => FlatValue::String(Cow::Owned(text)),
+            value => FlatValue::Nested(Cow::Owned(value)),
+        })
+    }
+
+    /// The value as JSON text, without copying what is JSON already.
+    pub(crate) fn json_text(self) -> Result<Cow<'a, str>, RecordError> {
+        let mut reader = Reader(self.0);
+        if reader.byte()? == tag::JSON {
+            return Ok(Cow::Borrowed(reader.text()?));
+        }
+        let mut text = String::new();
+        self.write_json(&mut text)?;
+        Ok(Cow::Owned(text))
+    }
+
     /// The text, if the value is a string.
     pub fn as_str(self) -> Option<&'a str> {
         let mut reader = Reader(self.0);

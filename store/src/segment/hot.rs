@@ -444,6 +444,11 @@ impl HotBatch {
         split(&self.body).next().unwrap_or_default()
     }
 
+    /// What records say nothing of.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// The records of one trace as they were appended, in the order they came.
     pub(crate) fn raw_records(&self, trace_id: TraceId) -> impl Iterator<Item = &[u8]> + '_ {
         let places = self.records.get(&trace_id).map_or(&[][..], Vec::as_slice);

@@ -11,7 +11,9 @@ use super::facts::BlockFacts;
 use super::without::Left;
 use super::{BLOCKS, Counts, FACTS, HEADERS, SegmentReader};
 use super::{blob, table, without};
-use crate::block::{BlockError, BlockHeader, EncodedBlock, LoadSection, Section, encode_block};
+use crate::block::{
+    BlockError, BlockHeader, BlockInput, EncodedBlock, LoadSection, Section, encode_input,
+};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
 use crate::fork::Owned;
@@ -174,18 +176,19 @@ impl NewBlock {
                 facts.parts.push(place);
             }
         }
-        let encoded = encode_block(traces).map_err(|source| StorageError::Encode { source })?;
-        Ok(Self::new(traces, encoded, facts))
+        Self::new(&BlockInput::of(traces), facts)
     }
 
-    pub(crate) fn new(traces: &[Trace], encoded: EncodedBlock, facts: BlockFacts) -> Self {
-        Self {
+    /// A block of traces of which `facts` are known.
+    pub(crate) fn new(input: &BlockInput<'_>, facts: BlockFacts) -> Result<Self, StorageError> {
+        let encoded = encode_input(input).map_err(|source| StorageError::Encode { source })?;
+        Ok(Self {
             encoded,
             facts,
-            trace_ids: traces.iter().map(|trace| trace.trace_id).collect(),
-            n_spans: traces.iter().map(|trace| trace.spans.len() as u64).sum(),
-            has_pins: traces.iter().any(|trace| trace.info.pinned),
-        }
+            trace_ids: input.trace_ids().collect(),
+            n_spans: input.n_spans() as u64,
+            has_pins: input.has_pins(),
+        })
     }
 
     /// Notes which traces another block may have parts of.

@@ -9,7 +9,7 @@ use spanlite_model::TraceId;
 use super::hot::{self, EncodedBatch, HotBatch, HotDirectory};
 use super::sealed::{self, BlockEntry, NewBlock, Sections};
 use super::{BLOCKS, HOT, LEFT_OUT, SegmentReader, protected, read_meta, table};
-use crate::block::{BlockError, BlockReader, encode_block};
+use crate::block::{BlockError, BlockInput, BlockReader};
 use crate::error::StorageError;
 use crate::fork::Owned;
 
@@ -119,8 +119,7 @@ pub(super) fn block_without(
     let decoder = block.decoder().map_err(failed)?;
     let traces: Result<Vec<_>, _> = kept.iter().map(|place| decoder.trace(*place)).collect();
     let traces = traces.map_err(failed)?;
-    let encoded = encode_block(&traces).map_err(|source| StorageError::Encode { source })?;
-    let block = NewBlock::new(&traces, encoded, facts.of(&kept));
+    let block = NewBlock::new(&BlockInput::of(&traces), facts.of(&kept))?;
     Ok(Left::Some(Box::new(block)))
 }
 

@@ -1,10 +1,9 @@
 use std::collections::{HashMap, HashSet};
 
-use spanlite_model::{Span, SpanId, Subject, Trace, TraceId, TraceState, TraceUpdate};
+use spanlite_model::{Span, SpanId, Trace, TraceId, TraceState, TraceUpdate};
 use uuid::Uuid;
 
 use crate::record::{Origin, Record, encode_record};
-use crate::segment::facts::Changes;
 
 /// A trace in the making: what was found of it, in the order it was stored.
 #[derive(Debug, Clone)]
@@ -69,37 +68,14 @@ impl Assembly {
         self.updates.extend(updates);
     }
 
-    /// The writers of spans that are open.
-    pub(crate) fn open_writers(&self) -> impl Iterator<Item = Uuid> + '_ {
-        let open = |(span, _): &&(Span, Option<Uuid>)| span.end_time_unix_nano.is_none();
-        self.spans
-            .iter()
-            .filter(open)
-            .filter_map(|(_, writer)| *writer)
-    }
-
-    /// Whether a span without a parent has ended.
-    pub(crate) fn has_ended_root(&self) -> bool {
-        self.spans
-            .iter()
-            .any(|(span, _)| span.parent_span_id.is_none() && span.end_time_unix_nano.is_some())
-    }
-
-    /// Whether nothing came through a journal.
-    pub(crate) fn is_imported(&self) -> bool {
-        !self.has_writer
-    }
-
-    /// The first start of a span or time of a change.
-    pub(crate) fn first_time_unix_nano(&self) -> u64 {
-        let spans = self.spans.iter().map(|(span, _)| span.start_time_unix_nano);
-        let updates = self.updates.iter().map(|update| update.time_unix_nano);
-        spans.chain(updates).min().unwrap_or(0)
-    }
-
     /// About how many bytes its spans have.
     pub(crate) fn weight(&self) -> usize {
         self.spans.iter().map(|(span, _)| span_weight(span)).sum()
+    }
+
+    /// The spans with their writers, the changes, and whether something came through a journal.
+    pub(crate) fn into_parts(self) -> (Vec<(Span, Option<Uuid>)>, Vec<TraceUpdate>, bool) {
+        (self.spans, self.updates, self.has_writer)
     }
 
     /// The spans and changes as they were stored; a change that several segments hold comes once.
@@ -113,40 +89,6 @@ impl Assembly {
             known.insert(bytes)
         });
         (spans, self.updates)
-    }
-
-    /// The whole trace, to be kept, and how it came to what belongs to the whole.
-    pub(crate) fn into_kept(mut self) -> (Trace, Changes) {
-        if self.updates.is_empty() {
-            return (self.finish(|_writer| true), Changes::default());
-        }
-        self.updates.sort_by_key(|update| update.time_unix_nano);
-        let mut last: HashMap<Subject<'_>, &TraceUpdate> = HashMap::new();
-        for update in &self.updates {
-            last.insert(update.change.subject(), update);
-        }
-        let spans = self.spans.into_iter().map(|(span, _)| span).collect();
-        let mut trace = Trace::new(self.trace_id, spans);
-        for update in &self.updates {
-            trace.info.apply(update.change.clone());
-        }
-        let mut changes = Changes::default();
-        let left = trace.info.to_changes();
-        for change in &left {
-            let made = last.remove(&change.subject());
-            changes
-                .times
-                .push(made.map_or(0, |made| made.time_unix_nano));
-        }
-        // The others took something away.
-        for removal in last.into_values() {
-            let mut bytes = Vec::new();
-            let record = Record::Update(removal.clone());
-            encode_record(&record, &Origin::default(), &mut bytes);
-            changes.removals.push((removal.time_unix_nano, bytes));
-        }
-        changes.removals.sort_unstable();
-        (trace, changes)
     }
 
     /// The whole trace. `may_end` tells whether the writer of an open span, none if it was

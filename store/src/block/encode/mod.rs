@@ -1,17 +1,18 @@
+mod input;
 mod rows;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+pub(crate) use input::BlockInput;
+use input::{SpanInput, TraceInput};
 use rows::Rows;
-use spanlite_model::{Resource, Span, StatusCode, Trace, TraceChange, TraceUpdate, keys};
+use spanlite_model::{StatusCode, Trace, TraceChange, TraceUpdate, Value, keys};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::attributes::Values;
 use super::bytes::put_bytes;
 use super::directory::{Column, ColumnsWriter};
 use super::header::{BlockHeader, BlockSummary, MAX_ROWS, MAX_ZONES, Section, SectionKind, Zone};
-use super::shared::SharedParts;
 use super::strings::StringsBuilder;
 use super::terms::{TermField, TermsBuilder};
 use super::{BlockError, ValueType};
@@ -32,21 +33,24 @@ pub struct EncodedBlock {
 /// in pre-order. Two spans of one trace with the same id both come back. A span counts for the
 /// trace it stands in, whatever its own `trace_id` says.
 pub fn encode_block(traces: &[Trace]) -> Result<EncodedBlock, BlockError> {
-    let n_spans: usize = traces.iter().map(|trace| trace.spans.len()).sum();
-    if traces.len() as u64 > MAX_ROWS || n_spans as u64 > MAX_ROWS {
+    encode_input(&BlockInput::of(traces))
+}
+
+/// As [`encode_block`].
+pub(crate) fn encode_input(input: &BlockInput<'_>) -> Result<EncodedBlock, BlockError> {
+    if input.traces.len() as u64 > MAX_ROWS || input.spans.len() as u64 > MAX_ROWS {
         return Err(BlockError::TooLarge { what: "the rows" });
     }
-    let shared = SharedParts::of(traces);
-    let updates: Vec<Vec<u8>> = traces.iter().map(updates).collect();
+    let updates: Vec<Vec<u8>> = input.traces.iter().map(updates).collect();
     let mut rows = Rows::default();
-    for (trace, updates) in traces.iter().zip(&updates) {
-        rows.push_trace(trace, updates, &shared);
+    for (trace, updates) in input.traces.iter().zip(&updates) {
+        rows.push_trace(input, trace, updates);
     }
-    rows.finish(traces)
+    rows.finish(input)
 }
 
 /// What few traces have, as records of the updates that would make it.
-fn updates(trace: &Trace) -> Vec<u8> {
+fn updates(trace: &TraceInput<'_>) -> Vec<u8> {
     let info = &trace.info;
     let assessments = info
         .assessments
@@ -71,7 +75,7 @@ fn updates(trace: &Trace) -> Vec<u8> {
 }
 
 impl Rows<'_> {
-    fn finish(mut self, traces: &[Trace]) -> Result<EncodedBlock, BlockError> {
+    fn finish(mut self, input: &BlockInput<'_>) -> Result<EncodedBlock, BlockError> {
         let mut writer = ColumnsWriter::new();
         self.traces.put(&mut writer);
         self.spans.put(&mut writer);
@@ -94,7 +98,7 @@ impl Rows<'_> {
         }
         let (n_events, n_links) = (self.events.times.len(), self.links.flags.len());
         let sections = writer.finish(n_events, n_links, n_chunks);
-        let header = self.header(traces, &sections)?;
+        let header = self.header(input, &sections)?;
         Ok(EncodedBlock {
             header: header.to_bytes(),
             sections: sections.into_iter().map(|(_, bytes)| bytes).collect(),
@@ -103,13 +107,13 @@ impl Rows<'_> {
 
     fn header(
         &self,
-        traces: &[Trace],
+        input: &BlockInput<'_>,
         sections: &[(SectionKind, Vec<u8>)],
     ) -> Result<BlockHeader, BlockError> {
-        let spans = || traces.iter().flat_map(|trace| &trace.spans);
+        let spans = || input.spans.iter();
         let starts = || spans().map(|span| span.start_time_unix_nano);
         let ends = spans().map(|span| span.end_time_unix_nano.unwrap_or(0));
-        let durations = || spans().filter_map(Span::duration_nanos);
+        let durations = || spans().filter_map(SpanInput::duration_nanos);
         let errors = self
             .spans
             .status_codes
@@ -126,9 +130,9 @@ impl Rows<'_> {
                 checksum: xxh3_64(bytes),
             })
         });
-        let terms = self.terms(traces);
+        let terms = self.terms(input);
         let summary = BlockSummary {
-            n_traces: traces.len() as u32,
+            n_traces: input.traces.len() as u32,
             n_spans: self.spans.kinds.len() as u32,
             n_error_spans: errors.count() as u32,
             n_error_traces: self.n_error_traces,
@@ -138,7 +142,7 @@ impl Rows<'_> {
             last_end_unix_nano: ends.max().unwrap_or(0).max(last_start),
             duration_nanos: durations().min().unwrap_or(0)..=durations().max().unwrap_or(0),
         };
-        let ids = || traces.iter().map(|trace| trace.trace_id);
+        let ids = || input.trace_ids();
         let (first, last) = (ids().min(), ids().max());
         Ok(BlockHeader {
             summary,
@@ -187,10 +191,10 @@ impl Rows<'_> {
         zones
     }
 
-    fn terms(&self, traces: &[Trace]) -> TermsBuilder {
+    fn terms(&self, input: &BlockInput<'_>) -> TermsBuilder {
         let mut terms = TermsBuilder::default();
-        for trace in traces {
-            terms.add_trace(trace.trace_id);
+        for trace_id in input.trace_ids() {
+            terms.add_trace(trace_id);
         }
         let mut add = |field, rows: &StringsBuilder<'_>| {
             terms.add_field(field, rows.entries().iter().copied());
@@ -205,7 +209,7 @@ impl Rows<'_> {
         self.traces
             .metadata
             .add_terms(TermField::Metadata, &mut terms);
-        resource_terms(traces, &mut terms);
+        resource_terms(input, &mut terms);
         self.spans
             .attributes
             .add_terms(TermField::Attribute, &mut terms);
@@ -217,26 +221,23 @@ impl Rows<'_> {
 }
 
 /// Adds the texts of resources, of which most blocks have one or two.
-fn resource_terms(traces: &[Trace], terms: &mut TermsBuilder) {
-    let mut last: Option<&Arc<Resource>> = None;
+fn resource_terms(input: &BlockInput<'_>, terms: &mut TermsBuilder) {
     let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for span in traces.iter().flat_map(|trace| &trace.spans) {
-        if last.is_some_and(|last| Arc::ptr_eq(last, &span.resource)) {
+    for (key, value) in input
+        .resources
+        .iter()
+        .flat_map(|resource| resource.attributes.iter())
+    {
+        if matches!(value, Value::Array(_)) {
+            terms.add_unindexed(TermField::Resource(key));
             continue;
         }
-        last = Some(&span.resource);
-        for (key, value) in span.resource.attributes.iter() {
-            if matches!(value, spanlite_model::Value::Array(_)) {
-                terms.add_unindexed(TermField::Resource(key));
-                continue;
+        let value = value.as_str().unwrap_or_default();
+        if seen.insert((key, value)) {
+            if key == keys::SERVICE_NAME {
+                terms.add_field(TermField::Service, std::iter::once(value));
             }
-            let value = value.as_str().unwrap_or_default();
-            if seen.insert((key, value)) {
-                if key == keys::SERVICE_NAME {
-                    terms.add_field(TermField::Service, std::iter::once(value));
-                }
-                terms.add_field(TermField::Resource(key), std::iter::once(value));
-            }
+            terms.add_field(TermField::Resource(key), std::iter::once(value));
         }
     }
 }

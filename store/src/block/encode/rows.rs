@@ -1,13 +1,16 @@
-use spanlite_model::{Event, Forest, Json, Link, Span, StatusCode, Trace, TraceInfo, keys};
+use std::borrow::Cow;
+
+use spanlite_model::{Forest, StatusCode, TraceInfo, keys};
 
 use super::super::attributes::{AttributesBuilder, Field};
 use super::super::directory::{
     Column, ColumnsWriter, EVENT_ATTRIBUTES, LINK_ATTRIBUTES, METADATA, SPAN_ATTRIBUTES, TAGS,
 };
-use super::super::shared::SharedParts;
 use super::super::strings::StringsBuilder;
 use super::super::texts::{MIN_TEXT_BYTES, TextsBuilder};
 use super::super::words::WordsBuilder;
+use super::input::{BlockInput, EventInput, LinkInput, SpanInput, TraceInput};
+use crate::record::FlatValue;
 
 /// The rows of all columns, while they are collected.
 #[derive(Default)]
@@ -122,18 +125,22 @@ fn filled(text: &str) -> Option<&str> {
 impl<'a> Rows<'a> {
     pub(super) fn push_trace(
         &mut self,
-        trace: &'a Trace,
+        input: &'a BlockInput<'a>,
+        trace: &'a TraceInput<'a>,
         updates: &'a [u8],
-        shared: &'a SharedParts,
     ) {
-        let forest = Forest::of(&trace.spans);
-        let starts = trace.spans.iter().map(|span| span.start_time_unix_nano);
+        let spans = input.spans_of(trace);
+        let forest = Forest::lay_out(spans.len(), |number| {
+            let span = &spans[number];
+            (span.span_id, span.parent_span_id, span.start_time_unix_nano)
+        });
+        let starts = spans.iter().map(|span| span.start_time_unix_nano);
         let start = starts.min().unwrap_or(0);
         let first_row = self.spans.kinds.len();
         let mut has_error = false;
         let mut root = None;
         for (number, node) in forest.nodes().iter().enumerate() {
-            let span = &trace.spans[node.span];
+            let span = &spans[node.span];
             self.spans.depths.push(i64::from(node.depth));
             if node.parent_missing {
                 let parent = span.parent_span_id.unwrap_or_default();
@@ -146,17 +153,16 @@ impl<'a> Rows<'a> {
             } else if node.parent.is_none() {
                 root = root.or(Some(span));
             }
-            has_error |= span.status.code == StatusCode::Error;
-            self.push_span(span, start, shared);
+            has_error |= span.status_code == StatusCode::Error;
+            self.push_span(input, span, start);
         }
         self.n_error_traces += u32::from(has_error);
         self.has_fragments |= root.is_none();
-        let root = root.or_else(|| forest.nodes().first().map(|node| &trace.spans[node.span]));
-        self.root_names
-            .push_text(root.map(|root| root.name.as_str()));
+        let root = root.or_else(|| forest.nodes().first().map(|node| &spans[node.span]));
+        self.root_names.push_text(root.map(|root| root.name));
         let traces = &mut self.traces;
         traces.ids.extend_from_slice(trace.trace_id.as_bytes());
-        traces.span_counts.push(trace.spans.len() as i64);
+        traces.span_counts.push(spans.len() as i64);
         traces.starts.push(start as i64);
         traces
             .updates
@@ -165,19 +171,19 @@ impl<'a> Rows<'a> {
         self.texts.end_trace();
     }
 
-    fn push_span(&mut self, span: &'a Span, trace_start: u64, shared: &'a SharedParts) {
+    fn push_span(&mut self, input: &'a BlockInput<'a>, span: &'a SpanInput<'a>, trace_start: u64) {
         let row = self.spans.kinds.len() as i64;
         let spans = &mut self.spans;
         let texts = &mut self.texts;
         let words = &mut self.words;
         spans.ids.extend_from_slice(span.span_id.as_bytes());
-        spans.names.push_text(filled(&span.name));
-        spans.types.push_text(Some(span.span_type.as_str()));
+        spans.names.push_text(filled(span.name));
+        spans.types.push_text(Some(span.span_type));
         spans.kinds.push(span.kind as i64);
-        spans.status_codes.push(span.status.code as i64);
+        spans.status_codes.push(span.status_code as i64);
         spans
             .status_messages
-            .push(filled(&span.status.message), texts);
+            .push(filled(span.status_message), texts);
         spans
             .starts
             .push(span.start_time_unix_nano.wrapping_sub(trace_start) as i64);
@@ -188,8 +194,8 @@ impl<'a> Rows<'a> {
         if duration.is_none() {
             spans.open_rows.push(row + 1);
         }
-        let mut text = |json: &'a Option<Json>| match json {
-            Some(json) => texts.add_searched(json.as_text().as_bytes(), |new| {
+        let mut text = |json: &'a Option<Cow<'a, str>>| match json {
+            Some(json) => texts.add_searched(json.as_bytes(), |new| {
                 words.add(row as u32, new, true);
             }),
             None => 0,
@@ -202,74 +208,80 @@ impl<'a> Rows<'a> {
                 | i64::from(derived.inputs) << 1
                 | i64::from(derived.outputs) << 2,
         );
-        spans.resources.push(shared.get(&span.resource));
-        spans.scopes.push(shared.get(&span.scope));
+        spans.resources.push(input.resources.encoded(span.resource));
+        spans.scopes.push(input.scopes.encoded(span.scope));
         spans.event_counts.push(span.events.len() as i64);
         spans.link_counts.push(span.links.len() as i64);
-        spans.trace_states.push_text(filled(&span.trace_state));
+        spans.trace_states.push_text(filled(span.trace_state));
         spans.flags.push(i64::from(span.flags));
-        spans
-            .dropped_attributes
-            .push(i64::from(span.dropped_attributes_count));
-        spans
-            .dropped_events
-            .push(i64::from(span.dropped_events_count));
-        spans
-            .dropped_links
-            .push(i64::from(span.dropped_links_count));
-        let fields = span
-            .attributes
+        let [attributes, events, links] = span.dropped.map(i64::from);
+        spans.dropped_attributes.push(attributes);
+        spans.dropped_events.push(events);
+        spans.dropped_links.push(links);
+        let attributes = &input.attributes[span.attributes.clone()];
+        spans.attributes.push_row(fields(attributes), texts);
+        let mut error_type = attributes
             .iter()
-            .map(|(key, value)| (key, Field::Value(value)));
-        spans.attributes.push_row(fields, texts);
-        let texts_of_span = [&span.name, &span.status.message].map(String::as_str);
-        for text in texts_of_span
+            .filter(|(key, _)| *key == keys::ERROR_TYPE);
+        let error_type = error_type.next().and_then(|(_, value)| value.as_str());
+        for text in [span.name, span.status_message]
             .into_iter()
-            .chain(span.attributes.get_str(keys::ERROR_TYPE))
+            .chain(error_type)
         {
-            self.words.add(row as u32, text.as_bytes(), false);
+            words.add(row as u32, text.as_bytes(), false);
         }
-        for event in &span.events {
-            self.events.push(event, span.start_time_unix_nano, texts);
-            for text in texts_of(event) {
-                self.words.add(row as u32, text.as_bytes(), false);
+        for event in &input.events[span.events.clone()] {
+            let attributes = &input.inner_attributes[event.attributes.clone()];
+            self.events
+                .push(event, attributes, span.start_time_unix_nano, texts);
+            let values = attributes.iter().filter_map(|(_, value)| value.as_str());
+            for text in std::iter::once(event.name).chain(values) {
+                words.add(row as u32, text.as_bytes(), false);
             }
         }
-        for link in &span.links {
-            self.links.push(link, texts);
+        for link in &input.links[span.links.clone()] {
+            let attributes = &input.inner_attributes[link.attributes.clone()];
+            self.links.push(link, attributes, texts);
         }
     }
 }
 
-/// The name of an event and the texts of its attributes.
-fn texts_of(event: &Event) -> impl Iterator<Item = &str> {
-    let texts = event.attributes.iter();
-    let texts = texts.filter_map(|(_, value)| value.as_str());
-    std::iter::once(event.name.as_str()).chain(texts)
+type Attribute<'a> = (&'a str, FlatValue<'a>);
+
+fn fields<'a>(attributes: &'a [Attribute<'a>]) -> impl Iterator<Item = (&'a str, Field<'a>)> {
+    let attributes = attributes.iter();
+    attributes.map(|(key, value)| (*key, Field::Value(value)))
 }
 
 impl<'a> EventRows<'a> {
-    fn push(&mut self, event: &'a Event, span_start: u64, texts: &mut TextsBuilder<'a>) {
-        self.names.push_text(filled(&event.name));
+    fn push(
+        &mut self,
+        event: &'a EventInput<'a>,
+        attributes: &'a [Attribute<'a>],
+        span_start: u64,
+        texts: &mut TextsBuilder<'a>,
+    ) {
+        self.names.push_text(filled(event.name));
         let time = event.time_unix_nano.wrapping_sub(span_start);
         self.times.push(time as i64);
-        self.dropped.push(i64::from(event.dropped_attributes_count));
-        let fields = event.attributes.iter();
-        let fields = fields.map(|(key, value)| (key, Field::Value(value)));
-        self.attributes.push_row(fields, texts);
+        self.dropped.push(i64::from(event.dropped));
+        self.attributes.push_row(fields(attributes), texts);
     }
 }
 
 impl<'a> LinkRows<'a> {
-    fn push(&mut self, link: &'a Link, texts: &mut TextsBuilder<'a>) {
+    fn push(
+        &mut self,
+        link: &'a LinkInput<'a>,
+        attributes: &'a [Attribute<'a>],
+        texts: &mut TextsBuilder<'a>,
+    ) {
         self.trace_ids.extend_from_slice(link.trace_id.as_bytes());
         self.span_ids.extend_from_slice(link.span_id.as_bytes());
-        self.trace_states.push_text(filled(&link.trace_state));
-        self.dropped.push(i64::from(link.dropped_attributes_count));
+        self.trace_states.push_text(filled(link.trace_state));
+        self.dropped.push(i64::from(link.dropped));
         self.flags.push(i64::from(link.flags));
-        let fields = link.attributes.iter();
-        let fields = fields.map(|(key, value)| (key, Field::Value(value)));
-        self.attributes.push_row(fields, texts);
+        self.attributes.push_row(fields(attributes), texts);
     }
 }
 
