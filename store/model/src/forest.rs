@@ -32,11 +32,7 @@ impl Forest {
     pub fn of(spans: &[Span]) -> Self {
         Self::lay_out(spans.len(), |index| {
             let span = &spans[index];
-            (
-                span.span_id,
-                span.parent_span_id,
-                span.start_time_unix_nano,
-            )
+            (span.span_id, span.parent_span_id, span.start_time_unix_nano)
         })
     }
 
@@ -143,10 +139,7 @@ impl Forest {
 const FEW_SPANS: usize = 16;
 
 /// Where the parent of each span stands.
-fn parents(
-    n_spans: usize,
-    span: impl Fn(usize) -> (SpanId, Option<SpanId>),
-) -> Vec<Option<usize>> {
+fn parents(n_spans: usize, span: impl Fn(usize) -> (SpanId, Option<SpanId>)) -> Vec<Option<usize>> {
     let of = |find: &dyn Fn(SpanId) -> Option<usize>| {
         let spans = 0..n_spans;
         spans.map(|index| span(index).1.and_then(find)).collect()

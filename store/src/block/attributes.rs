@@ -200,7 +200,7 @@ impl<'a> AttributesBuilder<'a> {
                     rows.push(texts.add(bytes.unwrap_or_default()));
                 }
                 (Values::Doubles(rows), Field::Value(FlatValue::Double(value))) => {
-                    rows.push(*value)
+                    rows.push(*value);
                 }
                 (Values::Doubles(rows), _) => rows.push(0.0),
                 (Values::Strings(rows), _) => match bytes {

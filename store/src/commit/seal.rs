@@ -135,13 +135,8 @@ pub(super) fn prepare(
             making.hot(*trace_id, &source, places)?;
         }
     }
-    let Making {
-        draft,
-        carried,
-        folded,
-        ..
-    } = making;
-    let (blocks, _refused) = draft.finish()?;
+    let (carried, folded) = (making.carried, making.folded);
+    let (blocks, _refused) = making.draft.finish()?;
     anew.remember(known_notes, notes, folded.len());
     if blocks.is_empty() && !any_gone {
         return Ok(None);

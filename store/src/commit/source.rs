@@ -99,11 +99,10 @@ impl Source {
         let trace_id = gathered.trace_id();
         for (_, directory, batch) in self.of(trace_id) {
             for bytes in batch.raw_records(trace_id) {
-                let added = RecordRef::parse(bytes)
-                    .and_then(|record| gathered.add(record, batch.origin(), directory.journal()));
-                if added.is_err() {
-                    continue; // whoever reads the batch reports it
-                }
+                // Whoever reads the batch reports what does not decode.
+                RecordRef::parse(bytes)
+                    .and_then(|record| gathered.add(record, batch.origin(), directory.journal()))
+                    .unwrap_or_default();
             }
         }
     }

@@ -5,11 +5,14 @@ use uuid::Uuid;
 
 use crate::record::{Origin, Record, encode_record};
 
+/// A span with its writer, if it was not imported.
+type SpanOf = (Span, Option<Uuid>);
+
 /// A trace in the making: what was found of it, in the order it was stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Assembly {
     trace_id: TraceId,
-    spans: Vec<(Span, Option<Uuid>)>,
+    spans: Vec<SpanOf>,
     numbers: HashMap<SpanId, usize>,
     updates: Vec<TraceUpdate>,
     has_writer: bool,
@@ -74,7 +77,7 @@ impl Assembly {
     }
 
     /// The spans with their writers, the changes, and whether something came through a journal.
-    pub(crate) fn into_parts(self) -> (Vec<(Span, Option<Uuid>)>, Vec<TraceUpdate>, bool) {
+    pub(crate) fn into_parts(self) -> (Vec<SpanOf>, Vec<TraceUpdate>, bool) {
         (self.spans, self.updates, self.has_writer)
     }
 

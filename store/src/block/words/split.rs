@@ -177,7 +177,7 @@ fn classes(eight: u64, is_json: bool) -> (u64, u64) {
     let low = eight & !HIGH;
     // The highest bit of a sum is set from this byte on.
     let from = |bytes: u64, byte: u8| bytes + u64::from(0x80 - byte) * ONES;
-    let lower = low | u64::from(b' ') * ONES;
+    let lower = low | (u64::from(b' ') * ONES);
     let letters = from(lower, b'a') & !from(lower, b'z' + 1);
     let digits = from(low, b'0') & !from(low, b'9' + 1);
     let escapes = if is_json {
