@@ -9,22 +9,22 @@ use redb::{
     StorageError,
 };
 
-use super::CACHE_BYTES;
 use super::backend::Backend;
+use super::{READ_CACHE_BYTES, WRITE_CACHE_BYTES};
 use crate::directory::STATE_FILE;
 
 /// The page cache of a handle on `state.redb`, whose values are small and read once in a while. A
 /// job of many traces would fill a larger one.
 const STATE_CACHE_BYTES: usize = 2 << 20;
 
-fn builder(path: &Path) -> Builder {
+fn builder(path: &Path, of_segment: usize) -> Builder {
     let is_state = path.file_name().is_some_and(|name| name == STATE_FILE);
     let mut builder = Builder::new();
     builder
         .set_cache_size(if is_state {
             STATE_CACHE_BYTES
         } else {
-            CACHE_BYTES
+            of_segment
         })
         .set_concurrency_mode(ConcurrencyMode::MultiWriter);
     builder
@@ -39,7 +39,7 @@ pub(crate) fn create(path: &Path) -> Result<Database, DatabaseError> {
         .truncate(false)
         .open(path)
         .map_err(StorageError::from)?;
-    builder(path).create_with_backend(backend(path, file)?)
+    builder(path, WRITE_CACHE_BYTES).create_with_backend(backend(path, file)?)
 }
 
 /// Opens a file for writing, which also repairs it after a kill.
@@ -50,13 +50,13 @@ pub(crate) fn open(path: &Path) -> Result<Database, DatabaseError> {
         // Else redb would make a database of it.
         return Err(StorageError::from(io::Error::from(io::ErrorKind::InvalidData)).into());
     }
-    builder(path).create_with_backend(backend(path, file)?)
+    builder(path, WRITE_CACHE_BYTES).create_with_backend(backend(path, file)?)
 }
 
 /// Opens a file for reading, beside writers.
 pub(crate) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
     let file = File::open(path).map_err(StorageError::from)?;
-    builder(path).open_read_only_with_backend(Backend::new(file)?)
+    builder(path, READ_CACHE_BYTES).open_read_only_with_backend(Backend::new(file)?)
 }
 
 #[cfg(not(test))]

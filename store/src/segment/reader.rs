@@ -9,7 +9,7 @@ use super::create::guard;
 use super::database;
 use super::overlay::Overlay;
 use super::sealed::KnownBlocks;
-use super::{CACHE_BYTES, SegmentName};
+use super::{READ_CACHE_BYTES, SegmentName};
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::options::Access;
@@ -116,7 +116,7 @@ fn repair(path: &Path, access: Access) -> Result<ReadDatabase, StorageError> {
     let overlay = Overlay::new(file).map_err(|error| StorageError::io("read", path, error))?;
     guard("read", path, || {
         Builder::new()
-            .set_cache_size(CACHE_BYTES)
+            .set_cache_size(READ_CACHE_BYTES)
             .create_with_backend(overlay)
     })
     .map(ReadDatabase::Overlay)
