@@ -10,8 +10,8 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal;
-use crate::options::OpenOptions;
-use crate::segment::{self, JOURNALS, OpenSegment, SegmentName};
+use crate::options::{Access, OpenOptions};
+use crate::segment::{self, JOURNALS, OpenSegment, SegmentName, open_for_reading};
 
 /// How long a writer waits for a peer before it begins a segment of its own.
 const PEER_WAIT: Duration = Duration::from_secs(2);
@@ -132,7 +132,10 @@ impl Active {
             Ok(segment) if seen_sealed(&segment)? => segment::create(&self.directory),
             Ok(segment) => Ok(segment),
             Err(StorageError::Damaged { path, .. }) => {
-                self.directory.quarantine_file(&path)?;
+                // What can be read of it is read where it is; nothing is added to it.
+                if open_for_reading(&self.directory, name, Access::ReadWrite).is_err() {
+                    self.directory.quarantine_file(&path)?;
+                }
                 segment::create(&self.directory)
             }
             Err(StorageError::LockProtocolMismatch { .. } | StorageError::Busy { .. }) => {

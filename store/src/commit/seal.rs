@@ -22,7 +22,7 @@ use crate::journal;
 use crate::segment::hot::{self, EncodedBatch, HotDirectory};
 use crate::segment::sealed::{self, NewBlock, store_blocks};
 use crate::segment::{Counts, OpenSegment, SegmentName};
-use crate::state::read_deleted;
+use crate::state::readable_deleted;
 
 /// A writer that closes makes blocks of this part of what it waits for otherwise.
 pub(super) const PART_AT_CLOSE: u64 = 5;
@@ -74,7 +74,7 @@ pub(super) fn prepare(
     let txn = begin_read(segment)?;
     let source = Source::read(&txn, path)?;
     earlier.refresh(&txn, segment, directory)?;
-    let deleted = read_deleted(directory)?;
+    let deleted = readable_deleted(directory)?;
     let notes = Notes::open(directory, known_notes);
     let notes = notes.as_ref();
     let mut elsewhere: HashMap<TraceId, Vec<(SegmentName, u32)>> = HashMap::new();

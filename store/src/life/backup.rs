@@ -15,6 +15,7 @@ use crate::store::Store;
 
 /// What [`Store::backup`] made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct BackupReport {
     /// Segments that were copied.
     pub segments: u64,
@@ -36,7 +37,8 @@ impl Store {
         begin_folder(to)?;
         let snapshot = self.snapshot()?;
         let mut report = BackupReport::default();
-        for (path, txn) in snapshot.segment_transactions() {
+        for (reader, txn) in snapshot.segment_transactions() {
+            let path = reader.path();
             let target = to.join(path.file_name().unwrap_or_default());
             report.bytes += protected(path, || {
                 let copy = Copy::begin(path, &target)?;
@@ -45,6 +47,7 @@ impl Store {
                 copy.table(txn, HEADERS)?;
                 copy.table(txn, FACTS)?;
                 copy.table(txn, BLOCKS)?;
+                reader.check()?;
                 copy.finish()
             })?;
             report.segments += 1;
@@ -54,13 +57,15 @@ impl Store {
             report.bytes += store_waiting(&waiting, to)?;
             report.segments += 1;
         }
-        if let Some((path, txn)) = snapshot.state_transaction() {
+        if let Some((reader, txn)) = snapshot.state_transaction() {
+            let path = reader.path();
             let target = to.join(path.file_name().unwrap_or_default());
             report.bytes += protected(path, || {
                 let copy = Copy::begin(path, &target)?;
                 copy.table(txn, NOTES)?;
                 copy.table(txn, DELETED)?;
                 copy.table(txn, VALUES)?;
+                reader.check()?;
                 copy.finish()
             })?;
         }

@@ -178,6 +178,7 @@ pub(super) fn rewrite(
                 put_positions(&txn, draft.path(), id, &stored)?;
             }
         }
+        reader.check()?;
     }
     let replaced: Vec<String> = sources.iter().map(|(name, _)| name.file_name()).collect();
     draft.seal_as_merged(&txn, &merged, &replaced)?;

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{
     Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, StorageBackend,
@@ -10,6 +11,9 @@ use redb::{
 };
 
 use super::backend::Backend;
+use super::checked::Checked;
+use super::overlay::Overlay;
+use super::pages::Pages;
 use super::{READ_CACHE_BYTES, WRITE_CACHE_BYTES};
 use crate::directory::STATE_FILE;
 
@@ -39,7 +43,7 @@ pub(crate) fn create(path: &Path) -> Result<Database, DatabaseError> {
         .truncate(false)
         .open(path)
         .map_err(StorageError::from)?;
-    builder(path, WRITE_CACHE_BYTES).create_with_backend(backend(path, file)?)
+    builder(path, WRITE_CACHE_BYTES).create_with_backend(Checked::strict(backend(path, file)?))
 }
 
 /// Opens a file for writing, which also repairs it after a kill.
@@ -50,13 +54,26 @@ pub(crate) fn open(path: &Path) -> Result<Database, DatabaseError> {
         // Else redb would make a database of it.
         return Err(StorageError::from(io::Error::from(io::ErrorKind::InvalidData)).into());
     }
-    builder(path, WRITE_CACHE_BYTES).create_with_backend(backend(path, file)?)
+    builder(path, WRITE_CACHE_BYTES).create_with_backend(Checked::strict(backend(path, file)?))
 }
 
-/// Opens a file for reading, beside writers.
-pub(crate) fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, DatabaseError> {
+/// Opens a file for reading, beside writers. What is damaged is read as it is, and `pages` knows.
+pub(super) fn open_read_only(
+    path: &Path,
+    pages: &Arc<Pages>,
+) -> Result<ReadOnlyDatabase, DatabaseError> {
     let file = File::open(path).map_err(StorageError::from)?;
-    builder(path, READ_CACHE_BYTES).open_read_only_with_backend(Backend::new(file)?)
+    builder(path, READ_CACHE_BYTES)
+        .open_read_only_with_backend(Checked::lenient(Backend::new(file)?, pages))
+}
+
+/// Reads a file as it would be after a repair that may not be written to it.
+pub(super) fn open_overlay(path: &Path, pages: &Arc<Pages>) -> Result<Database, DatabaseError> {
+    let file = File::open(path).map_err(StorageError::from)?;
+    let overlay = Overlay::new(file).map_err(StorageError::from)?;
+    Builder::new()
+        .set_cache_size(READ_CACHE_BYTES)
+        .create_with_backend(Checked::lenient(overlay, pages))
 }
 
 #[cfg(not(test))]

@@ -4,6 +4,7 @@
 
 mod backend;
 mod blob;
+mod checked;
 mod create;
 pub(crate) mod database;
 mod draft;
@@ -11,6 +12,7 @@ pub(crate) mod facts;
 pub(crate) mod hot;
 mod meta;
 mod overlay;
+mod pages;
 mod reader;
 pub(crate) mod sealed;
 mod without;

@@ -1,15 +1,13 @@
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _, TableDefinition,
-};
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _, TableDefinition};
 
+use super::SegmentName;
 use super::create::guard;
 use super::database;
-use super::overlay::Overlay;
+use super::pages::Pages;
 use super::sealed::KnownBlocks;
-use super::{READ_CACHE_BYTES, SegmentName};
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::options::Access;
@@ -19,6 +17,7 @@ use crate::options::Access;
 pub(crate) struct SegmentReader {
     path: PathBuf,
     database: ReadDatabase,
+    pages: Arc<Pages>,
     known_blocks: KnownBlocks,
 }
 
@@ -53,20 +52,23 @@ impl SegmentReader {
     /// A file whose last writer was killed is repaired by opening it for writing once. Where that
     /// is not allowed, it is read through an overlay.
     pub(crate) fn open(path: &Path, access: Access) -> Result<Self, StorageError> {
-        let opened = match open_read_only(path) {
-            Err(StorageError::NeedsRepair { .. }) => repair(path, access),
+        let pages = Arc::default();
+        let opened = match open_read_only(path, &pages) {
+            Err(StorageError::NeedsRepair { .. }) => repair(path, access, &pages),
             other => other.map(ReadDatabase::File),
         };
         Ok(Self {
             path: path.to_owned(),
             database: opened?,
+            pages,
             known_blocks: KnownBlocks::default(),
         })
     }
 
     /// Whether a file has to be repaired before it can be read as it is.
     pub(crate) fn needs_repair(path: &Path) -> bool {
-        matches!(open_read_only(path), Err(StorageError::NeedsRepair { .. }))
+        let opened = open_read_only(path, &Arc::default());
+        matches!(opened, Err(StorageError::NeedsRepair { .. }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -83,6 +85,20 @@ impl SegmentReader {
         matches!(self.database, ReadDatabase::Overlay(_))
     }
 
+    /// What was found to be damaged of what was read so far.
+    pub(crate) fn damage(&self) -> Option<StorageError> {
+        let source = Box::new(self.pages.damage()?);
+        Some(StorageError::Damaged {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Fails if something that was read so far is damaged: it may have been less than is there.
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        self.damage().map_or(Ok(()), Err)
+    }
+
     /// Begins a transaction that sees everything that is committed at the call, in any process.
     pub(crate) fn begin(&self) -> Result<ReadTransaction, StorageError> {
         match &self.database {
@@ -93,33 +109,32 @@ impl SegmentReader {
     }
 }
 
-fn open_read_only(path: &Path) -> Result<ReadOnlyDatabase, StorageError> {
-    guard("open", path, || database::open_read_only(path))
+fn open_read_only(path: &Path, pages: &Arc<Pages>) -> Result<ReadOnlyDatabase, StorageError> {
+    guard("open", path, || database::open_read_only(path, pages))
 }
 
-fn repair(path: &Path, access: Access) -> Result<ReadDatabase, StorageError> {
+fn repair(path: &Path, access: Access, pages: &Arc<Pages>) -> Result<ReadDatabase, StorageError> {
     if access == Access::ReadWrite {
         match guard("repair", path, || database::open(path)) {
             Ok(repaired) => {
                 drop(repaired);
-                match open_read_only(path) {
+                match open_read_only(path, pages) {
                     // Another writer was killed in between.
                     Err(StorageError::NeedsRepair { .. }) => {}
                     other => return other.map(ReadDatabase::File),
                 }
             }
-            Err(StorageError::NoPermission { .. } | StorageError::DiskFull { .. }) => {}
+            // What is damaged is not written to; some of it may be read all the same.
+            Err(
+                StorageError::NoPermission { .. }
+                | StorageError::DiskFull { .. }
+                | StorageError::Damaged { .. },
+            ) => {}
             Err(error) => return Err(error),
         }
     }
-    let file = File::open(path).map_err(|error| StorageError::io("open", path, error))?;
-    let overlay = Overlay::new(file).map_err(|error| StorageError::io("read", path, error))?;
-    guard("read", path, || {
-        Builder::new()
-            .set_cache_size(READ_CACHE_BYTES)
-            .create_with_backend(overlay)
-    })
-    .map(ReadDatabase::Overlay)
+    let overlay = guard("read", path, || database::open_overlay(path, pages));
+    overlay.map(ReadDatabase::Overlay)
 }
 
 /// Opens a table of a read transaction; nothing if the file has none of that name.

@@ -11,7 +11,7 @@ use super::{Assembly, Damage, SealedBlock, Snapshot};
 use crate::error::{ReadError, StorageError};
 use crate::journal::Positions;
 use crate::segment::hot::{self, EncodedBatch};
-use crate::segment::{SegmentName, protected};
+use crate::segment::{SegmentName, SegmentReader, protected};
 use crate::state::{KeyAndBytes, note_keys_of, noted_traces, readable_values};
 
 /// What a segment holds, as far as headers, facts and directories tell.
@@ -180,9 +180,11 @@ impl Snapshot {
     }
 
     /// The files of the segments with their transactions.
-    pub(crate) fn segment_transactions(&self) -> impl Iterator<Item = (&Path, &ReadTransaction)> {
+    pub(crate) fn segment_transactions(
+        &self,
+    ) -> impl Iterator<Item = (&SegmentReader, &ReadTransaction)> {
         let segments = self.parts.segments.iter();
-        segments.map(|segment| (segment.path(), segment.transaction()))
+        segments.map(|segment| (segment.reader(), segment.transaction()))
     }
 
     /// For each segment, the number that its next block will have.
@@ -207,16 +209,17 @@ impl Snapshot {
     }
 
     /// The state file with its transaction.
-    pub(crate) fn state_transaction(&self) -> Option<(&Path, &ReadTransaction)> {
+    pub(crate) fn state_transaction(&self) -> Option<(&SegmentReader, &ReadTransaction)> {
         let state = self.parts.state.as_ref()?;
-        Some((&state.path, &state.txn))
+        Some((&state.reader, &state.txn))
     }
 
     /// The values of others that can be read, with their keys as the table has them.
     pub(crate) fn readable_values(&self) -> Result<Vec<KeyAndBytes>, ReadError> {
-        let Some((path, txn)) = self.state_transaction() else {
+        let Some((reader, txn)) = self.state_transaction() else {
             return Ok(Vec::new());
         };
+        let path = reader.path();
         let read = protected(path, || {
             readable_values(txn, path, |key, source| {
                 self.report(Damage::value(path, "values", key, source));

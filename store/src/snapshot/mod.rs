@@ -92,7 +92,7 @@ struct Parts {
 struct StateView {
     txn: ReadTransaction,
     path: PathBuf,
-    _reader: Arc<SegmentReader>,
+    reader: Arc<SegmentReader>,
 }
 
 impl std::fmt::Debug for StateView {
@@ -114,10 +114,16 @@ impl Snapshot {
     /// What was skipped because it is damaged, as far as the snapshot was read; results are then
     /// incomplete.
     pub fn damage(&self) -> Vec<Damage> {
-        self.damage
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = damage.clone();
+        drop(damage);
+        let segments = self.parts.segments.iter().map(SegmentView::reader);
+        let state = self.parts.state.iter().map(|state| &*state.reader);
+        for reader in segments.chain(state) {
+            let path = reader.path().to_owned();
+            all.extend(reader.damage().map(|error| Damage::file(path, error)));
+        }
+        all
     }
 
     fn report(&self, damage: Damage) {

@@ -94,6 +94,10 @@ impl SegmentView {
         })
     }
 
+    pub(super) fn reader(&self) -> &SegmentReader {
+        &self.reader
+    }
+
     /// What the segment holds.
     pub(super) fn counts(&self) -> Counts {
         self.counts

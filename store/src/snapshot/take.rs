@@ -75,7 +75,7 @@ fn begin_state(
         reader.begin().map(|txn| StateView {
             txn,
             path: path.clone(),
-            _reader: reader,
+            reader,
         })
     };
     let begun = readers.get(&path);

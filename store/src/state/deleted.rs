@@ -77,14 +77,26 @@ pub(crate) fn deleted_traces(
     Ok(found)
 }
 
-/// The traces of a store that were deleted.
+/// The traces of a store that were deleted; an error where that is not known for sure.
 pub(crate) fn read_deleted(directory: &Directory) -> Result<BTreeSet<TraceId>, StorageError> {
     let path = directory.state();
     match SegmentReader::open(&path, Access::ReadWrite) {
-        Ok(reader) => protected(&path, || deleted_traces(&reader.begin()?, &path, |_, _| {})),
+        Ok(reader) => protected(&path, || {
+            let deleted = deleted_traces(&reader.begin()?, &path, |_, _| {})?;
+            reader.check()?;
+            Ok(deleted)
+        }),
         Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Ok(BTreeSet::new())
         }
         Err(error) => Err(error),
+    }
+}
+
+/// As far as they can be read. Whoever reads traces leaves out what was deleted all the same.
+pub(crate) fn readable_deleted(directory: &Directory) -> Result<BTreeSet<TraceId>, StorageError> {
+    match read_deleted(directory) {
+        Err(StorageError::Damaged { .. }) => Ok(BTreeSet::new()),
+        other => other,
     }
 }

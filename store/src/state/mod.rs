@@ -8,7 +8,7 @@ mod writer;
 
 pub(crate) use change::{KeyAndBytes, encode_value, readable_values, value_key};
 pub use change::{State, StateChange, StateError, Versioned};
-pub(crate) use deleted::{deleted_traces, is_deleted, read_deleted};
+pub(crate) use deleted::{deleted_traces, is_deleted, read_deleted, readable_deleted};
 pub(crate) use notes::{
     KeyedNote, count_notes, keyed_notes_of, note_keys_of, noted_traces, notes_of,
 };
