@@ -111,7 +111,7 @@ impl Local {
         match self.lane.as_ref().map(|lane| lane.append(record)) {
             Some(Appended::Stored) => {}
             Some(Appended::Dropped) => self.count_dropped(),
-            Some(Appended::Forked) | None => self.append_anew(record),
+            _ => self.append_anew(record),
         }
     }
 

@@ -185,6 +185,11 @@ impl Directory {
         self.path.join("merge.lock")
     }
 
+    /// Where it is written down what last went wrong in the background.
+    pub(crate) fn failure(&self) -> PathBuf {
+        self.path.join("failure")
+    }
+
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.path.join("quarantine")
     }

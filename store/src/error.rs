@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::block::BlockError;
 use crate::codec::ValueError;
 use crate::segment::ChangedUnderneath;
-use crate::store::Refused;
 
 /// Why the files of a store cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -239,6 +238,10 @@ pub enum FlushError {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+    /// The thread that writes panicked, and this process writes nothing more through this store.
+    /// What was appended and is in the journal is stored by whoever opens the store next.
+    #[error("the thread that writes to the store has panicked")]
+    Panicked,
 }
 
 /// Why traces or changes were not written.
@@ -251,6 +254,9 @@ pub enum WriteError {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+    /// The thread that writes panicked, as [`FlushError::Panicked`] says.
+    #[error("the thread that writes to the store has panicked")]
+    Panicked,
     /// The store could not be read to see what is there already.
     #[error("cannot see what is stored already")]
     Read(#[from] ReadError),
@@ -265,20 +271,12 @@ impl From<StorageError> for WriteError {
     }
 }
 
-impl From<Refused> for WriteError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::ReadOnly => Self::ReadOnly,
-            Refused::Closed => Self::Closed,
-        }
-    }
-}
-
 impl From<FlushError> for WriteError {
     fn from(error: FlushError) -> Self {
         match error {
             FlushError::ReadOnly => Self::ReadOnly,
             FlushError::Closed => Self::Closed,
+            FlushError::Panicked => Self::Panicked,
             FlushError::Failed { source, .. } => Self::Storage(source),
         }
     }

@@ -21,6 +21,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 
 /// What [`Store::write`] did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct WriteReport {
     /// Traces that were given. Parts of one trace count each.
     pub traces: u64,
@@ -189,7 +190,7 @@ impl<'s> BlockWriter<'s> {
     /// Waits until everything is durable.
     fn finish(&mut self) -> Result<(), WriteError> {
         if let Some(pending) = self.pending.take() {
-            let stored = pending.recv().map_err(|_gone| WriteError::Closed)??;
+            let stored = self.store.stored_blocks(&pending)?;
             self.looked_at.insert(stored.0, stored.1);
         }
         Ok(())

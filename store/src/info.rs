@@ -4,6 +4,7 @@ use std::io;
 use uuid::Uuid;
 
 use crate::block::SectionKind;
+use crate::commit::BackgroundFailure;
 use crate::error::{ReadError, StorageError};
 use crate::journal::JournalForm;
 use crate::segment::disk_bytes;
@@ -12,6 +13,7 @@ use crate::store::Store;
 
 /// What is known of a store without reading its traces.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreInfo {
     /// The id that the store was given when it was made.
     pub store_id: Uuid,
@@ -63,6 +65,8 @@ pub struct StoreInfo {
     /// Attempts of this process to make blocks or to merge segments that failed; the traces stayed
     /// where they were.
     pub failed_seals: u64,
+    /// What last went wrong in the background, in this process or, where nothing did, in any.
+    pub last_failure: Option<BackgroundFailure>,
     /// Things that could not be read because they are damaged; counts above are then too low.
     pub damaged: u64,
 }
@@ -97,6 +101,7 @@ impl Store {
             commits: counts.commits,
             failed_commits: counts.failed_commits,
             failed_seals: counts.failed_seals,
+            last_failure: counts.last_failure,
             damaged: 0,
         };
         info.look_at(&snapshot)?;
@@ -111,6 +116,9 @@ impl Store {
         if directory.is_bundle() {
             info.bytes = fs::metadata(directory.path()).map_or(0, |metadata| disk_bytes(&metadata));
             return Ok(info);
+        }
+        if info.last_failure.is_none() {
+            info.last_failure = BackgroundFailure::read(&directory.failure());
         }
         for folder in [directory.path(), &directory.journals()] {
             info.bytes += folder_bytes(folder)?.1;

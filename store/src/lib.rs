@@ -45,6 +45,7 @@ mod store;
 mod verify;
 
 pub use codec::ValueError;
+pub use commit::BackgroundFailure;
 pub use directory::FORMAT as FORMAT_VERSION;
 pub use error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
 pub use fork::generation as fork_generation;

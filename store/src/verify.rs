@@ -4,6 +4,7 @@ use crate::store::Store;
 
 /// What [`Store::verify`] found.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// Traces that were read.
     pub traces: u64,

@@ -3,6 +3,7 @@ use std::path::Path;
 use spanlite_model::Price;
 use spanlite_store::{JournalForm, Store, StoreInfo};
 
+use super::info::failure_text;
 use crate::error::{CliError, Exit, Outcome};
 use crate::prices::Prices;
 use crate::render::{Column, Listing, Role, object, units};
@@ -12,6 +13,8 @@ use crate::session::Session;
 const OLD_PRICES_DAYS: u32 = 180;
 /// Less room than this on the disk is said to be little.
 const LITTLE_ROOM_BYTES: u64 = 1 << 30;
+/// What failed longer ago than this is over.
+const RECENT_FAILURE_MILLIS: u64 = 24 * 3_600_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Health {
@@ -160,6 +163,7 @@ fn of_store(
     }
     findings.push(writing(session, &info));
     findings.extend(harm(&info));
+    findings.extend(failure(session, &info));
     findings.push(prices(store, session)?);
     Ok(())
 }
@@ -246,6 +250,9 @@ fn harm(info: &StoreInfo) -> Vec<Finding> {
             found: units::plural(info.damaged, "place"),
             hint: "spanlite verify, then spanlite recover --out FOLDER".to_owned(),
         });
+    } else {
+        // Spans and texts are not read for this.
+        found.push(good("damage", "none in headers; verify reads all"));
     }
     if info.quarantined > 0 {
         let found_text = units::plural(info.quarantined, "damaged file");
@@ -257,6 +264,19 @@ fn harm(info: &StoreInfo) -> Vec<Finding> {
         found.push(good("writers", format!("{writers} writing at this moment")));
     }
     found
+}
+
+/// What a program could not do in the background; programs go on, and try again.
+fn failure(session: &Session<'_>, info: &StoreInfo) -> Option<Finding> {
+    let failure = info.last_failure.as_ref()?;
+    let found = failure_text(failure, &session.settings.look);
+    let now = session.settings.now_unix_nano / 1_000_000;
+    let is_recent = now.saturating_sub(failure.time_unix_millis) < RECENT_FAILURE_MILLIS;
+    Some(if is_recent {
+        doubtful("background", found, "the program tries again by itself")
+    } else {
+        good("background", found)
+    })
 }
 
 fn prices(store: &Store, session: &Session<'_>) -> Result<Finding, CliError> {

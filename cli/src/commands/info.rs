@@ -1,4 +1,4 @@
-use spanlite_store::{JournalForm, StoreInfo};
+use spanlite_store::{BackgroundFailure, JournalForm, StoreInfo};
 
 use crate::error::{CliError, Outcome};
 use crate::jobs::job_states;
@@ -31,6 +31,10 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
     }
     for (role, text) in states(&info) {
         sheet.line(Line::new().pad(2).text(role, &text))?;
+    }
+    if let Some(failure) = &info.last_failure {
+        let text = failure_text(failure, sheet.look);
+        sheet.line(Line::new().pad(2).text(Role::Warning, &text))?;
     }
     Ok(Outcome::Done)
 }
@@ -113,6 +117,27 @@ fn states(info: &StoreInfo) -> Vec<(Role, String)> {
         .collect()
 }
 
+/// What last went wrong in the background of a program that writes.
+pub(super) fn failure_text(failure: &BackgroundFailure, look: &Look) -> String {
+    format!(
+        "{}: process {} failed to {}: {}",
+        look.date_time(failure.time_unix_millis.saturating_mul(1_000_000)),
+        failure.process,
+        failure.action,
+        failure.message
+    )
+}
+
+fn failure_item(failure: &BackgroundFailure) -> Node {
+    let time = failure.time_unix_millis.saturating_mul(1_000_000);
+    object([
+        ("time", json::time(time).into()),
+        ("process", u64::from(failure.process).into()),
+        ("action", failure.action.as_str().into()),
+        ("message", failure.message.as_str().into()),
+    ])
+}
+
 fn info_item(path: String, info: &StoreInfo) -> Node {
     let forms = info.live_journals.iter();
     object([
@@ -144,6 +169,10 @@ fn info_item(path: String, info: &StoreInfo) -> Node {
         ("quarantined", info.quarantined.into()),
         ("damaged", info.damaged.into()),
         ("dropped", info.dropped.into()),
+        (
+            "last_failure",
+            info.last_failure.as_ref().map(failure_item).into(),
+        ),
     ])
 }
 

@@ -127,7 +127,25 @@ fn the_doctor_says_what_to_do() {
     };
     assert_eq!(health("store"), Some(json!("good")));
     assert_eq!(health("permissions"), Some(json!("good")));
-    assert_eq!(health("damage"), None);
+    assert_eq!(health("damage"), Some(json!("good")));
+    assert_eq!(health("background"), None);
+    let failure = "spanlite failure\ntime 1000\nprocess 7\naction commit\nmessage no room\n";
+    fs::write(place.path("traces.spans/failure"), failure).unwrap();
+    let told = place.done(&["doctor", "--width", "200"]);
+    assert!(
+        told.contains("process 7 failed to commit: no room"),
+        "{told}"
+    );
+    let told = place.done(&["info", "--width", "200"]);
+    assert!(
+        told.contains("process 7 failed to commit: no room"),
+        "{told}"
+    );
+    let info: Value = serde_json::from_str(&place.done(&["info", "--json"])).unwrap();
+    assert_eq!(
+        info["last_failure"]["time"],
+        "1970-01-01T00:00:01.000000000Z"
+    );
     let segment = fs::read_dir(place.path("traces.spans"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -1,11 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::active::Active;
+use super::counters::Counters;
 use super::draft::Portion;
 use super::earlier::Earlier;
 use super::fold::{Effort, KnownNotes};
@@ -31,19 +32,6 @@ const MANY_SEGMENTS: usize = 32;
 const TINY_BYTES: u64 = 2 << 20;
 /// Together they are no more than this, so that closing takes no longer than it may.
 const MERGED_BYTES: u64 = 32 << 20;
-
-/// What the commit thread counts.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Commits that succeeded.
-    pub(crate) commits: AtomicU64,
-    /// Commits that failed; what they held was tried again.
-    pub(crate) failed_commits: AtomicU64,
-    /// Attempts to make blocks that failed; the traces stayed in hot batches.
-    pub(crate) failed_seals: AtomicU64,
-    /// Appended records that could not be read as records, and were left out.
-    pub(crate) refused: AtomicU64,
-}
 
 /// Who waits for the end of the thread.
 type Closer = Sender<Result<(), FlushError>>;
@@ -109,9 +97,9 @@ impl Committer {
 
     /// Serves until it is asked to close.
     pub(crate) fn run(mut self) {
-        if self.recover().is_err() {
+        if let Err(error) = self.recover() {
             // The journals stay where they are, and the next writer tries again.
-            self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
+            self.counters.commit_failed("recover a journal", &error);
             self.active.reset();
         }
         loop {
@@ -189,9 +177,9 @@ impl Committer {
             let merged = protected(self.directory.path(), || {
                 merge_small(&self.directory, TINY_BYTES, MERGED_BYTES)
             });
-            if merged.is_err() {
+            if let Err(error) = merged {
                 // Nothing is lost: the segments stay as they are.
-                self.counters.failed_seals.fetch_add(1, Ordering::Relaxed);
+                self.counters.seal_failed("merge segments", &error);
             }
         }
     }
@@ -297,16 +285,19 @@ impl Committer {
         ) = result
         {
             // What can be read of the segment is read; new traces go elsewhere.
+            if let Err(error) = &result {
+                self.counters.keep("write to a segment", error);
+            }
             self.active.leave();
             result = self.try_store(portion, positions);
         }
-        let counter = if result.is_ok() {
-            &self.counters.commits
-        } else {
-            self.active.reset();
-            &self.counters.failed_commits
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        match &result {
+            Ok(_) => _ = self.counters.commits.fetch_add(1, Ordering::Relaxed),
+            Err(error) => {
+                self.active.reset();
+                self.counters.commit_failed("commit", error);
+            }
+        }
         result
     }
 
@@ -375,8 +366,8 @@ impl Committer {
         self.seal_is_due = false;
         let folder = self.directory.path().to_owned();
         let sealed = protected(&folder, || self.try_seal(effort));
-        if sealed.is_err() {
-            self.counters.failed_seals.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = &sealed {
+            self.counters.seal_failed("make blocks", error);
             self.active.reset();
         }
         if let Ok(true) = sealed {
@@ -430,7 +421,12 @@ impl Committer {
     /// Removes changes that were kept apart and are in blocks. Until they are gone they are seen
     /// twice, as the same.
     fn remove_folded(&mut self, folded: &[Vec<u8>]) {
-        if !folded.is_empty() && self.state.remove_note_keys(folded).is_err() {
+        if folded.is_empty() {
+            return;
+        }
+        if let Err(error) = self.state.remove_note_keys(folded) {
+            self.counters
+                .keep("remove changes that are in blocks", &error);
             self.known_notes.stay = true;
         }
     }

@@ -5,6 +5,7 @@
 
 mod active;
 mod committer;
+mod counters;
 mod draft;
 mod earlier;
 mod fold;
@@ -14,6 +15,8 @@ mod seal;
 mod signal;
 mod source;
 
-pub(crate) use committer::{Committer, Counters};
+pub(crate) use committer::Committer;
+pub use counters::BackgroundFailure;
+pub(crate) use counters::Counters;
 pub(crate) use draft::{BLOCK_BYTES, BLOCK_SPANS, BLOCK_TRACES};
 pub(crate) use signal::{BlocksRequest, Request, Signal, StoreRequest};

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,8 @@ pub(crate) struct Signal {
     dropped: AtomicU64,
     failing: AtomicBool,
     closed: AtomicBool,
+    /// The commit thread ended without being asked to.
+    has_panicked: AtomicBool,
     commit_bytes: usize,
     overload: Overload,
     thread: OnceLock<Thread>,
@@ -80,6 +82,19 @@ impl std::fmt::Debug for Signal {
     }
 }
 
+/// Closes the signal when the commit thread panics.
+pub(crate) struct Watch(Arc<Signal>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.has_panicked.store(true, Ordering::Release);
+            // Dropped requests are answered: their callers find nobody at the other end.
+            drop(self.0.close());
+        }
+    }
+}
+
 impl Signal {
     pub(crate) fn new(options: &OpenOptions) -> Self {
         Self {
@@ -88,6 +103,7 @@ impl Signal {
             dropped: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            has_panicked: AtomicBool::new(false),
             commit_bytes: options.commit_bytes.max(1),
             overload: options.overload,
             thread: OnceLock::new(),
@@ -182,14 +198,28 @@ impl Signal {
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
         let (reply, answer) = mpsc::channel();
         self.request(Request::Flush(reply))?;
-        answer.recv().map_err(|_| FlushError::Closed)?
+        self.answer(&answer)?
+    }
+
+    /// Waits for the answer to a request.
+    pub(crate) fn answer<T>(&self, answer: &Receiver<T>) -> Result<T, FlushError> {
+        answer.recv().map_err(|_gone| self.refusal())
+    }
+
+    /// Why nothing is taken any more.
+    fn refusal(&self) -> FlushError {
+        if self.has_panicked.load(Ordering::Acquire) {
+            FlushError::Panicked
+        } else {
+            FlushError::Closed
+        }
     }
 
     /// Hands a request to the commit thread.
     pub(crate) fn request(&self, request: Request) -> Result<(), FlushError> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if self.closed.load(Ordering::Acquire) {
-            return Err(FlushError::Closed);
+            return Err(self.refusal());
         }
         requests.push(request);
         drop(requests);
@@ -256,6 +286,12 @@ impl Signal {
             // What failed waits for the next interval.
             self.state.fetch_max(PENDING, Ordering::AcqRel);
         }
+    }
+
+    /// To be held by the commit thread: if that panics, whoever waits for it, or asks it later, is
+    /// told.
+    pub(crate) fn watch(self: &Arc<Self>) -> Watch {
+        Watch(Arc::clone(self))
     }
 
     /// Takes no more records or requests; returns the requests that came too late to be served.

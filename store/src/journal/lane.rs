@@ -12,6 +12,7 @@ use crate::fork::{self, Owned};
 /// What became of an appended record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub enum Appended {
     /// It will be stored by the next commit; with [`Durability::EverySpan`] it is on disk.
     ///

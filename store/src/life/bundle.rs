@@ -17,6 +17,7 @@ const BLOCK_TRACES: usize = 500;
 
 /// What [`Store::bundle`] made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct BundleReport {
     /// Traces in the file.
     pub traces: u64,

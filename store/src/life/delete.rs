@@ -13,6 +13,7 @@ use crate::store::Store;
 
 /// What [`Store::reclaim`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ReclaimReport {
     /// Segments that were written anew without what was deleted.
     pub segments: u64,

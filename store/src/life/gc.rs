@@ -29,6 +29,7 @@ pub struct Retention {
 
 /// What [`Store::gc`] did, or would do.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct GcReport {
     /// Segments that went.
     pub removed: Vec<GcSegment>,
@@ -42,6 +43,7 @@ pub struct GcReport {
 
 /// A segment that [`Store::gc`] looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GcSegment {
     /// The file.
     pub path: PathBuf,

@@ -15,6 +15,7 @@ const CHUNK_TRACES: usize = 500;
 
 /// What [`recover`] could read.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RecoverReport {
     /// Traces that were recovered, whole or in part.
     pub traces: u64,

@@ -13,6 +13,7 @@ use crate::{GcSegment, Held};
 
 /// What [`Store::rewrite`] did.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RewriteReport {
     /// Traces that were written anew.
     pub traces: u64,

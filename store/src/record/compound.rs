@@ -4,7 +4,7 @@ use serde::ser::{self, Serialize};
 
 use super::key::KeySerializer;
 use super::layout::{fill_length, leave_length, put_text, tag};
-use super::serializer::{HIDDEN, ValueError, ValueWriter};
+use super::serializer::{HIDDEN, SerializeError, ValueWriter};
 
 /// A list, map, struct or variant that is being written.
 pub(super) struct Compound<'w, 'e> {
@@ -38,7 +38,7 @@ impl Compound<'_, '_> {
         room
     }
 
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         if self.has_room() {
             value.serialize(&mut *self.writer)?;
         }
@@ -50,7 +50,7 @@ impl Compound<'_, '_> {
         &mut self,
         key: &str,
         value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         if !self.has_room() {
             return Ok(());
         }
@@ -87,13 +87,13 @@ macro_rules! elements {
     ($($trait:ident $method:ident),*) => {$(
         impl ser::$trait for Compound<'_, '_> {
             type Ok = ();
-            type Error = ValueError;
+            type Error = SerializeError;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
                 self.element(value)
             }
 
-            fn end(self) -> Result<(), ValueError> {
+            fn end(self) -> Result<(), SerializeError> {
                 self.close();
                 Ok(())
             }
@@ -110,9 +110,9 @@ elements!(
 
 impl ser::SerializeMap for Compound<'_, '_> {
     type Ok = ();
-    type Error = ValueError;
+    type Error = SerializeError;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ValueError> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), SerializeError> {
         if !self.has_room() {
             return Ok(());
         }
@@ -129,7 +129,7 @@ impl ser::SerializeMap for Compound<'_, '_> {
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SerializeError> {
         if self.left_out > 0 {
             return Ok(());
         }
@@ -144,12 +144,12 @@ impl ser::SerializeMap for Compound<'_, '_> {
         &mut self,
         key: &K,
         value: &V,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         self.serialize_key(key)?;
         self.serialize_value(value)
     }
 
-    fn end(self) -> Result<(), ValueError> {
+    fn end(self) -> Result<(), SerializeError> {
         self.close();
         Ok(())
     }
@@ -157,17 +157,17 @@ impl ser::SerializeMap for Compound<'_, '_> {
 
 impl ser::SerializeStructVariant for Compound<'_, '_> {
     type Ok = ();
-    type Error = ValueError;
+    type Error = SerializeError;
 
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         key: &'static str,
         value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         self.entry(key, value)
     }
 
-    fn end(self) -> Result<(), ValueError> {
+    fn end(self) -> Result<(), SerializeError> {
         self.close();
         Ok(())
     }
@@ -181,14 +181,14 @@ pub(super) enum Fields<'w, 'e> {
 
 impl ser::SerializeStruct for Fields<'_, '_> {
     type Ok = ();
-    type Error = ValueError;
+    type Error = SerializeError;
 
     #[inline]
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         key: &'static str,
         value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         match self {
             Self::Map(map) => map.entry(key, value),
             Self::RawJson(writer) => {
@@ -200,7 +200,7 @@ impl ser::SerializeStruct for Fields<'_, '_> {
         }
     }
 
-    fn end(self) -> Result<(), ValueError> {
+    fn end(self) -> Result<(), SerializeError> {
         if let Self::Map(map) = self {
             map.close();
         }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde::ser::{Error as _, Impossible, Serialize, Serializer};
 
-use super::serializer::ValueError;
+use super::serializer::SerializeError;
 
 /// Appends what a key prints, without a length.
 pub(super) struct KeySerializer<'o> {
@@ -20,23 +20,23 @@ impl fmt::Write for Append<'_> {
     }
 }
 
-fn no_key() -> ValueError {
-    ValueError::custom("a key of a map is neither a text nor a number")
+fn no_key() -> SerializeError {
+    SerializeError::custom("a key of a map is neither a text nor a number")
 }
 
 macro_rules! printed {
     ($($method:ident $type:ty),*) => {$(
-        fn $method(self, value: $type) -> Result<(), ValueError> {
+        fn $method(self, value: $type) -> Result<(), SerializeError> {
             self.collect_str(&value)
         }
     )*};
 }
 
-type Never = Impossible<(), ValueError>;
+type Never = Impossible<(), SerializeError>;
 
 impl Serializer for KeySerializer<'_> {
     type Ok = ();
-    type Error = ValueError;
+    type Error = SerializeError;
     type SerializeSeq = Never;
     type SerializeTuple = Never;
     type SerializeTupleStruct = Never;
@@ -52,13 +52,13 @@ impl Serializer for KeySerializer<'_> {
         serialize_f64 f64, serialize_char char
     );
 
-    fn serialize_str(self, value: &str) -> Result<(), ValueError> {
+    fn serialize_str(self, value: &str) -> Result<(), SerializeError> {
         self.out.extend_from_slice(value.as_bytes());
         Ok(())
     }
 
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), ValueError> {
-        write!(Append(self.out), "{value}").map_err(ValueError::custom)
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), SerializeError> {
+        write!(Append(self.out), "{value}").map_err(SerializeError::custom)
     }
 
     fn serialize_unit_variant(
@@ -66,7 +66,7 @@ impl Serializer for KeySerializer<'_> {
         _name: &'static str,
         _index: u32,
         variant: &'static str,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         self.serialize_str(variant)
     }
 
@@ -74,27 +74,27 @@ impl Serializer for KeySerializer<'_> {
         self,
         _name: &'static str,
         value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         value.serialize(self)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), ValueError> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), SerializeError> {
         value.serialize(self)
     }
 
-    fn serialize_bytes(self, _value: &[u8]) -> Result<(), ValueError> {
+    fn serialize_bytes(self, _value: &[u8]) -> Result<(), SerializeError> {
         Err(no_key())
     }
 
-    fn serialize_none(self) -> Result<(), ValueError> {
+    fn serialize_none(self) -> Result<(), SerializeError> {
         self.serialize_str("null")
     }
 
-    fn serialize_unit(self) -> Result<(), ValueError> {
+    fn serialize_unit(self) -> Result<(), SerializeError> {
         Err(no_key())
     }
 
-    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), ValueError> {
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), SerializeError> {
         Err(no_key())
     }
 
@@ -104,15 +104,15 @@ impl Serializer for KeySerializer<'_> {
         _index: u32,
         _variant: &'static str,
         _value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         Err(no_key())
     }
 
-    fn serialize_seq(self, _length: Option<usize>) -> Result<Never, ValueError> {
+    fn serialize_seq(self, _length: Option<usize>) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 
-    fn serialize_tuple(self, _length: usize) -> Result<Never, ValueError> {
+    fn serialize_tuple(self, _length: usize) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 
@@ -120,7 +120,7 @@ impl Serializer for KeySerializer<'_> {
         self,
         _name: &'static str,
         _length: usize,
-    ) -> Result<Never, ValueError> {
+    ) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 
@@ -130,15 +130,19 @@ impl Serializer for KeySerializer<'_> {
         _index: u32,
         _variant: &'static str,
         _length: usize,
-    ) -> Result<Never, ValueError> {
+    ) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 
-    fn serialize_map(self, _length: Option<usize>) -> Result<Never, ValueError> {
+    fn serialize_map(self, _length: Option<usize>) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 
-    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<Never, ValueError> {
+    fn serialize_struct(
+        self,
+        _name: &'static str,
+        _length: usize,
+    ) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 
@@ -148,7 +152,7 @@ impl Serializer for KeySerializer<'_> {
         _index: u32,
         _variant: &'static str,
         _length: usize,
-    ) -> Result<Never, ValueError> {
+    ) -> Result<Never, SerializeError> {
         Err(no_key())
     }
 }

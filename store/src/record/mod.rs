@@ -91,7 +91,7 @@ mod value;
 pub use encoder::{EventEncoder, InputsEncoder, SpanEncoder, SpanHead, ValueList};
 pub(crate) use model::encode_span;
 pub use model::{Record, decode_record, encode_record};
-pub use serializer::{Redact, ValueError};
+pub use serializer::{Redact, SerializeError};
 pub use span::{AttributesRef, EventRef, FieldRef, LinkRef, Origin, RecordRef, SpanRef, UpdateRef};
 pub(crate) use span::{read_resource, read_scope};
 pub(crate) use value::FlatValue;

@@ -29,11 +29,11 @@ pub trait Redact: fmt::Debug {
 /// Why a value could not be written: what its `Serialize` said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct ValueError {
+pub struct SerializeError {
     message: Box<str>,
 }
 
-impl ser::Error for ValueError {
+impl ser::Error for SerializeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self {
             message: message.to_string().into(),
@@ -175,7 +175,7 @@ impl fmt::Write for Limited<'_> {
 
 impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
     type Ok = ();
-    type Error = ValueError;
+    type Error = SerializeError;
     type SerializeSeq = Compound<'w, 'e>;
     type SerializeTuple = Compound<'w, 'e>;
     type SerializeTupleStruct = Compound<'w, 'e>;
@@ -184,30 +184,30 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
     type SerializeStruct = Fields<'w, 'e>;
     type SerializeStructVariant = Compound<'w, 'e>;
 
-    fn serialize_bool(self, value: bool) -> Result<(), ValueError> {
+    fn serialize_bool(self, value: bool) -> Result<(), SerializeError> {
         self.out.push(if value { tag::TRUE } else { tag::FALSE });
         Ok(())
     }
 
-    fn serialize_i8(self, value: i8) -> Result<(), ValueError> {
+    fn serialize_i8(self, value: i8) -> Result<(), SerializeError> {
         self.serialize_i64(value.into())
     }
 
-    fn serialize_i16(self, value: i16) -> Result<(), ValueError> {
+    fn serialize_i16(self, value: i16) -> Result<(), SerializeError> {
         self.serialize_i64(value.into())
     }
 
-    fn serialize_i32(self, value: i32) -> Result<(), ValueError> {
+    fn serialize_i32(self, value: i32) -> Result<(), SerializeError> {
         self.serialize_i64(value.into())
     }
 
     #[inline]
-    fn serialize_i64(self, value: i64) -> Result<(), ValueError> {
+    fn serialize_i64(self, value: i64) -> Result<(), SerializeError> {
         self.number(value);
         Ok(())
     }
 
-    fn serialize_i128(self, value: i128) -> Result<(), ValueError> {
+    fn serialize_i128(self, value: i128) -> Result<(), SerializeError> {
         match i64::try_from(value) {
             Ok(value) => self.number(value),
             Err(_) => self.raw_json(&value.to_string()),
@@ -215,20 +215,20 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         Ok(())
     }
 
-    fn serialize_u8(self, value: u8) -> Result<(), ValueError> {
+    fn serialize_u8(self, value: u8) -> Result<(), SerializeError> {
         self.serialize_i64(value.into())
     }
 
-    fn serialize_u16(self, value: u16) -> Result<(), ValueError> {
+    fn serialize_u16(self, value: u16) -> Result<(), SerializeError> {
         self.serialize_i64(value.into())
     }
 
-    fn serialize_u32(self, value: u32) -> Result<(), ValueError> {
+    fn serialize_u32(self, value: u32) -> Result<(), SerializeError> {
         self.serialize_i64(value.into())
     }
 
     #[inline]
-    fn serialize_u64(self, value: u64) -> Result<(), ValueError> {
+    fn serialize_u64(self, value: u64) -> Result<(), SerializeError> {
         if let Ok(value) = i64::try_from(value) {
             self.number(value);
         } else {
@@ -238,7 +238,7 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         Ok(())
     }
 
-    fn serialize_u128(self, value: u128) -> Result<(), ValueError> {
+    fn serialize_u128(self, value: u128) -> Result<(), SerializeError> {
         match u64::try_from(value) {
             Ok(value) => return self.serialize_u64(value),
             Err(_) => self.raw_json(&value.to_string()),
@@ -246,24 +246,24 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         Ok(())
     }
 
-    fn serialize_f32(self, value: f32) -> Result<(), ValueError> {
+    fn serialize_f32(self, value: f32) -> Result<(), SerializeError> {
         self.out.push(tag::F32);
         self.out.extend_from_slice(&value.to_le_bytes());
         Ok(())
     }
 
-    fn serialize_f64(self, value: f64) -> Result<(), ValueError> {
+    fn serialize_f64(self, value: f64) -> Result<(), SerializeError> {
         self.out.push(tag::F64);
         self.out.extend_from_slice(&value.to_le_bytes());
         Ok(())
     }
 
-    fn serialize_char(self, value: char) -> Result<(), ValueError> {
+    fn serialize_char(self, value: char) -> Result<(), SerializeError> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
     #[inline]
-    fn serialize_str(self, value: &str) -> Result<(), ValueError> {
+    fn serialize_str(self, value: &str) -> Result<(), SerializeError> {
         match self.redact.and_then(|redact| redact.replace(value)) {
             Some(replaced) => self.text(&replaced),
             None => self.text(value),
@@ -271,12 +271,12 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         Ok(())
     }
 
-    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), ValueError> {
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), SerializeError> {
         self.display(format_args!("{value}"));
         Ok(())
     }
 
-    fn serialize_bytes(self, value: &[u8]) -> Result<(), ValueError> {
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), SerializeError> {
         let room = self.limit.saturating_sub(self.out.len());
         let kept = value.get(..room).unwrap_or(value);
         self.cut |= kept.len() < value.len();
@@ -286,20 +286,20 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         Ok(())
     }
 
-    fn serialize_none(self) -> Result<(), ValueError> {
+    fn serialize_none(self) -> Result<(), SerializeError> {
         self.serialize_unit()
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), ValueError> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), SerializeError> {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<(), ValueError> {
+    fn serialize_unit(self) -> Result<(), SerializeError> {
         self.out.push(tag::NULL);
         Ok(())
     }
 
-    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), ValueError> {
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), SerializeError> {
         self.serialize_unit()
     }
 
@@ -308,7 +308,7 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         _name: &'static str,
         _index: u32,
         variant: &'static str,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         self.text(variant);
         Ok(())
     }
@@ -317,7 +317,7 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         self,
         _name: &'static str,
         value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         value.serialize(self)
     }
 
@@ -327,18 +327,18 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         _index: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), SerializeError> {
         let mut map = self.open(tag::MAP);
         map.entry(variant, value)?;
         map.close();
         Ok(())
     }
 
-    fn serialize_seq(self, _length: Option<usize>) -> Result<Compound<'w, 'e>, ValueError> {
+    fn serialize_seq(self, _length: Option<usize>) -> Result<Compound<'w, 'e>, SerializeError> {
         Ok(self.open(tag::LIST))
     }
 
-    fn serialize_tuple(self, _length: usize) -> Result<Compound<'w, 'e>, ValueError> {
+    fn serialize_tuple(self, _length: usize) -> Result<Compound<'w, 'e>, SerializeError> {
         Ok(self.open(tag::LIST))
     }
 
@@ -346,7 +346,7 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         self,
         _name: &'static str,
         _length: usize,
-    ) -> Result<Compound<'w, 'e>, ValueError> {
+    ) -> Result<Compound<'w, 'e>, SerializeError> {
         Ok(self.open(tag::LIST))
     }
 
@@ -356,11 +356,11 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         _index: u32,
         variant: &'static str,
         _length: usize,
-    ) -> Result<Compound<'w, 'e>, ValueError> {
+    ) -> Result<Compound<'w, 'e>, SerializeError> {
         Ok(self.open_variant(variant, tag::LIST))
     }
 
-    fn serialize_map(self, _length: Option<usize>) -> Result<Compound<'w, 'e>, ValueError> {
+    fn serialize_map(self, _length: Option<usize>) -> Result<Compound<'w, 'e>, SerializeError> {
         Ok(self.open(tag::MAP))
     }
 
@@ -368,7 +368,7 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         self,
         name: &'static str,
         _length: usize,
-    ) -> Result<Fields<'w, 'e>, ValueError> {
+    ) -> Result<Fields<'w, 'e>, SerializeError> {
         Ok(if RAW_JSON.contains(&name) {
             Fields::RawJson(self)
         } else {
@@ -382,7 +382,7 @@ impl<'w, 'e> Serializer for &'w mut ValueWriter<'e> {
         _index: u32,
         variant: &'static str,
         _length: usize,
-    ) -> Result<Compound<'w, 'e>, ValueError> {
+    ) -> Result<Compound<'w, 'e>, SerializeError> {
         Ok(self.open_variant(variant, tag::MAP))
     }
 }

@@ -1,10 +1,11 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTableMetadata as _};
 
 use super::{MISSING_ROWS, VALUES, VERSION};
 use crate::codec::{self, Place, ValueError};
-use crate::error::{ReadError, StorageError};
+use crate::error::{FlushError, ReadError, StorageError};
 use crate::segment::table;
 use crate::store::Store;
 
@@ -19,6 +20,7 @@ pub struct State {
 
 /// A value with the version it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Versioned {
     /// Grows with every change of the state file, and is never used twice.
     pub version: u64,
@@ -88,9 +90,26 @@ pub enum StateError {
     /// The store is closed.
     #[error("the store is closed")]
     Closed,
+    /// The thread that writes panicked, as [`FlushError::Panicked`] says.
+    #[error("the thread that writes to the store has panicked")]
+    Panicked,
+    /// The part that writes cannot be started.
+    #[error("cannot open the store for writing")]
+    Writer(#[source] Arc<StorageError>),
     /// The state file cannot be written.
     #[error("cannot change the state of the store")]
     Storage(#[from] StorageError),
+}
+
+impl From<FlushError> for StateError {
+    fn from(error: FlushError) -> Self {
+        match error {
+            FlushError::ReadOnly => Self::ReadOnly,
+            FlushError::Closed => Self::Closed,
+            FlushError::Panicked => Self::Panicked,
+            FlushError::Failed { source, .. } => Self::Writer(source),
+        }
+    }
 }
 
 impl State {
@@ -240,12 +259,7 @@ impl StateChange {
                 space: wrong.space.clone(),
             });
         }
-        store
-            .on_commit_thread(move |state| state.change_values(&operations))
-            .map_err(|refused| match refused {
-                crate::store::Refused::ReadOnly => StateError::ReadOnly,
-                crate::store::Refused::Closed => StateError::Closed,
-            })?
+        store.on_commit_thread(move |state| state.change_values(&operations))?
     }
 }
 

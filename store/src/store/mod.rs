@@ -1,13 +1,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
 use redb::ReadTransaction;
 use spanlite_model::TraceUpdate;
 
-use crate::commit::{BlocksRequest, Committer, Counters, Request, Signal, StoreRequest};
+use crate::commit::{
+    BackgroundFailure, BlocksRequest, Committer, Counters, Request, Signal, StoreRequest,
+};
 use crate::directory::Directory;
 use crate::error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
 use crate::fork::PerProcess;
@@ -44,7 +46,7 @@ struct Inner {
 #[derive(Debug)]
 struct Live {
     readers: Readers,
-    writer: Option<OnceLock<Result<Writer, Arc<StorageError>>>>,
+    writer: OnceLock<Result<Writer, Arc<StorageError>>>,
 }
 
 #[derive(Debug)]
@@ -53,13 +55,9 @@ struct Writer {
     signal: Arc<Signal>,
     counters: Arc<Counters>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Why the commit thread does nothing for a caller.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Refused {
-    ReadOnly,
-    Closed,
+    is_closing: AtomicBool,
+    /// How the close went, for all who ask for it.
+    closed: OnceLock<Result<(), FlushError>>,
 }
 
 /// Where the answer to stored blocks comes: the segment, and the number after the last block.
@@ -118,12 +116,7 @@ impl Store {
         };
         if access == Access::ReadWrite {
             // Begins recovery of killed writers, and shows early what would fail later.
-            store.writer_or_why().map_err(|error| match error {
-                Unavailable::Refused(_) => OpenError::NoStore {
-                    path: path.as_ref().to_owned(),
-                },
-                Unavailable::Failed(error) => OpenError::Writer(error),
-            })?;
+            store.started().map_err(OpenError::Writer)?;
         }
         Ok(store)
     }
@@ -162,12 +155,7 @@ impl Store {
     /// A change of a trace that is not stored is kept, and shows once the trace is.
     pub fn update(&self, updates: &[TraceUpdate]) -> Result<(), WriteError> {
         let updates = updates.to_vec();
-        let done = self.on_commit_thread(move |state| state.put_notes(&updates));
-        match done {
-            Ok(result) => Ok(result?),
-            Err(Refused::ReadOnly) => Err(WriteError::ReadOnly),
-            Err(Refused::Closed) => Err(WriteError::Closed),
-        }
+        Ok(self.on_commit_thread(move |state| state.put_notes(&updates))??)
     }
 
     /// Makes blocks of all complete traces that were committed, which otherwise happens in the
@@ -177,7 +165,7 @@ impl Store {
         let writer = self.writer()?;
         let (reply, answer) = mpsc::channel();
         writer.signal.request(Request::Seal(reply))?;
-        Ok(answer.recv().map_err(|_gone| WriteError::Closed)??)
+        Ok(writer.signal.answer(&answer)??)
     }
 
     /// What the store holds at this moment, from every process.
@@ -248,6 +236,7 @@ impl Store {
             commits: writer.counters.commits.load(Ordering::Relaxed),
             failed_commits: writer.counters.failed_commits.load(Ordering::Relaxed),
             failed_seals: writer.counters.failed_seals.load(Ordering::Relaxed),
+            last_failure: writer.counters.last_failure(),
         }
     }
 
@@ -269,12 +258,8 @@ impl Store {
             origin,
             reply,
         };
-        let asked = writer.signal.request(Request::Store(request));
-        asked.map_err(|_closed| WriteError::Closed)?;
-        answer
-            .recv()
-            .map_err(|_gone| WriteError::Closed)?
-            .map_err(Into::into)
+        writer.signal.request(Request::Store(request))?;
+        Ok(writer.signal.answer(&answer)??)
     }
 
     /// Hands blocks of whole traces to the commit thread; they are durable when the answer comes.
@@ -289,25 +274,28 @@ impl Store {
             looked_at,
             reply,
         };
-        let asked = self.writer()?.signal.request(Request::Blocks(request));
-        asked.map_err(|_closed| WriteError::Closed)?;
+        self.writer()?.signal.request(Request::Blocks(request))?;
         Ok(answer)
+    }
+
+    /// Waits until blocks are durable.
+    pub(crate) fn stored_blocks(
+        &self,
+        pending: &StoredBlocks,
+    ) -> Result<(SegmentName, u32), WriteError> {
+        Ok(self.writer()?.signal.answer(pending)??)
     }
 
     /// Runs work on the state file on the commit thread and waits for it.
     pub(crate) fn on_commit_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut StateWriter) -> T + Send + 'static,
-    ) -> Result<T, Refused> {
-        let writer = self.writer().map_err(|error| match error {
-            FlushError::ReadOnly => Refused::ReadOnly,
-            _ => Refused::Closed,
-        })?;
+    ) -> Result<T, FlushError> {
+        let writer = self.writer()?;
         let (reply, answer) = mpsc::channel();
         let task = Box::new(move |state: &mut StateWriter| drop(reply.send(work(state))));
-        let asked = writer.signal.request(Request::State(task));
-        asked.map_err(|_closed| Refused::Closed)?;
-        answer.recv().map_err(|_gone| Refused::Closed)
+        writer.signal.request(Request::State(task))?;
+        writer.signal.answer(&answer)
     }
 
     /// Closes the files that were removed.
@@ -323,7 +311,11 @@ impl Store {
     ) -> Result<T, ReadError> {
         let path = self.inner.directory.state();
         match self.live()?.readers.get(&path)? {
-            Some(reader) => Ok(protected(&path, || read(&reader.begin()?, &path))?),
+            Some(reader) => {
+                let found = protected(&path, || read(&reader.begin()?, &path))?;
+                reader.check()?;
+                Ok(found)
+            }
             None => Ok(T::default()),
         }
     }
@@ -332,7 +324,7 @@ impl Store {
         let access = self.inner.options.access;
         let live = self.inner.live.get_or_init(|| Live {
             readers: Readers::new(access),
-            writer: (access == Access::ReadWrite).then(OnceLock::new),
+            writer: OnceLock::new(),
         });
         // The slot is emptied only while the store is dropped, when nobody can call this.
         live.ok_or_else(|| StorageError::Busy {
@@ -341,37 +333,23 @@ impl Store {
     }
 
     fn writer(&self) -> Result<&Writer, FlushError> {
-        self.writer_or_why().map_err(|error| match error {
-            Unavailable::Refused(Refused::ReadOnly) => FlushError::ReadOnly,
-            Unavailable::Refused(Refused::Closed) => FlushError::Closed,
-            Unavailable::Failed(source) => FlushError::Failed { records: 0, source },
-        })
+        if self.inner.options.access == Access::ReadOnly {
+            return Err(FlushError::ReadOnly);
+        }
+        self.started()
+            .map_err(|source| FlushError::Failed { records: 0, source })
     }
 
-    fn writer_or_why(&self) -> Result<&Writer, Unavailable> {
-        let live = self
-            .live()
-            .map_err(|error| Unavailable::Failed(Arc::new(error)))?;
-        let slot = live
-            .writer
-            .as_ref()
-            .ok_or(Unavailable::Refused(Refused::ReadOnly))?;
-        let started = slot.get_or_init(|| {
-            Writer::start(&self.inner.directory, &self.inner.options).map_err(Arc::new)
-        });
-        started
-            .as_ref()
-            .map_err(|error| Unavailable::Failed(Arc::clone(error)))
+    /// The writer of this process, which is started first if there is none.
+    fn started(&self) -> Result<&Writer, Arc<StorageError>> {
+        let start = || Writer::start(&self.inner.directory, &self.inner.options).map_err(Arc::new);
+        let started = self.live()?.writer.get_or_init(start);
+        started.as_ref().map_err(Arc::clone)
     }
-}
-
-enum Unavailable {
-    Refused(Refused),
-    Failed(Arc<StorageError>),
 }
 
 /// What the writer of this process counted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
     pub(crate) dropped: u64,
     pub(crate) pending_bytes: u64,
@@ -380,20 +358,20 @@ pub(crate) struct Counts {
     pub(crate) commits: u64,
     pub(crate) failed_commits: u64,
     pub(crate) failed_seals: u64,
+    pub(crate) last_failure: Option<BackgroundFailure>,
 }
 
 impl Inner {
     fn is_closed(&self) -> bool {
-        self.live.get().is_some_and(
-            |live| matches!(live.existing(), Some(Ok(writer)) if lock(&writer.thread).is_none()),
-        )
+        let writer = self.live.get().and_then(Live::existing);
+        matches!(writer, Some(Ok(writer)) if writer.is_closing())
     }
 }
 
 impl Live {
     /// The writer, if it was started.
     fn existing(&self) -> Option<&Result<Writer, Arc<StorageError>>> {
-        self.writer.as_ref().and_then(OnceLock::get)
+        self.writer.get()
     }
 
     fn close(&self) -> Result<(), FlushError> {
@@ -418,7 +396,7 @@ impl Writer {
             scope: Arc::new(options.scope.clone()),
         });
         let signal = Arc::new(Signal::new(options));
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::new(directory.failure()));
         let journal = Arc::new(Journal::create(
             &directory.journals(),
             options,
@@ -433,9 +411,13 @@ impl Writer {
             Arc::clone(&journal),
             Arc::clone(&counters),
         );
+        let watch = signal.watch();
         let thread = thread::Builder::new()
             .name("spanlite-commit".to_owned())
-            .spawn(move || committer.run())
+            .spawn(move || {
+                let _watch = watch;
+                committer.run();
+            })
             .map_err(|error| StorageError::io("start a thread for", directory.path(), error))?;
         signal.attend(thread.thread().clone());
         Ok(Self {
@@ -443,18 +425,30 @@ impl Writer {
             signal,
             counters,
             thread: Mutex::new(Some(thread)),
+            is_closing: AtomicBool::new(false),
+            closed: OnceLock::new(),
         })
     }
 
+    /// Whether it was asked to close, or has panicked.
+    fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire) || !self.signal.is_open()
+    }
+
+    /// Ends the thread; a second caller waits for the same outcome.
     fn close(&self) -> Result<(), FlushError> {
-        let Some(thread) = lock(&self.thread).take() else {
-            return Ok(());
+        let close = || {
+            self.is_closing.store(true, Ordering::Release);
+            let (reply, answer) = mpsc::channel();
+            let asked = self.signal.request(Request::Close(reply));
+            let outcome = asked.and_then(|()| self.signal.answer(&answer)?);
+            // That it panicked is in the outcome.
+            drop(lock(&self.thread).take().map(JoinHandle::join));
+            outcome
         };
-        let (reply, answer) = mpsc::channel();
-        let asked = self.signal.request(Request::Close(reply));
-        let outcome = asked.and_then(|()| answer.recv().map_err(|_gone| FlushError::Closed)?);
-        // A panic of the thread would show as `Closed` above.
-        drop(thread.join());
-        outcome
+        self.closed.get_or_init(close).clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

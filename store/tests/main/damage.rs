@@ -34,7 +34,7 @@ fn segment(path: &Path) -> PathBuf {
         .unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     drop(fs::remove_dir_all(to));
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

@@ -5,6 +5,7 @@ mod child;
 mod damage;
 mod delete;
 mod first_light;
+mod flip;
 mod fold;
 #[cfg(unix)]
 mod fork;
