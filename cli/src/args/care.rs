@@ -11,10 +11,11 @@ pub(crate) struct GcArgs {
     /// Remove traces that began longer ago than TIME, such as 30d
     #[arg(long, value_name = "TIME", value_parser = super::parse_age)]
     pub(crate) older: Option<u64>,
-    /// Remove the oldest traces until the store takes no more than this many bytes
+    /// Remove the oldest files of traces until the store takes no more than this many bytes; the
+    /// newest file goes at a later gc, once there is a newer one
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub(crate) max_bytes: Option<u64>,
-    /// Remove the oldest traces until no more than this many are left
+    /// Remove the oldest files of traces until no more than this many traces are left
     #[arg(long, value_name = "N")]
     pub(crate) max_traces: Option<u64>,
     /// Only say what would go

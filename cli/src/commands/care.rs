@@ -123,9 +123,9 @@ fn said(report: &GcReport, done: bool, session: &mut Session<'_>) -> Result<Outc
             }
             Held::Journal { .. } => "a journal is not stored as far anywhere else".to_owned(),
             Held::Damaged => "something in it is damaged".to_owned(),
-            Held::Newest => "the newest file goes by age alone; files are begun anew each day \
-                             or 256 MiB"
-                .to_owned(),
+            Held::Newest => {
+                "the newest file; a later gc removes it, once there is a newer one".to_owned()
+            }
             _ => "it is needed".to_owned(),
         };
         let mut line = Line::new();

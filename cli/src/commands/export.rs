@@ -50,12 +50,7 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
     };
     let ids = ids?.into_iter().take(limit_or_all(args.select.limit));
     let progress = session.progress("writing");
-    // The bundle appears when it is whole: what it takes the place of stays until then.
-    let part = part_of(&args.path);
-    let report = spanlite_export::bundle(&store, &part, ids)
-        .map_err(CliError::from)
-        .and_then(|report| Ok(fs::rename(&part, &args.path).map(|()| report)?))
-        .inspect_err(|_| drop(fs::remove_file(&part)))?;
+    let report = spanlite_export::bundle(&store, &args.path, ids)?;
     drop(progress);
     let what = format!(
         "{}, {}, {}",

@@ -1,5 +1,4 @@
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use spanlite_model::{Trace, TraceId};
@@ -40,7 +39,8 @@ pub struct CarriedValue {
 
 impl Store {
     /// Writes traces into one file, for carrying: [`Store::open`] reads it like a store, for
-    /// reading only. Ids that are not stored are left out. The file must not be there yet.
+    /// reading only. Ids that are not stored are left out. A file that is there gives way to the
+    /// new one when that is whole.
     pub fn bundle(
         &self,
         file: impl AsRef<Path>,
@@ -58,15 +58,11 @@ impl Store {
         mut values_of: impl FnMut(TraceId) -> Result<Vec<CarriedValue>, ReadError>,
     ) -> Result<BundleReport, WriteError> {
         let file = file.as_ref();
-        let failed = |error| StorageError::io("create", file, error);
-        if file.try_exists().map_err(failed)? {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()).into());
-        }
         let snapshot = self.snapshot()?;
         // A name of its own: what a killed one left must not get into this.
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", Uuid::new_v4().simple()));
-        let draft = SegmentDraft::create_at(&file.with_file_name(name))?;
+        let mut draft = SegmentDraft::create_at(&file.with_file_name(name))?;
         let txn = draft.begin()?;
         let mut counts = Counts::default();
         let mut report = BundleReport::default();
@@ -88,9 +84,11 @@ impl Store {
         draft.seal_as_bundle(&txn, &counts, self.directory().store_id())?;
         txn.commit()
             .map_err(|error| StorageError::redb("write to", draft.path(), error))?;
+        draft.compact()?;
         let path = draft.close()?;
-        files::rename(&path, file)?;
-        files::sync_name(file)?;
+        let renamed = files::rename(&path, file).and_then(|()| files::sync_name(file));
+        renamed.inspect_err(|_| drop(files::remove(&path)))?;
+        let failed = |error| StorageError::io("look at", file, error);
         report.bytes = fs::metadata(file).map_err(failed)?.len();
         Ok(report)
     }

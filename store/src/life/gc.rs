@@ -71,7 +71,8 @@ pub enum Held {
     },
     /// Something in it is damaged, so that nobody knows what would go with it.
     Damaged,
-    /// It is the newest, which goes by its age alone: all that is new would go with it.
+    /// It is the newest, which goes by its age alone: all that is new would go with it. Nothing is
+    /// added to it any more, so that it can go once something newer is stored.
     Newest,
 }
 
@@ -82,6 +83,14 @@ pub(super) struct Candidate {
     pub(super) holding: Holding,
 }
 
+impl Retention {
+    /// Whether a segment alone is more than may be kept.
+    fn is_exceeded_by(&self, segment: &GcSegment) -> bool {
+        self.max_bytes.is_some_and(|max| segment.bytes > max)
+            || self.max_traces.is_some_and(|max| segment.traces > max)
+    }
+}
+
 impl Store {
     /// Removes the oldest traces as far as `retention` says: whole segments, so that it takes
     /// little time, however much they hold, and the space is free at once. With `dry_run` nothing
@@ -90,6 +99,8 @@ impl Store {
     /// Pinned traces are moved into the active segment first. A segment stays while it holds one
     /// of the traces to `keep`, for example because an export has not sent it yet. A trace that
     /// goes on in a later segment loses the spans that are removed, and keeps what was said of it.
+    /// The newest segment goes by age alone; where it is too much by itself, writers begin another,
+    /// and a later call removes it.
     ///
     /// [`StorageError::Busy`]: another process removes or merges segments.
     pub fn gc(
@@ -163,13 +174,11 @@ impl Store {
             staying[place] = false;
             loose.extend(&candidate.holding.loose);
         }
-        if let Some((newest, true)) = all.last().zip(staying.last().copied()) {
-            let GcSegment { bytes, traces, .. } = newest.segment;
-            let too_much = retention.max_bytes.is_some_and(|max| bytes > max)
-                || retention.max_traces.is_some_and(|max| traces > max);
-            if too_much && !report.held.iter().any(|(one, _)| *one == newest.segment) {
-                report.held.push((newest.segment.clone(), Held::Newest));
-            }
+        if let Some((newest, true)) = all.last().zip(staying.last().copied())
+            && retention.is_exceeded_by(&newest.segment)
+            && !report.held.iter().any(|(one, _)| *one == newest.segment)
+        {
+            report.held.push((newest.segment.clone(), Held::Newest));
         }
         if !dry_run && !report.removed.is_empty() {
             let others = (0..all.len()).filter(|place| staying[*place]);
@@ -236,6 +245,8 @@ impl Store {
 
 /// Seals the segments that are to go: whoever writes to one finds out in the next transaction and
 /// begins another, so that nothing comes that was not looked at. Returns whether there were any.
+///
+/// The newest is sealed too where it is too much alone, for a later call to remove.
 fn seal_due(
     directory: &Directory,
     snapshot: &Snapshot,
@@ -243,7 +254,10 @@ fn seal_due(
 ) -> Result<bool, WriteError> {
     let all = candidates(snapshot)?;
     let mut any = false;
-    for place in due(&all, retention) {
+    let newest = all.len().checked_sub(1);
+    let newest = newest.filter(|newest| retention.is_exceeded_by(&all[*newest].segment));
+    let due: BTreeSet<usize> = due(&all, retention).into_iter().chain(newest).collect();
+    for place in due {
         let candidate = &all[place];
         if !candidate.holding.is_sealed && !snapshot.is_damaged(&candidate.segment.path) {
             seal_file(directory, candidate.name)?;

@@ -118,6 +118,17 @@ impl SegmentDraft {
         Ok(segment)
     }
 
+    /// Makes the file as short as its content: redb grows files ahead, to a MiB at least. Nobody
+    /// else has it open.
+    pub(crate) fn compact(&mut self) -> Result<(), StorageError> {
+        if let Some(database) = &mut self.database {
+            database
+                .compact()
+                .map_err(|error| StorageError::redb("shorten", &self.path, error))?;
+        }
+        Ok(())
+    }
+
     /// Closes the file, which keeps its name.
     pub(crate) fn close(mut self) -> Result<PathBuf, StorageError> {
         if let Some(database) = self.database.take() {

@@ -15,6 +15,7 @@ mod journal;
 mod kill;
 mod life;
 mod model;
+mod notes;
 #[cfg(target_os = "linux")]
 mod peers;
 mod processes;

@@ -316,3 +316,25 @@ fn empty_segments_and_what_killed_makers_left_are_removed() {
     }
     assert!(young.try_exists().unwrap());
 }
+
+#[test]
+fn a_newest_segment_that_is_too_much_alone_goes_once_there_is_a_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("s"), patient()).unwrap();
+    let few = Retention {
+        max_traces: Some(5),
+        ..Retention::default()
+    };
+    let ten: Vec<_> = (1..=10).map(|number| trace(number, 1)).collect();
+    store.write(&ten).unwrap();
+    for _ in 0..2 {
+        let report = store.gc(&few, false, &BTreeSet::new()).unwrap();
+        assert_eq!((report.removed.len(), report.held.len()), (0, 1));
+        assert_eq!(report.held[0].1, Held::Newest);
+    }
+    assert_eq!(numbers(&store), (1..=10).collect::<Vec<u64>>());
+    store.write(&[trace(11, 1)]).unwrap();
+    let report = store.gc(&few, false, &BTreeSet::new()).unwrap();
+    assert_eq!((report.removed.len(), report.held.len()), (1, 0));
+    assert_eq!(numbers(&store), [11]);
+}

@@ -62,7 +62,7 @@ fn deliveries_of(
 }
 
 /// Writes traces into one file for carrying, with what is known of where they were sent.
-/// [`adopt_deliveries`] takes that over on the other side.
+/// [`adopt_deliveries`] takes that over on the other side. A file that is there gives way.
 pub fn bundle(
     store: &Store,
     file: impl AsRef<Path>,
