@@ -1,9 +1,12 @@
 //! Programs in Python send to `spanlite receive`, which is killed: what was acknowledged is there.
 
-use std::io::{BufRead as _, BufReader, Lines};
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::{find, run, spanlite};
@@ -77,6 +80,35 @@ impl Receiver {
             child,
             said,
         }
+    }
+
+    /// Posts a body, and gives the status and the headers of the answer.
+    fn post(&self, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+        let address = self.url.strip_prefix("http://").expect("a URL");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+             content-length: {length}\r\n{headers}\r\n\r\n"
+        );
+        // What is refused early is not read to its end.
+        drop(stream.write_all(head.as_bytes()));
+        drop(stream.write_all(body));
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).expect("a status");
+        (status.parse().expect("a number"), answer)
+    }
+
+    /// The most memory that it had so far, in MiB.
+    fn peak_mebibytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+        let kibibytes: u64 = kibibytes.and_then(|text| text.parse().ok()).expect("KiB");
+        kibibytes >> 10
     }
 
     fn kill(mut self) {
@@ -253,4 +285,81 @@ fn traces_of_mlflow_that_were_acknowledged_survive_a_kill() {
     assert_eq!(spans.len(), 2);
     assert_eq!(named("answer")["mlflow.spanType"], "\"AGENT\"");
     assert_eq!(named("double")["mlflow.spanOutputs"], "0");
+}
+
+/// A field of a protobuf message.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut length = bytes.len();
+    while length > 0x7f {
+        out.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(bytes);
+    out
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).expect("into memory");
+    packed.finish().expect("into memory")
+}
+
+/// Bodies of 4 MiB that become hundreds where nobody looks first, four at once of each kind.
+#[test]
+#[cfg(target_os = "linux")]
+fn hostile_bodies_are_refused_in_little_memory() {
+    const BYTES: usize = 4 << 20;
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = folder.path().join("traces.spans");
+    let receiver = Receiver::start(&store);
+    let spans = field(1, &field(2, &b"\x12\x00".repeat(BYTES / 2)));
+    let ids = [field(1, &[1; 16]), field(2, &[1; 8])].concat();
+    let span = [ids, b"\x4a\x00".repeat(BYTES / 2)].concat();
+    let attributes = field(1, &field(2, &field(2, &span)));
+    let packed = gzip(&spans);
+    let frame = [&[1][..], &(packed.len() as u32).to_be_bytes(), &packed].concat();
+    let list = "{},".repeat(BYTES / 3) + "{}";
+    let text = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{list}]}}]}}]}}"#);
+    let info = format!(r#"{{"trace":{{"trace_info":{{"trace_id":"tr-1","x":[{list}]}}}}}}"#);
+    let grpc = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    let (json, protobuf) = (
+        "content-type: application/json",
+        "content-type: application/x-protobuf",
+    );
+    let packed_protobuf = format!("{protobuf}\r\ncontent-encoding: gzip");
+    let framed = "content-type: application/grpc\r\ngrpc-encoding: gzip";
+    let kinds: [(&str, &str, Vec<u8>); 6] = [
+        ("/v1/traces", protobuf, spans),
+        ("/v1/traces", protobuf, attributes),
+        ("/v1/traces", &packed_protobuf, packed),
+        (grpc, framed, frame),
+        ("/v1/traces", json, text.into_bytes()),
+        ("/api/3.0/mlflow/traces", json, info.into_bytes()),
+    ];
+    for (path, headers, body) in &kinds {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let (status, answer) = receiver.post(path, headers, body);
+                    let refused = match status {
+                        // gRPC tells its status in a header of its own.
+                        200 => {
+                            answer.contains("grpc-status: 3") || answer.contains("grpc-status: 8")
+                        }
+                        status => status == 413 || status == 429,
+                    };
+                    assert!(refused, "{path}, {headers}: {answer}");
+                });
+            }
+        });
+        let peak = receiver.peak_mebibytes();
+        assert!(peak < 300, "{path}, {headers}: {peak} MiB");
+    }
+    let totals = receiver.interrupt();
+    assert_eq!(
+        (&totals["spans"], &totals["refused_requests"]),
+        (&0.into(), &24.into())
+    );
 }

@@ -50,7 +50,8 @@ its origin.\n\n\
   SPANLITE_NOW         a time taken for the present in what is shown and by --since\n\n\
 Exit codes: 0 done; 1 failed; 2 wrong usage, or no query; 3 what was named is not there; 4 the store \
 is locked, too new or unreadable; 5 damage was found; 6 done in part, and safe to repeat; 7 a bound \
-of `check` is broken; 130 interrupted."
+of `check` is broken; 130 interrupted. Ctrl-C is how `receive` and `proxy` end: 0; `jobs run` stops \
+behind the batch that is under way: 6."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

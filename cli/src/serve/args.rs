@@ -19,8 +19,10 @@ pub(crate) struct ListenArgs {
     after_help = "Listens on 127.0.0.1, ports 4317 and 4318, unless told otherwise. Each port \
 takes OTLP over gRPC and over HTTP (protobuf or JSON, gzip or deflate), and what MLflow's Python \
 client sends to a tracking server.\nA sender is answered when its spans are on disk. It is told to \
-wait (429, RESOURCE_EXHAUSTED) while more than 128 MiB of requests wait to be written. A sender \
-beyond this machine gives the token as `Authorization: Bearer TOKEN`."
+wait (429, RESOURCE_EXHAUSTED) while requests take more than 256 MiB of memory; one of more than 64 \
+MiB, or that would take more memory alone, is refused for good (413, INVALID_ARGUMENT). A sender \
+beyond this machine gives the token as `Authorization: Bearer TOKEN`.\nCtrl-C ends it, with exit \
+code 0 once requests that are under way are answered."
 )]
 pub(crate) struct ReceiveArgs {
     #[command(flatten)]
@@ -32,7 +34,8 @@ pub(crate) struct ReceiveArgs {
     after_help = "Listens on 127.0.0.1, port 4319, unless told otherwise. Upstreams that are \
 known: openai, anthropic, gemini, ollama (on this machine).\nBodies of calls are recorded, headers \
 and the query part of addresses never. A client beyond this machine gives the token as \
-`x-spanlite-token: TOKEN`, which is not sent on."
+`x-spanlite-token: TOKEN`, which is not sent on.\nCtrl-C ends it, with exit code 0 once calls that \
+are under way are answered and recorded."
 )]
 pub(crate) struct ProxyArgs {
     #[command(flatten)]

@@ -21,9 +21,9 @@ pub(crate) enum Load {
 
 struct Submission {
     load: Load,
-    /// Held until the load is on disk.
+    /// Held until the load is on disk, and given back to who asked.
     share: Share,
-    reply: oneshot::Sender<Result<(), Arc<WriteError>>>,
+    reply: oneshot::Sender<Result<Share, Arc<WriteError>>>,
 }
 
 /// Counts since the start.
@@ -97,7 +97,7 @@ impl Intake {
     }
 
     /// Stores what a request brought. Returns when it is on disk, or will not be.
-    pub(crate) async fn store(&self, load: Load, share: Share) -> Result<(), Refusal> {
+    pub(crate) async fn store(&self, load: Load, share: Share) -> Result<Share, Refusal> {
         let (reply, answer) = oneshot::channel();
         let submission = Submission { load, share, reply };
         let sender = {
@@ -109,7 +109,7 @@ impl Intake {
             return Err(Refusal::Closing);
         }
         match answer.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(share)) => Ok(share),
             Ok(Err(error)) => Err(Refusal::Store(error)),
             Err(_thread_is_gone) => Err(Refusal::Closing),
         }
@@ -155,10 +155,10 @@ fn write_all(store: &Store, submissions: &mpsc::Receiver<Submission>, counters: 
             add(&counters.requests, replies.len() as u64);
             add(&counters.spans, spans as u64);
         }
-        drop(shares);
-        for reply in replies {
+        drop((traces, updates));
+        for (reply, share) in replies.into_iter().zip(shares) {
             // Who asked may have gone away meanwhile.
-            drop(reply.send(written.clone()));
+            drop(reply.send(written.clone().map(|()| share)));
         }
     }
 }

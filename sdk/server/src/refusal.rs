@@ -6,6 +6,8 @@ use spanlite_model::with_causes;
 use spanlite_store::{ReadError, StateError, WriteError};
 use tonic::Code;
 
+use crate::budget::NoRoom;
+
 /// Seconds after which a sender may try again what was refused for want of room.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -24,13 +26,21 @@ pub(crate) enum Refusal {
     Frame,
     #[error("a body may have at most {limit_bytes} bytes, packed and unpacked")]
     TooLarge { limit_bytes: usize },
+    #[error(
+        "the request would take {needed_bytes} bytes of memory, and all requests together may \
+         take {total_bytes}"
+    )]
+    TooHeavy {
+        needed_bytes: usize,
+        total_bytes: usize,
+    },
     #[error("the body did not come in time")]
     Slow,
     #[error("the body broke off")]
     Body(#[source] axum::Error),
     #[error("the body cannot be unpacked")]
     Unpack(#[source] std::io::Error),
-    #[error("too much waits to be written; try again")]
+    #[error("the requests that are under way take all memory that they may; try again")]
     Full,
     #[error("the request cannot be read: {0}")]
     Malformed(#[source] ReadFailure),
@@ -50,13 +60,28 @@ pub(crate) enum Refusal {
     Closing,
 }
 
+impl From<NoRoom> for Refusal {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Taken => Self::Full,
+            NoRoom::TooLarge {
+                needed_bytes,
+                total_bytes,
+            } => Self::TooHeavy {
+                needed_bytes,
+                total_bytes,
+            },
+        }
+    }
+}
+
 impl Refusal {
     pub(crate) fn http_status(&self) -> StatusCode {
         match self {
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::Host => StatusCode::FORBIDDEN,
             Self::ContentType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooHeavy { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Full => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
@@ -86,6 +111,7 @@ impl Refusal {
             Self::ContentType
             | Self::Frame
             | Self::TooLarge { .. }
+            | Self::TooHeavy { .. }
             | Self::Body(_)
             | Self::Unpack(_)
             | Self::Malformed(_)

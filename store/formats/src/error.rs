@@ -79,7 +79,7 @@ pub enum ReadFailure {
     Utf8(#[from] std::str::Utf8Error),
     /// It is not valid OTLP protobuf.
     #[error("it is not OTLP protobuf")]
-    Protobuf(#[from] prost::DecodeError),
+    Protobuf(#[source] ProtobufFailure),
     /// An id has the wrong length.
     #[error("the {field} of span `{span}` has {found} bytes, not {expected}")]
     IdLength {
@@ -126,6 +126,16 @@ pub enum ReadFailure {
         /// The text, cut to 80 characters.
         text: String,
     },
+    /// It would take more memory than one document may, however small it is.
+    #[error(
+        "one document of it would take {needed_bytes} bytes of memory, more than {limit_bytes}"
+    )]
+    Memory {
+        /// What it would take.
+        needed_bytes: usize,
+        /// What a document may take.
+        limit_bytes: usize,
+    },
     /// It is larger than one document may be.
     #[error("one document of it is larger than {limit_bytes} bytes")]
     TooLarge {
@@ -171,6 +181,19 @@ impl fmt::Display for JsonFailure {
 impl From<serde_json::Error> for ReadFailure {
     fn from(source: serde_json::Error) -> Self {
         Self::Json(JsonFailure { source })
+    }
+}
+
+/// A fault that the protobuf decoder found.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ProtobufFailure {
+    source: prost::DecodeError,
+}
+
+impl From<prost::DecodeError> for ReadFailure {
+    fn from(source: prost::DecodeError) -> Self {
+        Self::Protobuf(ProtobufFailure { source })
     }
 }
 

@@ -5,8 +5,14 @@ use spanlite_model::{Trace, TraceId};
 
 use crate::detect::{Format, detect_json};
 use crate::error::{ReadError, ReadFailure};
+use crate::otlp::Footprint;
 use crate::source::{Document, Documents, Fault};
 use crate::{lines, mlflow, otlp};
+
+/// What one document may take in memory, however small it is.
+const MAX_MEMORY_BYTES: usize = 8 << 30;
+/// No byte of a document takes two thousand bytes of memory: smaller ones are not looked over.
+const HARMLESS_BYTES: usize = MAX_MEMORY_BYTES >> 11;
 
 /// What a file held.
 #[derive(Debug, Default)]
@@ -122,11 +128,37 @@ fn line_of(document: &Document, reason: &ReadFailure) -> u64 {
     document.line + inside.saturating_sub(1)
 }
 
+/// Refuses a document that would take many times the memory of the largest that is read.
+fn check_memory(
+    document: &Document,
+    footprint: impl FnOnce(&[u8]) -> Footprint,
+) -> Result<(), ReadFailure> {
+    if document.bytes.len() < HARMLESS_BYTES {
+        return Ok(());
+    }
+    let needed_bytes = footprint(&document.bytes).held_bytes;
+    if needed_bytes > MAX_MEMORY_BYTES {
+        return Err(ReadFailure::Memory {
+            needed_bytes,
+            limit_bytes: MAX_MEMORY_BYTES,
+        });
+    }
+    Ok(())
+}
+
 fn read_document(document: &Document) -> Result<Vec<Trace>, ReadFailure> {
     if !document.json {
+        check_memory(document, Footprint::of_otlp_protobuf)?;
         return otlp::read_otlp_protobuf(&document.bytes);
     }
     let format = detect_json(&document.bytes)?;
+    check_memory(
+        document,
+        match format {
+            Format::OtlpJson | Format::OtlpSpan => Footprint::of_otlp_json,
+            _ => Footprint::of_json,
+        },
+    )?;
     let text = std::str::from_utf8(&document.bytes)?;
     match format {
         Format::OtlpJson => otlp::read_json(text),

@@ -1,8 +1,7 @@
-use std::io::Read as _;
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use axum::body::{Body, HttpBody as _};
+use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -58,29 +57,58 @@ async fn read_frames(
 ) -> Result<(Bytes, Share), Refusal> {
     let mut share = budget.share();
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Refusal::Body)?.into_data() else {
             continue;
         };
-        let total = first.len() + rest.len() + data.len();
-        if total > limit_bytes {
-            return Err(Refusal::TooLarge { limit_bytes });
-        }
-        share.grow_to(total).map_err(|_full| Refusal::Full)?;
-        if first.is_empty() {
+        if first.is_empty() && whole.is_empty() {
+            check_length(data.len(), limit_bytes)?;
+            share.grow_to(data.len())?;
             first = data;
-        } else {
-            rest.extend_from_slice(&data);
+            continue;
+        }
+        let parts = [std::mem::take(&mut first), data];
+        let length = parts[0].len() + parts[1].len();
+        check_length(whole.len() + length, limit_bytes)?;
+        let rest = body.size_hint().upper();
+        let rest = rest.and_then(|bytes| usize::try_from(bytes).ok());
+        let most = rest.map_or(limit_bytes, |rest| whole.len() + length + rest);
+        make_room(&mut whole, length, most, parts[0].len(), &mut share)?;
+        for part in parts {
+            whole.extend_from_slice(&part);
         }
     }
-    if rest.is_empty() {
+    if whole.is_empty() {
         return Ok((first, share));
     }
-    let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&rest);
-    Ok((whole.freeze(), share))
+    Ok((whole.into(), share))
+}
+
+fn check_length(length: usize, limit_bytes: usize) -> Result<(), Refusal> {
+    if length > limit_bytes {
+        return Err(Refusal::TooLarge { limit_bytes });
+    }
+    Ok(())
+}
+
+/// Makes room for `more` bytes, and for as many again as there is room for, so that a body is not
+/// moved for each of its parts, but not for more than `most`. The share grows to it and the bytes
+/// `beside` it.
+fn make_room(
+    bytes: &mut Vec<u8>,
+    more: usize,
+    most: usize,
+    beside: usize,
+    share: &mut Share,
+) -> Result<(), Refusal> {
+    let needed = bytes.len() + more;
+    if needed > bytes.capacity() {
+        let room = most.min(2 * bytes.capacity()).max(needed);
+        share.grow_to(room.saturating_add(beside))?;
+        bytes.reserve_exact(room - bytes.len());
+    }
+    Ok(())
 }
 
 /// Unpacks a body. A small one that grows without bound is stopped at the limit.
@@ -109,21 +137,15 @@ fn unpack_from(
     share: &mut Share,
 ) -> Result<Bytes, Refusal> {
     let mut plain = Vec::new();
+    let mut step = vec![0; STEP_BYTES];
     loop {
-        share
-            .grow_to(packed.len() + plain.len() + STEP_BYTES)
-            .map_err(|_full| Refusal::Full)?;
-        let step = source
-            .by_ref()
-            .take(STEP_BYTES as u64)
-            .read_to_end(&mut plain);
-        let count = step.map_err(Refusal::Unpack)?;
-        if plain.len() > limit_bytes {
-            return Err(Refusal::TooLarge { limit_bytes });
-        }
-        if count == 0 {
+        let count = source.read(&mut step).map_err(Refusal::Unpack)?;
+        let Some(read) = step.get(..count).filter(|read| !read.is_empty()) else {
             return Ok(plain.into());
-        }
+        };
+        check_length(plain.len() + count, limit_bytes)?;
+        make_room(&mut plain, count, limit_bytes, packed.len(), share)?;
+        plain.extend_from_slice(read);
     }
 }
 
@@ -176,7 +198,7 @@ mod tests {
         let mut share = budget.share();
         assert!(matches!(
             unpack(bomb, Encoding::Gzip, 64 << 20, &mut share),
-            Err(Refusal::Full)
+            Err(Refusal::TooHeavy { .. })
         ));
     }
 }

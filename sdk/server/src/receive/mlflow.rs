@@ -3,23 +3,50 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::Router;
 use axum::extract::{Path, Query, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use spanlite_formats::read_mlflow_json;
-use spanlite_model::{Trace, TraceChange, TraceId, TraceUpdate};
+use spanlite_formats::{Footprint, read_mlflow_info};
+use spanlite_model::{TraceChange, TraceId, TraceUpdate};
 
 use super::experiments::{self, CreateError};
 use super::{Door, body, now_unix_nano};
+use crate::budget::Share;
 use crate::intake::Load;
 use crate::refusal::Refusal;
 
 /// The release of MLflow whose client is served.
 const VERSION: &str = "3.17.2";
 
-type Answer = Result<Json<Value>, Fault>;
+/// Requests up to this size are read where they come in.
+const SMALL_BYTES: usize = 16 << 10;
+/// How often what a request says is there at once: as it came, as what is made of it, and as what
+/// of it has no place there.
+const FORMS: usize = 3;
+
+type Answer = Result<Said, Fault>;
+
+/// The JSON of an answer.
+pub(super) struct Said(Vec<u8>);
+
+impl From<&Value> for Said {
+    fn from(value: &Value) -> Self {
+        Self(value.to_string().into_bytes())
+    }
+}
+
+impl IntoResponse for Said {
+    fn into_response(self) -> Response {
+        let kind = HeaderValue::from_static("application/json");
+        ([(CONTENT_TYPE, kind)], self.0).into_response()
+    }
+}
 
 /// A refusal as MLflow's server tells it.
 pub(super) struct Fault {
@@ -31,40 +58,90 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         let code = match &refusal {
             Refusal::NotFound { .. } => "RESOURCE_DOES_NOT_EXIST",
+            Refusal::Exists { .. } => "RESOURCE_ALREADY_EXISTS",
             Refusal::Token => "UNAUTHENTICATED",
             Refusal::Host => "PERMISSION_DENIED",
             Refusal::Full => "RESOURCE_EXHAUSTED",
-            Refusal::Store(_) | Refusal::Read(_) | Refusal::Closing => "TEMPORARILY_UNAVAILABLE",
+            Refusal::Store(_) | Refusal::State(_) | Refusal::Read(_) | Refusal::Closing => {
+                "TEMPORARILY_UNAVAILABLE"
+            }
             _ => "INVALID_PARAMETER_VALUE",
         };
         Self { refusal, code }
     }
 }
 
+/// Marks a response that tells of a refusal, and not of something that is not there, which clients
+/// ask about.
+#[derive(Clone)]
+struct Refused;
+
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let body = json!({"error_code": self.code, "message": self.refusal.text()});
-        (self.refusal.http_status(), Json(body)).into_response()
+        let mut response = (self.refusal.http_status(), Said::from(&body)).into_response();
+        if let Some(seconds) = self.refusal.retry_after_seconds() {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let is_answer = matches!(
+            self.refusal,
+            Refusal::NotFound { .. } | Refusal::Exists { .. }
+        );
+        if !is_answer {
+            response.extensions_mut().insert(Refused);
+        }
+        response
     }
 }
 
+/// The addresses that MLflow's client asks.
+pub(super) fn routes(door: &Arc<Door>) -> Router<Arc<Door>> {
+    let experiments = "/api/2.0/mlflow/experiments";
+    Router::new()
+        .route("/version", get(version))
+        .route("/api/3.0/mlflow/server-info", get(server_info))
+        .route(
+            &format!("{experiments}/get-by-name"),
+            get(experiment_by_name),
+        )
+        .route(&format!("{experiments}/get"), get(experiment))
+        .route(&format!("{experiments}/create"), post(create_experiment))
+        .route("/api/3.0/mlflow/traces", post(trace_info))
+        .route("/api/2.0/mlflow/traces/{trace_id}/tags", patch(tag))
+        .route("/api/3.0/mlflow/traces/{trace_id}/tags", patch(tag))
+        .route(
+            "/api/3.0/mlflow/traces/{trace_id}/assessments",
+            post(assessment),
+        )
+        .layer(from_fn_with_state(Arc::clone(door), count_refusals))
+}
+
+async fn count_refusals(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.extensions().get::<Refused>().is_some() {
+        door.count(|counters| &counters.refused_requests, 1);
+    }
+    response
+}
+
 /// `GET /version`.
-pub(super) async fn version() -> &'static str {
+async fn version() -> &'static str {
     VERSION
 }
 
 /// `GET server-info`: spans are taken by OTLP.
-pub(super) async fn server_info() -> Json<Value> {
-    Json(json!({"store_type": "SqlStore", "workspaces_enabled": false}))
+async fn server_info() -> Said {
+    Said::from(&json!({"store_type": "SqlStore", "workspaces_enabled": false}))
 }
 
 #[derive(Deserialize)]
-pub(super) struct ByName {
+struct ByName {
     experiment_name: String,
 }
 
 /// `GET experiments/get-by-name`.
-pub(super) async fn experiment_by_name(
+async fn experiment_by_name(
     State(door): State<Arc<Door>>,
     Query(asked): Query<ByName>,
     request: Request,
@@ -76,12 +153,12 @@ pub(super) async fn experiment_by_name(
 }
 
 #[derive(Deserialize)]
-pub(super) struct ById {
+struct ById {
     experiment_id: String,
 }
 
 /// `GET experiments/get`.
-pub(super) async fn experiment(
+async fn experiment(
     State(door): State<Arc<Door>>,
     Query(asked): Query<ById>,
     request: Request,
@@ -94,7 +171,7 @@ pub(super) async fn experiment(
 
 fn found(experiment: Option<(String, String)>) -> Answer {
     let (id, name) = experiment.ok_or(Refusal::NotFound { what: "experiment" })?;
-    Ok(Json(json!({"experiment": {
+    Ok(Said::from(&json!({"experiment": {
         "experiment_id": id,
         "name": name,
         "artifact_location": "",
@@ -119,16 +196,13 @@ struct Create {
 }
 
 /// `POST experiments/create`.
-pub(super) async fn create_experiment(State(door): State<Arc<Door>>, request: Request) -> Answer {
-    let Create { name } = read(&door, request).await?;
+async fn create_experiment(State(door): State<Arc<Door>>, request: Request) -> Answer {
+    let (name, _share) = read(&door, request, |Create { name }| Ok(name)).await?;
     let storing = Arc::clone(&door);
     let created = tokio::task::spawn_blocking(move || experiments::create(&storing.store, &name));
     match created.await {
-        Ok(Ok(id)) => Ok(Json(json!({"experiment_id": id}))),
-        Ok(Err(CreateError::Exists)) => Err(Fault {
-            refusal: Refusal::Exists { what: "experiment" },
-            code: "RESOURCE_ALREADY_EXISTS",
-        }),
+        Ok(Ok(id)) => Ok(Said::from(&json!({"experiment_id": id}))),
+        Ok(Err(CreateError::Exists)) => Err(Refusal::Exists { what: "experiment" }.into()),
         Ok(Err(CreateError::Read(error))) => Err(Refusal::Read(error).into()),
         Ok(Err(CreateError::State(error))) => Err(Refusal::State(error).into()),
         Err(_runtime_ends) => Err(Refusal::Closing.into()),
@@ -136,34 +210,24 @@ pub(super) async fn create_experiment(State(door): State<Arc<Door>>, request: Re
 }
 
 /// `POST traces`, which MLflow calls `StartTraceV3`: what belongs to a trace beside its spans.
-pub(super) async fn trace_info(State(door): State<Arc<Door>>, request: Request) -> Answer {
-    let mut said: Value = read(&door, request).await?;
-    let info = said.pointer("/trace/trace_info").unwrap_or(&Value::Null);
-    let trace = trace_of(info)?;
-    door.intake
-        .store(Load::Traces(vec![trace]), door.budget.share())
-        .await?;
-    // Without this word in the answer the client would upload the spans as a file.
-    if let Some(info) = said.pointer_mut("/trace/trace_info")
-        && let Some(info) = info.as_object_mut()
-        && let Some(tags) = info
-            .entry("tags")
-            .or_insert_with(|| json!({}))
-            .as_object_mut()
-    {
-        let location = "mlflow.trace.spansLocation".to_owned();
-        tags.insert(location, "TRACKING_STORE".into());
-    }
-    Ok(Json(said))
-}
-
-/// A trace without spans.
-fn trace_of(info: &Value) -> Result<Trace, Refusal> {
-    let document = json!({"info": info}).to_string();
-    let read = read_mlflow_json(&document).map_err(Refusal::Malformed)?;
-    read.into_iter()
-        .next()
-        .ok_or(Refusal::NotFound { what: "trace" })
+async fn trace_info(State(door): State<Arc<Door>>, request: Request) -> Answer {
+    let take = |mut said: Value| {
+        let info = said.pointer_mut("/trace/trace_info");
+        let mut nothing = serde_json::Map::new();
+        let info = info.and_then(Value::as_object_mut).unwrap_or(&mut nothing);
+        let trace = read_mlflow_info(info).map_err(Refusal::Malformed)?;
+        // Without this word in the answer the client would upload the spans as a file.
+        let tags = info.entry("tags").or_insert_with(|| json!({}));
+        if let Some(tags) = tags.as_object_mut() {
+            let location = "mlflow.trace.spansLocation".to_owned();
+            tags.insert(location, "TRACKING_STORE".into());
+        }
+        Ok((trace, Said::from(&said)))
+    };
+    let ((trace, answer), share) = read(&door, request, take).await?;
+    // Held until the answer is made; it is the answer's as well.
+    let _share = door.intake.store(Load::Traces(vec![trace]), share).await?;
+    Ok(answer)
 }
 
 #[derive(Deserialize)]
@@ -173,34 +237,46 @@ struct Tag {
 }
 
 /// `PATCH traces/ID/tags`.
-pub(super) async fn tag(
+async fn tag(
     State(door): State<Arc<Door>>,
     Path(trace_id): Path<String>,
     request: Request,
 ) -> Answer {
-    let Tag { key, value } = read(&door, request).await?;
-    update(&door, id_of(&trace_id)?, TraceChange::Tag { key, value }).await?;
-    Ok(Json(json!({})))
+    let take = |Tag { key, value }| Ok(TraceChange::Tag { key, value });
+    let (change, share) = read(&door, request, take).await?;
+    update(&door, id_of(&trace_id)?, change, share).await?;
+    Ok(Said::from(&json!({})))
 }
 
 /// `POST traces/ID/assessments`.
-pub(super) async fn assessment(
+async fn assessment(
     State(door): State<Arc<Door>>,
     Path(trace_id): Path<String>,
     request: Request,
 ) -> Answer {
-    let mut said: Value = read(&door, request).await?;
-    let one = said.get("assessment").unwrap_or(&Value::Null);
-    let trace = trace_of(&json!({"trace_id": trace_id, "assessments": [one]}))?;
-    let read = trace.info.assessments.into_iter().next();
-    let assessment = read.ok_or(Refusal::NotFound { what: "assessment" })?;
-    if let Some(fields) = said.get_mut("assessment").and_then(Value::as_object_mut) {
-        let id = assessment.assessment_id.as_str().to_owned();
-        fields.insert("assessment_id".to_owned(), id.into());
-    }
-    let change = TraceChange::PutAssessment(Box::new(assessment));
-    update(&door, id_of(&trace_id)?, change).await?;
-    Ok(Json(said))
+    let named = trace_id.clone();
+    let take = move |mut said: Value| {
+        let one = said.get_mut("assessment");
+        let one = one.ok_or(Refusal::NotFound { what: "assessment" })?;
+        let mut info = serde_json::Map::new();
+        info.insert("trace_id".to_owned(), named.into());
+        info.insert("assessments".to_owned(), json!([one.take()]));
+        let trace = read_mlflow_info(&info).map_err(Refusal::Malformed)?;
+        let assessment = trace.info.assessments.into_iter().next();
+        let assessment = assessment.ok_or(Refusal::NotFound { what: "assessment" })?;
+        if let Some(read) = info.get_mut("assessments").and_then(|list| list.get_mut(0)) {
+            *one = read.take();
+        }
+        if let Some(fields) = one.as_object_mut() {
+            let id = assessment.assessment_id.as_str().to_owned();
+            fields.insert("assessment_id".to_owned(), id.into());
+        }
+        let change = TraceChange::PutAssessment(Box::new(assessment));
+        Ok((change, Said::from(&said)))
+    };
+    let ((change, answer), share) = read(&door, request, take).await?;
+    let _share = update(&door, id_of(&trace_id)?, change, share).await?;
+    Ok(answer)
 }
 
 fn id_of(text: &str) -> Result<TraceId, Refusal> {
@@ -208,20 +284,40 @@ fn id_of(text: &str) -> Result<TraceId, Refusal> {
     id.map_err(|_no_id| Refusal::NotFound { what: "trace" })
 }
 
-async fn update(door: &Door, trace_id: TraceId, change: TraceChange) -> Result<(), Refusal> {
+async fn update(
+    door: &Door,
+    trace_id: TraceId,
+    change: TraceChange,
+    share: Share,
+) -> Result<Share, Refusal> {
     let update = TraceUpdate {
         trace_id,
         time_unix_nano: now_unix_nano(),
         change,
     };
-    let share = door.budget.share();
     door.intake.store(Load::Updates(vec![update]), share).await
 }
 
-/// Reads the JSON of a request.
-async fn read<T: serde::de::DeserializeOwned>(door: &Door, request: Request) -> Result<T, Refusal> {
+/// Reads the JSON of a request, and takes from it what is wanted, with the share of memory that
+/// both take.
+async fn read<J: serde::de::DeserializeOwned, T: Send + 'static>(
+    door: &Door,
+    request: Request,
+    take: impl FnOnce(J) -> Result<T, Refusal> + Send + 'static,
+) -> Result<(T, Share), Refusal> {
     door.gate.bearer(request.headers())?;
     let limit_bytes = door.max_body_bytes;
-    let (bytes, _share) = body::read(request.into_body(), limit_bytes, &door.budget).await?;
-    serde_json::from_slice(&bytes).map_err(Refusal::Json)
+    let (bytes, mut share) = body::read(request.into_body(), limit_bytes, &door.budget).await?;
+    let is_small = bytes.len() <= SMALL_BYTES;
+    let read = move || {
+        let needed = Footprint::of_json(&bytes).held_bytes.saturating_mul(FORMS);
+        share.grow_to(share.bytes().saturating_add(needed))?;
+        let said = serde_json::from_slice(&bytes).map_err(Refusal::Json)?;
+        Ok((take(said)?, share))
+    };
+    if is_small {
+        read()
+    } else {
+        door.readers.run(read).await?
+    }
 }

@@ -5,6 +5,7 @@ mod experiments;
 mod grpc;
 mod http;
 mod mlflow;
+mod readers;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,9 +14,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, post};
 use bytes::Bytes;
-use spanlite_formats::{Taken, take_otlp_json, take_otlp_protobuf};
+use spanlite_formats::{Footprint, Taken, take_otlp_json, take_otlp_protobuf};
 use spanlite_store::Store;
 use tokio::net::TcpListener;
 
@@ -28,6 +29,7 @@ use crate::intake::{Intake, Load, Totals, add};
 use crate::listen;
 use crate::refusal::Refusal;
 use body::Encoding;
+use readers::Readers;
 use wire::Outcome;
 
 /// The ports that OTLP names for gRPC and for HTTP. Both speak both here.
@@ -42,9 +44,10 @@ pub struct ReceiveOptions {
     pub token: Option<Token>,
     /// How large a body may be, packed and unpacked. Default: 64 MiB.
     pub max_body_bytes: usize,
-    /// How many bytes of bodies may be in memory at once, from the first byte until the spans are
-    /// on disk; read spans take a few times as much. What exceeds it is refused, to be sent again.
-    /// Default: 128 MiB.
+    /// How many bytes of memory all requests together may take, from the first byte until what they
+    /// brought is on disk. That is worked out from a body before it is read, since a body can be
+    /// written of which each byte takes a thousand. What exceeds it is refused, to be sent again;
+    /// a request that would exceed it alone is refused for good. Default: 256 MiB.
     pub memory_bytes: usize,
 }
 
@@ -56,7 +59,7 @@ impl Default for ReceiveOptions {
                 .into(),
             token: None,
             max_body_bytes: 64 << 20,
-            memory_bytes: 128 << 20,
+            memory_bytes: 256 << 20,
         }
     }
 }
@@ -77,6 +80,7 @@ struct Door {
     store: Store,
     intake: Intake,
     budget: Budget,
+    readers: Readers,
     gate: Gate,
     max_body_bytes: usize,
 }
@@ -100,6 +104,7 @@ impl Receiver {
                 store,
                 intake,
                 budget: Budget::new(options.memory_bytes),
+                readers: Readers::new(),
                 gate,
                 max_body_bytes: options.max_body_bytes,
             }),
@@ -125,24 +130,7 @@ impl Receiver {
             .route("/v1/traces", post(http::export))
             .route(grpc::PATH, post(grpc::export))
             .route("/health", get(http::health))
-            .route("/version", get(mlflow::version))
-            .route("/api/3.0/mlflow/server-info", get(mlflow::server_info))
-            .route(
-                "/api/2.0/mlflow/experiments/get-by-name",
-                get(mlflow::experiment_by_name),
-            )
-            .route("/api/2.0/mlflow/experiments/get", get(mlflow::experiment))
-            .route(
-                "/api/2.0/mlflow/experiments/create",
-                post(mlflow::create_experiment),
-            )
-            .route("/api/3.0/mlflow/traces", post(mlflow::trace_info))
-            .route("/api/2.0/mlflow/traces/{trace_id}/tags", patch(mlflow::tag))
-            .route("/api/3.0/mlflow/traces/{trace_id}/tags", patch(mlflow::tag))
-            .route(
-                "/api/3.0/mlflow/traces/{trace_id}/assessments",
-                post(mlflow::assessment),
-            )
+            .merge(mlflow::routes(&door))
             .fallback(http::not_found)
             .with_state(Arc::clone(&door));
         listen::serve(self.listeners, router, stop).await;
@@ -164,10 +152,7 @@ impl Door {
     ) -> Result<Outcome, Refusal> {
         let limit_bytes = self.max_body_bytes;
         let read = move || read_spans(bytes, form, encoding, limit_bytes, share);
-        let (taken, share) = match tokio::task::spawn_blocking(read).await {
-            Ok(read) => read?,
-            Err(_runtime_ends) => return Err(Refusal::Closing),
-        };
+        let (taken, share) = self.readers.run(read).await??;
         let outcome = Outcome::of(&taken);
         let refused = taken.refused_spans;
         if !taken.traces.is_empty() {
@@ -196,11 +181,31 @@ fn read_spans(
     mut share: Share,
 ) -> Result<(Taken, Share), Refusal> {
     let bytes = body::unpack(bytes, encoding, limit_bytes, &mut share)?;
+    let footprint = match form {
+        Form::Protobuf => Footprint::of_otlp_protobuf(&bytes),
+        Form::Json => Footprint::of_otlp_json(&bytes),
+    };
+    share.grow_to(memory_of(&footprint, share.bytes()))?;
     let taken = match form {
         Form::Protobuf => take_otlp_protobuf(&bytes),
         Form::Json => take_otlp_json(&bytes),
     };
     Ok((taken.map_err(Refusal::Malformed)?, share))
+}
+
+/// What a span takes on its way to the disk beside itself: places in maps and lists of the store.
+const STORED_SPAN_BYTES: usize = 512;
+/// In how many forms the store has a span at once on that way: as a record, read back from it, and
+/// in columns. It does that with a few MiB of spans at a time, or with one that is larger.
+const STORED_FORMS: usize = 3;
+
+/// What a request takes whose body takes so much: while it is read, or while it is stored.
+fn memory_of(footprint: &Footprint, body_bytes: usize) -> usize {
+    let of_reading = body_bytes.saturating_add(footprint.largest_bytes);
+    let of_storing = (footprint.spans.saturating_mul(STORED_SPAN_BYTES))
+        .saturating_add(footprint.largest_bytes.saturating_mul(STORED_FORMS));
+    let more = of_reading.max(of_storing);
+    footprint.held_bytes.saturating_add(more)
 }
 
 /// When a change that names no time was made.

@@ -213,14 +213,25 @@ fn what_has_no_room_is_to_be_sent_again() {
         ..options()
     };
     with_receiver(&bounds, |scene| async move {
-        let large = framed(false, &vec![0; 60_000]);
-        let reply = call(&scene, &[], large).await;
-        assert_eq!(reply.code(), RESOURCE_EXHAUSTED);
-        assert!(reply.asks_again());
+        let held = scene.hold(30_000, 30_000).await;
         let bomb = framed(true, &gzip(&vec![0; 1 << 20]));
-        let reply = call(&scene, &[("grpc-encoding", "gzip")], bomb).await;
-        assert_eq!(reply.code(), RESOURCE_EXHAUSTED);
-        assert!(reply.asks_again());
+        for (headers, body) in [
+            (&[][..], framed(false, &vec![0; 30_000])),
+            (&[("grpc-encoding", "gzip")], bomb),
+        ] {
+            let reply = call(&scene, headers, body).await;
+            assert_eq!(reply.code(), RESOURCE_EXHAUSTED);
+            assert!(reply.asks_again());
+        }
+        drop(held);
+        let empty = b"\x12\x00".repeat(16_383);
+        let message = [&b"\x0a\x82\x80\x02\x12\xfe\xff\x01"[..], &empty].concat();
+        let mut reply = call(&scene, &[], framed(false, &message)).await;
+        while reply.code() == RESOURCE_EXHAUSTED {
+            reply = call(&scene, &[], framed(false, &message)).await;
+        }
+        assert_eq!(reply.code(), INVALID_ARGUMENT, "it will never have room");
+        assert!(!reply.asks_again());
         let reply = call(&scene, &[], framed(false, &protobuf(A))).await;
         assert_eq!(reply.code(), OK, "what was refused gave its memory back");
         scene.store.close().unwrap();

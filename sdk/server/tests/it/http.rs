@@ -77,16 +77,26 @@ fn bad_spans_are_left_out_and_bad_requests_refused() {
 fn bodies_and_memory_are_bounded() {
     let bounds = ReceiveOptions {
         max_body_bytes: 100_000,
-        memory_bytes: 50_000,
+        memory_bytes: 80_000,
         ..options()
     };
     with_receiver(&bounds, |scene| async move {
-        let large = vec![b' '; 100_001];
-        let reply = scene.post("/v1/traces", "application/json", large).await;
-        // The budget is smaller than the largest body, and asked first.
-        assert_eq!(reply.status, 429);
-        assert_eq!(reply.headers["retry-after"], "1");
-        assert_eq!(reply.json()["code"], 8, "RESOURCE_EXHAUSTED");
+        let post = async |bytes| {
+            let spaces = vec![b' '; bytes];
+            scene.post("/v1/traces", "application/json", spaces).await
+        };
+        let large = post(100_001).await;
+        assert_eq!(large.status, 413);
+        let alone = post(90_000).await;
+        assert_eq!(alone.status, 413, "it would have no room if it were alone");
+        assert!(!alone.headers.contains_key("retry-after"));
+        let held = scene.hold(60_000, 30_000).await;
+        let beside = post(30_000).await;
+        assert_eq!(beside.status, 429);
+        assert_eq!(beside.headers["retry-after"], "1");
+        assert_eq!(beside.json()["code"], 8, "RESOURCE_EXHAUSTED");
+        drop(held);
+        while post(30_000).await.status == 429 {}
         let reply = scene.post_json("/v1/traces", &request(A, 1)).await;
         assert_eq!(reply.status, 200, "what was refused gave its memory back");
     });
@@ -99,6 +109,31 @@ fn bodies_and_memory_are_bounded() {
         assert_eq!(reply.status, 413);
         assert!(!reply.headers.contains_key("retry-after"));
     });
+}
+
+#[test]
+fn what_becomes_of_a_body_is_bounded_too() {
+    let bounds = ReceiveOptions {
+        memory_bytes: 4 << 20,
+        ..options()
+    };
+    let totals = with_receiver(&bounds, |scene| async move {
+        let many = vec!["{}"; 20_000].join(",");
+        let spans = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{many}]}}]}}]}}"#);
+        let info = format!(r#"{{"trace":{{"trace_info":{{"trace_id":"{A}","x":[{many}]}}}}}}"#);
+        for (path, body) in [("/v1/traces", spans), ("/api/3.0/mlflow/traces", info)] {
+            let reply = scene.post(path, "application/json", body).await;
+            assert_eq!(reply.status, 413, "{path}");
+            let text = String::from_utf8(reply.bytes).unwrap();
+            assert!(text.contains("bytes of memory"), "{text}");
+        }
+        let empty = b"\x12\x00".repeat(16_383);
+        let message = [&b"\x0a\x82\x80\x02\x12\xfe\xff\x01"[..], &empty].concat();
+        let kind = "application/x-protobuf";
+        let reply = scene.post("/v1/traces", kind, message).await;
+        assert_eq!(reply.status, 413);
+    });
+    assert_eq!((totals.requests, totals.refused_requests), (0, 3));
 }
 
 #[test]
@@ -153,7 +188,7 @@ fn a_token_is_asked_for_everywhere() {
 
 #[test]
 fn a_client_of_mlflow_logs_a_trace() {
-    with_receiver(&options(), |scene| async move {
+    let totals = with_receiver(&options(), |scene| async move {
         let by_name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=mine";
         let get = scene.client.get(format!("{}{by_name}", scene.url));
         let reply = Reply::of(get.try_clone().unwrap()).await;
@@ -199,7 +234,16 @@ fn a_client_of_mlflow_logs_a_trace() {
         assert_eq!(trace.info.tags["later"], "1");
         assert!(!trace.info.tags.contains_key("mlflow.trace.spansLocation"));
         assert_eq!(trace.info.assessments[0].name, "good");
+
+        let bad = scene.post(&path, "application/json", "{").await;
+        assert_eq!(bad.json()["error_code"], "INVALID_PARAMETER_VALUE");
+        scene.store.close().unwrap();
+        let closed = scene.post_json(&path, &assessment).await;
+        assert_eq!(closed.json()["error_code"], "TEMPORARILY_UNAVAILABLE");
+        assert_eq!(closed.headers["retry-after"], "1");
     });
+    assert_eq!(totals.requests, 4);
+    assert_eq!(totals.refused_requests, 2, "what is not there is an answer");
 }
 
 #[test]

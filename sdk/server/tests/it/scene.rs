@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use spanlite_model::TraceId;
 use spanlite_server::{ReceiveOptions, Receiver, Totals};
 use spanlite_store::{OpenOptions, Store};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 /// A receiver's address, its store, and a client.
@@ -27,6 +29,23 @@ impl Scene {
 
     pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Reply {
         self.post(path, "application/json", body.to_string()).await
+    }
+
+    /// Sends a body of so many bytes but for the last, and returns when the receiver has it: from
+    /// then on a request of `probe` bytes is refused for want of memory. It is held until the
+    /// connection is dropped.
+    pub(crate) async fn hold(&self, bytes: usize, probe: usize) -> TcpStream {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /v1/traces HTTP/1.1\r\nhost: {address}\r\ncontent-length: {bytes}\r\n\
+             content-type: application/x-protobuf\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![0; bytes - 1]).await.unwrap();
+        let kind = "application/x-protobuf";
+        while self.post("/v1/traces", kind, vec![0; probe]).await.status != 429 {}
+        stream
     }
 
     /// How many spans the store has of a trace.

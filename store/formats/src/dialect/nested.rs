@@ -7,6 +7,10 @@ use spanlite_model::{Attributes, Json, Value};
 /// How many names a key may have after its prefix; what is deeper stays under one name.
 const MAX_NAMES: usize = 24;
 
+/// How many elements and fields are put together at most, since each takes hundreds of bytes on the
+/// way; a span with more keeps its attributes and gets no inputs or outputs from them.
+const MAX_NODES: usize = 100_000;
+
 /// Names that stand alone around each element of a list and say only what it is.
 const WRAPPERS: &[&str] = &[
     "message",
@@ -32,6 +36,7 @@ struct Node<'a> {
 /// Puts together what stands under keys that begin with `prefix`.
 pub(super) fn nested(attributes: &Attributes, prefix: &str) -> Option<Json> {
     let mut root = Node::default();
+    let mut n_nodes = 0;
     for (key, value) in attributes.iter() {
         let Some(rest) = key.strip_prefix(prefix) else {
             continue;
@@ -39,7 +44,13 @@ pub(super) fn nested(attributes: &Attributes, prefix: &str) -> Option<Json> {
         let mut node = &mut root;
         for name in rest.splitn(MAX_NAMES, '.') {
             let name = name.parse().map_or(Name::Field(name), Name::Place);
-            node = node.below.entry(name).or_default();
+            node = node.below.entry(name).or_insert_with(|| {
+                n_nodes += 1;
+                Node::default()
+            });
+        }
+        if n_nodes > MAX_NODES {
+            return None;
         }
         node.value = Some(value);
     }

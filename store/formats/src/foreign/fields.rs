@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::detect::Format;
 use crate::error::{ReadFailure, shown};
+use crate::group::ByTrace;
 
 pub(super) type Object = Map<String, JsonValue>;
 
@@ -198,7 +199,11 @@ pub(super) fn keep_rest(span: &mut Span, object: &Object, prefix: &str, known: &
 
 /// Puts spans together by trace and works out what they do not say.
 pub(super) fn traces(spans: Vec<Span>) -> Vec<Trace> {
-    let mut traces = crate::group::by_trace(spans);
+    let mut grouped = ByTrace::default();
+    for span in spans {
+        grouped.push(span);
+    }
+    let mut traces = grouped.into_traces();
     traces.iter_mut().for_each(crate::dialect::derive_trace);
     traces
 }

@@ -14,7 +14,7 @@ mod span;
 mod text;
 mod write;
 
-pub use read::read_mlflow_json;
+pub use read::{read_mlflow_info, read_mlflow_json};
 pub use write::{mlflow_json, write_mlflow_json};
 
 /// The entry of `extra` that names the format a trace was read from.

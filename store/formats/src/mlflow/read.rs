@@ -48,6 +48,11 @@ pub fn read_mlflow_json(text: &str) -> Result<Vec<Trace>, ReadFailure> {
     documents.into_iter().map(trace).collect()
 }
 
+/// Reads what MLflow's JSON says of a trace beside its spans: the object under `info`.
+pub fn read_mlflow_info(info: &serde_json::Map<String, JsonValue>) -> Result<Trace, ReadFailure> {
+    plain(info, &[])
+}
+
 fn trace(document: Document) -> Result<Trace, ReadFailure> {
     let mut trace = plain(&document.info, &document.data.spans)?;
     let Some(addition) = document.spanlite else {

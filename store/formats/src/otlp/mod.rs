@@ -1,11 +1,14 @@
 //! OTLP, as protobuf and as JSON.
 
+mod fields;
+mod footprint;
 mod json;
 mod read;
 mod response;
 mod wire;
 mod write;
 
+pub use footprint::Footprint;
 pub use read::{Taken, read_otlp_json, read_otlp_protobuf, take_otlp_json, take_otlp_protobuf};
 pub(crate) use read::{bare_spans, read_json};
 pub use response::{ExportResponse, PartialSuccess};

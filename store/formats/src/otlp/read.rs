@@ -7,9 +7,10 @@ use spanlite_model::{
 };
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
+use super::fields::Fields;
 use super::{TRACE_INFO, wire};
 use crate::error::{ReadFailure, shown};
-use crate::group::by_trace;
+use crate::group::ByTrace;
 use crate::lift::lift;
 use crate::lines::InfoDocument;
 
@@ -18,7 +19,12 @@ use crate::lines::InfoDocument;
 /// Spans of one trace are put together, in the order they came. Fields that OTLP added after
 /// release 1.9 are dropped.
 pub fn read_otlp_protobuf(bytes: &[u8]) -> Result<Vec<Trace>, ReadFailure> {
-    traces(wire::ExportTraceServiceRequest::decode(bytes)?)
+    let mut spans = ByTrace::default();
+    each_span_of_message(bytes, |wire, resource, scope| {
+        spans.push(span(wire, resource, scope)?);
+        Ok(())
+    })?;
+    Ok(whole(spans))
 }
 
 /// Reads one OTLP/JSON document, `{"resourceSpans": […]}`.
@@ -50,8 +56,18 @@ pub(crate) fn bare_spans(text: &str) -> Result<Vec<Trace>, ReadFailure> {
     })
 }
 
+fn traces(request: wire::ExportTraceServiceRequest) -> Result<Vec<Trace>, ReadFailure> {
+    let mut spans = ByTrace::default();
+    each_span(request, |wire, resource, scope| {
+        spans.push(span(wire, resource, scope)?);
+        Ok(())
+    })?;
+    Ok(whole(spans))
+}
+
 /// What a server takes of a request: the spans that can be read.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Taken {
     /// The spans that were read, by trace.
     pub traces: Vec<Trace>,
@@ -63,30 +79,51 @@ pub struct Taken {
 
 /// Reads an `ExportTraceServiceRequest` as a server does: a span that cannot be read is left out
 /// and counted, and so is one without ids, which a sender must give.
+///
+/// What it takes in memory is told by [`super::Footprint::of_otlp_protobuf`].
 pub fn take_otlp_protobuf(bytes: &[u8]) -> Result<Taken, ReadFailure> {
-    Ok(take(wire::ExportTraceServiceRequest::decode(bytes)?))
+    let mut taking = Taking::default();
+    each_span_of_message(bytes, |wire, resource, scope| {
+        taking.add(wire, resource, scope);
+        Ok(())
+    })?;
+    Ok(taking.finish())
 }
 
 /// Reads OTLP/JSON as [`take_otlp_protobuf`] does. Text that is no OTLP/JSON, an id that is not
 /// hex among it, refuses the whole request.
 pub fn take_otlp_json(bytes: &[u8]) -> Result<Taken, ReadFailure> {
-    Ok(take(serde_json::from_slice(bytes)?))
+    let mut taking = Taking::default();
+    each_span(serde_json::from_slice(bytes)?, |wire, resource, scope| {
+        taking.add(wire, resource, scope);
+        Ok(())
+    })?;
+    Ok(taking.finish())
 }
 
-fn take(request: wire::ExportTraceServiceRequest) -> Taken {
-    let mut taken = Taken::default();
-    let mut spans = Vec::new();
-    each_span(request, |span, resource, scope| {
-        match has_ids(&span).and_then(|()| self::span(span, resource, scope)) {
-            Ok(span) => spans.push(span),
+#[derive(Default)]
+struct Taking {
+    spans: ByTrace,
+    taken: Taken,
+}
+
+impl Taking {
+    fn add(&mut self, wire: wire::Span, resource: &Arc<Resource>, scope: &Arc<Scope>) {
+        match has_ids(&wire).and_then(|()| span(wire, resource, scope)) {
+            Ok(span) => self.spans.push(span),
             Err(failure) => {
-                taken.refused_spans += 1;
-                taken.first_refusal.get_or_insert(failure);
+                self.taken.refused_spans += 1;
+                self.taken.first_refusal.get_or_insert(failure);
             }
         }
-    });
-    taken.traces = whole(spans);
-    taken
+    }
+
+    fn finish(self) -> Taken {
+        Taken {
+            traces: whole(self.spans),
+            ..self.taken
+        }
+    }
 }
 
 fn has_ids(span: &wire::Span) -> Result<(), ReadFailure> {
@@ -100,41 +137,46 @@ fn has_ids(span: &wire::Span) -> Result<(), ReadFailure> {
     Ok(())
 }
 
-fn traces(request: wire::ExportTraceServiceRequest) -> Result<Vec<Trace>, ReadFailure> {
-    let mut spans = Vec::new();
-    let mut failure = None;
-    each_span(request, |span, resource, scope| {
-        if failure.is_none() {
-            match self::span(span, resource, scope) {
-                Ok(span) => spans.push(span),
-                Err(found) => failure = Some(found),
-            }
-        }
-    });
-    match failure {
-        Some(failure) => Err(failure),
-        None => Ok(whole(spans)),
-    }
-}
-
 fn each_span(
     request: wire::ExportTraceServiceRequest,
-    mut each: impl FnMut(wire::Span, &Arc<Resource>, &Arc<Scope>),
-) {
+    mut each: impl FnMut(wire::Span, &Arc<Resource>, &Arc<Scope>) -> Result<(), ReadFailure>,
+) -> Result<(), ReadFailure> {
     for of_resource in request.resource_spans {
         let resource = Arc::new(resource(of_resource.resource, of_resource.schema_url));
         for of_scope in of_resource.scope_spans {
             let scope = Arc::new(scope(of_scope.scope, of_scope.schema_url));
             for span in of_scope.spans {
-                each(span, &resource, &scope);
+                each(span, &resource, &scope)?;
             }
         }
     }
+    Ok(())
 }
 
-/// Puts spans together by trace, and works out what their attributes say.
-fn whole(spans: Vec<Span>) -> Vec<Trace> {
-    let mut traces = by_trace(spans);
+/// Decodes span by span, so that never more than one of them is there in both forms.
+fn each_span_of_message(
+    request: &[u8],
+    mut each: impl FnMut(wire::Span, &Arc<Resource>, &Arc<Scope>) -> Result<(), ReadFailure>,
+) -> Result<(), ReadFailure> {
+    // The walk over fields says nothing of bytes that are none.
+    <()>::decode(request)?;
+    for of_resource in Fields::of(request).numbered(wire::RESOURCE_SPANS) {
+        let said = wire::ResourceOfSpans::decode(of_resource)?;
+        let resource = Arc::new(resource(said.resource, said.schema_url));
+        for of_scope in Fields::of(of_resource).numbered(wire::SCOPE_SPANS) {
+            let said = wire::ScopeOfSpans::decode(of_scope)?;
+            let scope = Arc::new(scope(said.scope, said.schema_url));
+            for span in Fields::of(of_scope).numbered(wire::SPANS) {
+                each(wire::Span::decode(span)?, &resource, &scope)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Works out what the attributes of the spans of each trace say.
+fn whole(spans: ByTrace) -> Vec<Trace> {
+    let mut traces = spans.into_traces();
     for trace in &mut traces {
         if let Some(info) = take_info(&mut trace.spans) {
             trace.info = info;

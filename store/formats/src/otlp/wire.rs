@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::json;
 
+/// The number of the field that holds [`ResourceSpans`], of the one in it that holds
+/// [`ScopeSpans`], and of the one in that that holds [`Span`].
+pub(crate) const RESOURCE_SPANS: u64 = 1;
+pub(crate) const SCOPE_SPANS: u64 = 2;
+pub(crate) const SPANS: u64 = 2;
+
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ExportTraceServiceRequest {
@@ -33,6 +39,15 @@ pub(crate) struct ResourceSpans {
         deserialize_with = "json::or_default",
         skip_serializing_if = "String::is_empty"
     )]
+    pub(crate) schema_url: String,
+}
+
+/// [`ResourceSpans`] without the spans.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ResourceOfSpans {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) resource: Option<Resource>,
+    #[prost(string, tag = "3")]
     pub(crate) schema_url: String,
 }
 
@@ -69,6 +84,15 @@ pub(crate) struct ScopeSpans {
         deserialize_with = "json::or_default",
         skip_serializing_if = "String::is_empty"
     )]
+    pub(crate) schema_url: String,
+}
+
+/// [`ScopeSpans`] without the spans.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ScopeOfSpans {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) scope: Option<Scope>,
+    #[prost(string, tag = "3")]
     pub(crate) schema_url: String,
 }
 

@@ -7,6 +7,8 @@ mod dialects;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod footprint;
+#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod hostile;

@@ -210,7 +210,7 @@ fn assess(value: Json) -> Assessment {
     }
 }
 
-fn trace() -> impl Strategy<Value = Trace> {
+pub(crate) fn trace() -> impl Strategy<Value = Trace> {
     (vec(span(), 1..4), info()).prop_map(|(spans, info)| Trace {
         trace_id: TraceId::from_bytes([9; 16]),
         info,
