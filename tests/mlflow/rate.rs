@@ -15,6 +15,9 @@ use spanlite_tests::mlflow::{BadProxy, MlflowServer, Mode, replay};
 use super::fixtures::agent_run;
 use super::replicate::{job, store_of};
 
+/// As many as a job has open at once: its batches under way, four calls of each.
+const CONNECTIONS: usize = 12;
+
 fn n_traces() -> u64 {
     let set = std::env::var_os("SPANLITE_RATE_TRACES");
     let set = set.and_then(|text| text.to_str()?.parse().ok());
@@ -89,7 +92,7 @@ fn a_job_keeps_up_with_a_bare_client() {
     // By the same way as the job.
     let proxy = BadProxy::before(server.port());
     let begin = Instant::now();
-    replay(proxy.port(), &recorded);
+    replay(proxy.port(), &recorded, CONNECTIONS);
     let bare = begin.elapsed();
     drop(proxy);
     let there = server
@@ -107,7 +110,10 @@ fn a_job_keeps_up_with_a_bare_client() {
     let (delayed, memory) = timed(&store, &job(proxy.url()), n_traces);
 
     let rate = |took: Duration| n_traces as f64 / took.as_secs_f64();
-    println!("{n_traces} traces of 3 spans");
+    println!(
+        "{n_traces} traces of 3 spans, {} connections one after the other",
+        recorded.len()
+    );
     println!("bare client          {:.1} traces/s", rate(bare));
     println!(
         "job                  {:.1} traces/s, {:.0} % of the bare client",

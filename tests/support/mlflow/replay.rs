@@ -1,13 +1,19 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Sends recorded requests to a server again, each connection's on one of its own, and waits for
-/// every answer.
-pub fn replay(port: u16, recorded: &[Vec<u8>]) {
+/// Sends recorded requests to a server again and waits for every answer: each connection's on one
+/// of its own, of which so many are open at once.
+pub fn replay(port: u16, recorded: &[Vec<u8>], n_connections: usize) {
+    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for bytes in recorded {
-            scope.spawn(move || send(port, bytes).expect("the server answers"));
+        for _ in 0..n_connections {
+            scope.spawn(|| {
+                while let Some(bytes) = recorded.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    send(port, bytes).expect("the server answers");
+                }
+            });
         }
     });
 }
