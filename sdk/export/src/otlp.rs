@@ -4,8 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use prost::Message as _;
-use spanlite_formats::{ExportResponse, encode_otlp, encode_otlp_spans};
+use spanlite_formats::{PartialSuccess, encode_otlp, encode_otlp_spans};
 use spanlite_model::{Trace, TraceId};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -168,10 +167,8 @@ impl OtlpTarget {
         let request = Request::post("the upload of the spans", "v1/traces", body);
         let reply = self.sender.send(&request, few, judge).await?;
         // Backends that answer in another form, or with nothing, have taken everything.
-        let partial = ExportResponse::decode(reply.body.as_slice())
-            .ok()
-            .and_then(|response| response.partial_success)
-            .filter(|partial| partial.rejected_spans > 0);
+        let partial = PartialSuccess::from_protobuf(&reply.body).ok();
+        let partial = partial.filter(|partial| partial.rejected_spans > 0);
         let reason = partial.map(|partial| {
             let message: String = partial
                 .error_message

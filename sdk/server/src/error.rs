@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,10 +45,10 @@ pub enum ServeError {
     PasswordInAddress,
     /// Connections to upstreams cannot be secured.
     #[error("the system's certificates cannot be used")]
-    Tls(#[from] rustls::Error),
+    Tls(#[source] Box<dyn Error + Send + Sync>),
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] Box<dyn Error + Send + Sync>),
     /// The writing thread does not start.
     #[error("the writing thread does not start")]
     Thread(#[source] io::Error),

@@ -28,6 +28,7 @@ struct Submission {
 
 /// Counts since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Totals {
     /// Requests whose spans are on disk.
     pub requests: u64,

@@ -5,6 +5,7 @@ use crate::Format;
 /// Why a file, or one document of it, cannot be read. Nothing of that document was taken.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}{}", Place { line: *line, offset: *offset })]
+#[non_exhaustive]
 pub struct ReadError {
     /// The name the source was given.
     pub path: String,

@@ -40,8 +40,8 @@ pub use lift::{from_attribute, to_attribute};
 pub use lines::write_json_lines;
 pub use mlflow::{mlflow_json, read_mlflow_info, read_mlflow_json, write_mlflow_json};
 pub use otlp::{
-    ExportResponse, Footprint, OtlpJsonWriter, PartialSuccess, Taken, encode_otlp,
-    encode_otlp_spans, read_otlp_json, read_otlp_protobuf, take_otlp_json, take_otlp_protobuf,
-    write_otlp_json, write_otlp_protobuf,
+    Footprint, OtlpJsonWriter, PartialSuccess, Taken, encode_otlp, encode_otlp_spans,
+    read_otlp_json, read_otlp_protobuf, take_otlp_json, take_otlp_protobuf, write_otlp_json,
+    write_otlp_protobuf,
 };
 pub use read::{Parsed, Reader, read};

@@ -16,6 +16,7 @@ const HARMLESS_BYTES: usize = MAX_MEMORY_BYTES >> 11;
 
 /// What a file held.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Parsed {
     /// The traces, in the order they came, each with its spans from all documents.
     pub traces: Vec<Trace>,

@@ -47,6 +47,7 @@ impl Default for ProxyOptions {
 
 /// Counts since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ProxyTotals {
     /// Requests that were sent on.
     pub requests: u64,

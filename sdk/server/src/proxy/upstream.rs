@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::redirect::Policy;
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::error::ServeError;
 
@@ -85,8 +85,9 @@ pub(super) fn client() -> Result<reqwest::Client, ServeError> {
     // The provider is named here so that the process-wide choice is left alone.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_platform_verifier()?
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|error| ServeError::Tls(error.into()))?
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -94,7 +95,7 @@ pub(super) fn client() -> Result<reqwest::Client, ServeError> {
         .redirect(Policy::none())
         .tcp_nodelay(true)
         .build()
-        .map_err(ServeError::Client)
+        .map_err(|error| ServeError::Client(error.into()))
 }
 
 #[cfg(test)]

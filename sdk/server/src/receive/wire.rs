@@ -2,7 +2,7 @@
 //! message of Google's APIs that OTLP uses for errors.
 
 use prost::Message as _;
-use spanlite_formats::{ExportResponse, PartialSuccess, Taken};
+use spanlite_formats::{PartialSuccess, Taken};
 
 use crate::refusal::Refusal;
 
@@ -54,11 +54,7 @@ impl Outcome {
     }
 
     pub(super) fn to_protobuf(&self) -> Vec<u8> {
-        let partial_success = (self.refused_spans > 0).then(|| PartialSuccess {
-            rejected_spans: i64::try_from(self.refused_spans).unwrap_or(i64::MAX),
-            error_message: self.reason.clone(),
-        });
-        ExportResponse { partial_success }.encode_to_vec()
+        PartialSuccess::new(self.refused_spans, self.reason.as_str()).to_protobuf()
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {

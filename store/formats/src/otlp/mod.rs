@@ -11,7 +11,7 @@ mod write;
 pub use footprint::Footprint;
 pub use read::{Taken, read_otlp_json, read_otlp_protobuf, take_otlp_json, take_otlp_protobuf};
 pub(crate) use read::{bare_spans, read_json};
-pub use response::{ExportResponse, PartialSuccess};
+pub use response::PartialSuccess;
 pub use write::{
     OtlpJsonWriter, encode_otlp, encode_otlp_spans, write_otlp_json, write_otlp_protobuf,
 };

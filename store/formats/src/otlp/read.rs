@@ -80,7 +80,7 @@ pub struct Taken {
 /// Reads an `ExportTraceServiceRequest` as a server does: a span that cannot be read is left out
 /// and counted, and so is one without ids, which a sender must give.
 ///
-/// What it takes in memory is told by [`super::Footprint::of_otlp_protobuf`].
+/// What it takes in memory is told by [`Footprint::of_otlp_protobuf`](crate::Footprint).
 pub fn take_otlp_protobuf(bytes: &[u8]) -> Result<Taken, ReadFailure> {
     let mut taking = Taking::default();
     each_span_of_message(bytes, |wire, resource, scope| {
