@@ -87,7 +87,12 @@ impl<B: StorageBackend> StorageBackend for Checked<B> {
             return self.read_header(out);
         }
         self.inner.read(offset, out)?;
-        self.or_refuse(self.pages.saw(offset, out))
+        if self.pages.saw(offset, out) {
+            return Ok(());
+        }
+        self.or_refuse(false)?;
+        self.pages.make_readable(offset, out, self.inner.len()?);
+        Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -51,6 +51,8 @@ struct Expected {
     checksum: u128,
     bytes: usize,
     tree: Tree,
+    /// The pages that it names are known: it was read before.
+    is_known: bool,
 }
 
 /// What stands in the pages of a tree.
@@ -75,7 +77,8 @@ impl Pages {
     /// Looks at the header, which names the roots.
     pub(super) fn saw_header(&self, header: &[u8]) {
         let mut state = self.state();
-        let count = |at| array(header, at).map_or(0, u32::from_le_bytes);
+        // redb refuses more pages in a region than that.
+        let count = |at| array(header, at).map_or(0, u32::from_le_bytes).min(1 << 20);
         state.geometry = Geometry {
             header_pages: count(16).into(),
             data_pages: count(20).into(),
@@ -102,21 +105,33 @@ impl Pages {
 
     /// Looks at a page that was read. False if it is not what was written.
     pub(super) fn saw(&self, offset: u64, page: &[u8]) -> bool {
-        let expected = self.state().expected.get(&offset).copied();
-        let Some(expected) = expected.filter(|expected| expected.bytes == page.len()) else {
+        let expected = self.state().expected(offset, page);
+        let Some(expected) = expected else {
             return true;
         };
         let content = content(page, expected.tree);
         let is_sound = content.is_some_and(|content| xxh3_128(content) == expected.checksum);
-        let mut state = self.state();
         if !is_sound {
-            state.damaged.insert(offset);
-        } else if page.first() == Some(&BRANCH) {
-            state.expect_children(page, expected.tree);
-        } else if expected.tree.has_tables {
-            state.expect_tables(page);
+            self.is_damaged_at(offset);
+        } else if !expected.is_known {
+            self.state().expect_below(offset, page, expected);
         }
         is_sound
+    }
+
+    /// Makes a damaged page one that redb can read: if it contradicts itself, on which redb panics,
+    /// also as it cleans up after a panic, it becomes a leaf with one row, which is of nobody. The
+    /// pages below are looked at too.
+    pub(super) fn make_readable(&self, offset: u64, page: &mut [u8], file_bytes: u64) {
+        let mut state = self.state();
+        let Some(expected) = state.expected(offset, page) else {
+            return;
+        };
+        if is_whole(page, expected.tree) && state.are_inside(page, file_bytes) {
+            state.expect_below(offset, page, expected);
+        } else {
+            become_empty(page, expected.tree);
+        }
     }
 
     /// Forgets a page that is written.
@@ -144,8 +159,42 @@ impl Pages {
 }
 
 impl State {
-    /// A page by the number that another page has for it, and its checksum.
-    fn expect(&mut self, number: u64, checksum: u128, tree: Tree) {
+    /// What a page has to be; nothing where no other page named it.
+    fn expected(&self, offset: u64, page: &[u8]) -> Option<Expected> {
+        let expected = self.expected.get(&offset).copied();
+        expected.filter(|expected| expected.bytes == page.len())
+    }
+
+    /// Takes note of the pages that a page names.
+    fn expect_below(&mut self, offset: u64, page: &[u8], expected: Expected) {
+        if page.first() == Some(&BRANCH) {
+            self.expect_children(page, expected.tree);
+        } else if expected.tree.has_tables {
+            self.expect_tables(page);
+        }
+        let named = self.expected.get_mut(&offset);
+        if let Some(named) = named.filter(|named| named.checksum == expected.checksum) {
+            named.is_known = true;
+        }
+    }
+
+    /// Whether the file has the pages that a branch names.
+    fn are_inside(&self, page: &[u8], file_bytes: u64) -> bool {
+        let n_children = match (page.first(), count_at(page, 2)) {
+            (Some(&BRANCH), Some(n_keys)) => n_keys + 1,
+            _ => return true,
+        };
+        (0..n_children).all(|child| {
+            let number = array(page, 8 + 16 * n_children + 8 * child).map(u64::from_le_bytes);
+            number.is_some_and(|number| {
+                let (offset, bytes) = self.place(number);
+                offset + bytes <= file_bytes
+            })
+        })
+    }
+
+    /// Where the page of a number stands, and how long it is.
+    fn place(&self, number: u64) -> (u64, u64) {
         const INDEX: u64 = 0xf_ffff;
         let order = number >> 59;
         let bytes = PAGE_BYTES << order;
@@ -153,7 +202,12 @@ impl State {
         let region = (number >> 20) & INDEX;
         let region_pages = self.geometry.header_pages + self.geometry.data_pages;
         let before = region * region_pages + self.geometry.header_pages;
-        let offset = PAGE_BYTES + before * PAGE_BYTES + index * bytes;
+        (PAGE_BYTES + before * PAGE_BYTES + index * bytes, bytes)
+    }
+
+    /// A page by the number that another page has for it, and its checksum.
+    fn expect(&mut self, number: u64, checksum: u128, tree: Tree) {
+        let (offset, bytes) = self.place(number);
         if checksum == DEFERRED {
             self.expected.remove(&offset);
             return;
@@ -162,8 +216,12 @@ impl State {
             checksum,
             bytes: bytes as usize,
             tree,
+            is_known: false,
         };
-        self.expected.insert(offset, expected);
+        let known = self.expected.entry(offset).or_insert(expected);
+        if (known.checksum, known.bytes) != (checksum, expected.bytes) {
+            *known = expected;
+        }
     }
 
     /// A root: number of the page, checksum, length of the tree.
@@ -236,6 +294,53 @@ fn content(page: &[u8], tree: Tree) -> Option<&[u8]> {
         _ => return None,
     };
     page.get(..end)
+}
+
+/// Whether the rows of a page, or the keys of a branch, follow one another and end inside of it.
+fn is_whole(page: &[u8], tree: Tree) -> bool {
+    let ends = |count: usize, at: usize, from: usize, fixed: Option<usize>| match fixed {
+        Some(width) => Some(from + width * count),
+        None => (0..count).try_fold(from, |from, row| {
+            offset_at(page, at + 4 * row).filter(|end| from <= *end)
+        }),
+    };
+    let list = |fixed: Option<usize>, n: usize| if fixed.is_none() { 4 * n } else { 0 };
+    let end = match (page.first(), count_at(page, 2)) {
+        (_, None | Some(0)) => None,
+        (Some(&LEAF), Some(n)) => {
+            let values_at = 4 + list(tree.key_bytes, n);
+            let keys = values_at + list(tree.value_bytes, n);
+            ends(n, 4, keys, tree.key_bytes)
+                .and_then(|keys| ends(n, values_at, keys, tree.value_bytes))
+        }
+        (Some(&BRANCH), Some(n)) => {
+            let ends_at = 8 + 24 * (n + 1);
+            ends(
+                n,
+                ends_at,
+                ends_at + list(tree.key_bytes, n),
+                tree.key_bytes,
+            )
+        }
+        _ => None,
+    };
+    end.is_some_and(|end| end <= page.len())
+}
+
+/// Makes a page a leaf with one row: zeros, or nothing, for its key and its value.
+fn become_empty(page: &mut [u8], tree: Tree) {
+    let ends: &[Option<usize>] = &[tree.key_bytes, tree.value_bytes];
+    let lists = ends.iter().filter(|fixed| fixed.is_none()).count();
+    let mut content = vec![LEAF, 0, 1, 0];
+    let mut end = 4 + 4 * lists;
+    for fixed in ends {
+        end += fixed.unwrap_or(0);
+        if fixed.is_none() {
+            content.extend_from_slice(&(end as u32).to_le_bytes());
+        }
+    }
+    content.resize(page.len().max(content.len()), 0);
+    page.copy_from_slice(&content[..page.len()]);
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

@@ -258,17 +258,27 @@ impl Blocks {
         Ok(())
     }
 
-    /// When a trace began at each of its places in a block, and whether it has spans there.
-    pub(super) fn find(
+    /// The places of some traces in a block: the trace, when it began there, and whether it has
+    /// spans there.
+    pub(super) fn places(
         &self,
         entry: &BlockEntry,
         facts: &BlockFacts,
         path: &Path,
-        trace_id: TraceId,
-    ) -> Result<Vec<(u64, bool)>, BlockError> {
+        is_wanted: impl Fn(TraceId) -> bool,
+    ) -> Result<Vec<(TraceId, u64, bool)>, BlockError> {
         let reader = self.open(entry, path)?;
-        let places = reader.find(trace_id)?.into_iter();
-        places.map(|place| begin(&reader, facts, place)).collect()
+        let ids = reader
+            .trace_ids()?
+            .iter()
+            .map(|id| TraceId::from_bytes(*id));
+        let wanted = ids.enumerate().filter(|(_, id)| is_wanted(*id));
+        wanted
+            .map(|(place, trace_id)| {
+                let (start, has_spans) = begin(&reader, facts, place)?;
+                Ok((trace_id, start, has_spans))
+            })
+            .collect()
     }
 
     /// Adds what the blocks hold of a trace.

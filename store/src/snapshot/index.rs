@@ -105,9 +105,11 @@ impl Index {
         self.deleted.contains(&trace_id)
     }
 
-    /// The traces to be looked for in blocks.
+    /// The traces to be looked for in blocks, in order.
     pub(super) fn ids(&self) -> Vec<TraceId> {
-        self.starts.keys().chain(&self.deleted).copied().collect()
+        let mut ids: Vec<_> = self.starts.keys().chain(&self.deleted).copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The traces with when they began.

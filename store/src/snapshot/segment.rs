@@ -200,26 +200,29 @@ impl SegmentView {
         let ids = index.ids();
         let mut found: HashMap<TraceId, Vec<(u32, u64)>> = HashMap::new();
         for entry in blocks.entries() {
-            for trace_id in &ids {
-                if !entry.header.may_have_trace(*trace_id) {
-                    continue;
-                }
-                let Some(facts) = self.facts(entry, report)? else {
-                    break;
-                };
-                match blocks.find(entry, facts, self.path(), *trace_id) {
-                    Ok(places) => {
-                        for (start, has_spans) in places {
-                            index.add_from_block(*trace_id, start, has_spans);
-                            let known = found.entry(*trace_id).or_default();
-                            known.push((entry.number, start));
-                        }
+            let range = entry.header.trace_ids();
+            let from = ids.partition_point(|id| id < range.start());
+            let until = ids.partition_point(|id| id <= range.end());
+            let wanted = ids.get(from..until).unwrap_or_default();
+            // The filter spares the ids of the block, unless there are more to be asked for.
+            let n_traces = entry.header.summary().n_traces as usize;
+            let may_have = |id: &TraceId| entry.header.may_have_trace(*id);
+            if wanted.is_empty() || (wanted.len() < n_traces && !wanted.iter().any(may_have)) {
+                continue;
+            }
+            let Some(facts) = self.facts(entry, report)? else {
+                continue;
+            };
+            let is_wanted = |trace_id| wanted.binary_search(&trace_id).is_ok();
+            match blocks.places(entry, facts, self.path(), is_wanted) {
+                Ok(places) => {
+                    for (trace_id, start, has_spans) in places {
+                        index.add_from_block(trace_id, start, has_spans);
+                        let known = found.entry(trace_id).or_default();
+                        known.push((entry.number, start));
                     }
-                    Err(error) => {
-                        report(damaged(entry, self.path(), &error));
-                        break;
-                    }
                 }
+                Err(error) => report(damaged(entry, self.path(), &error)),
             }
         }
         self.loose_places.get_or_init(|| found);
