@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +26,18 @@ enum ReadDatabase {
     /// The file itself; it follows the commits of writers.
     File(ReadOnlyDatabase),
     /// The file as it would be after a repair that may not be written to it.
-    Overlay(Database),
+    Overlay(Unfinished),
+}
+
+/// A database whose end is of no interest: as it is closed redb goes over what it knows of free
+/// pages, and panics where that is damaged.
+struct Unfinished(Option<Database>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        drop(catch_unwind(AssertUnwindSafe(|| drop(database))));
+    }
 }
 
 impl std::fmt::Debug for ReadDatabase {
@@ -101,11 +113,17 @@ impl SegmentReader {
 
     /// Begins a transaction that sees everything that is committed at the call, in any process.
     pub(crate) fn begin(&self) -> Result<ReadTransaction, StorageError> {
-        match &self.database {
-            ReadDatabase::File(database) => database.begin_read(),
-            ReadDatabase::Overlay(database) => database.begin_read(),
-        }
-        .map_err(|error| StorageError::redb("read", &self.path, error))
+        let begun = match &self.database {
+            ReadDatabase::File(database) => Some(database.begin_read()),
+            ReadDatabase::Overlay(Unfinished(database)) => {
+                database.as_ref().map(Database::begin_read)
+            }
+        };
+        // It is there until the reader is dropped.
+        let begun = begun.ok_or_else(|| StorageError::Busy {
+            path: self.path.clone(),
+        })?;
+        begun.map_err(|error| StorageError::redb("read", &self.path, error))
     }
 }
 
@@ -134,7 +152,7 @@ fn repair(path: &Path, access: Access, pages: &Arc<Pages>) -> Result<ReadDatabas
         }
     }
     let overlay = guard("read", path, || database::open_overlay(path, pages));
-    overlay.map(ReadDatabase::Overlay)
+    overlay.map(|database| ReadDatabase::Overlay(Unfinished(Some(database))))
 }
 
 /// Opens a table of a read transaction; nothing if the file has none of that name.
