@@ -24,6 +24,8 @@ pub struct Sqlite {
     connection: Connection,
     indexed: Indexed,
     resources: HashMap<String, i64>,
+    /// How many spans have their words indexed; nothing if none are to.
+    n_words_indexed: Option<i64>,
 }
 
 impl Sqlite {
@@ -48,6 +50,7 @@ impl Sqlite {
             connection,
             indexed,
             resources: HashMap::new(),
+            n_words_indexed: None,
         })
     }
 
@@ -57,7 +60,17 @@ impl Sqlite {
             connection: Connection::open(path)?,
             indexed: Indexed::Names,
             resources: HashMap::new(),
+            n_words_indexed: None,
         })
+    }
+
+    /// Has the words of inputs and outputs indexed from here on, as far as which spans have them.
+    pub fn index_words(&mut self) -> Result<(), Failure> {
+        self.n_words_indexed = Some(0);
+        Ok(self.connection.execute_batch(
+            "CREATE VIRTUAL TABLE words USING fts5(inputs, outputs, content='', detail='none');
+             CREATE TABLE numbered (number INTEGER PRIMARY KEY, trace_id BLOB, span_id BLOB);",
+        )?)
     }
 
     /// Stores traces in one transaction.
@@ -87,6 +100,17 @@ impl Sqlite {
                 "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?;
             insert_span(&mut row, id, span, resource)?;
+            if let Some(number) = &mut self.n_words_indexed {
+                *number += 1;
+                self.connection
+                    .prepare_cached("INSERT INTO numbered VALUES (?, ?, ?)")?
+                    .execute(params![*number, id, span.span_id.to_bytes()])?;
+                let [inputs, outputs] =
+                    [&span.inputs, &span.outputs].map(|json| json.as_ref().map(Json::as_text));
+                self.connection
+                    .prepare_cached("INSERT INTO words (rowid, inputs, outputs) VALUES (?, ?, ?)")?
+                    .execute(params![*number, inputs, outputs])?;
+            }
             terms.insert(("name", &span.name));
             terms.insert(("type", span.span_type.as_str()));
             if let Indexed::AttributesBut(except) = self.indexed {

@@ -1,35 +1,46 @@
 //! The spans that the store is measured with: ten a trace, six attributes each in two shapes, 200
 //! names, 12 models, one failed span in 200, four tags a trace, of which `incident` is rare.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use spanlite_model::{
     Attributes, Json, Resource, Span, SpanId, SpanType, Status, StatusCode, Trace, TraceId,
     TraceInfo,
 };
 
+use crate::measure;
+
 /// Spans of every trace.
 pub const SPANS_PER_TRACE: usize = 10;
 const BEGIN_UNIX_NANO: u64 = 1_760_000_000_000_000_000;
+
+/// 2⁶⁴ by the golden ratio.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(mut mixed: u64) -> u64 {
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
 
 /// Random numbers that are the same in every run.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence of its own for every seed.
+    /// A sequence of its own for every seed. The seed is mixed: else that of the next seed would be
+    /// the same one step further, and the texts of a workload would repeat from trace to trace.
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self(mix(seed.wrapping_add(STEP)))
     }
 
     /// The next number, `SplitMix64`.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        self.0 = self.0.wrapping_add(STEP);
+        mix(self.0)
     }
 
     /// A number below `end`.
@@ -102,6 +113,8 @@ pub struct Workload {
     resource: Arc<Resource>,
     with_texts: bool,
     n_traces: u64,
+    /// What making traces has cost.
+    making: Cell<Duration>,
 }
 
 impl Workload {
@@ -121,11 +134,23 @@ impl Workload {
             }),
             with_texts,
             n_traces,
+            making: Cell::default(),
         }
     }
 
     /// The trace with a number; the same one at every call.
     pub fn trace(&self, number: u64) -> Trace {
+        let (trace, cost) = measure(|| self.make(number));
+        self.making.set(self.making.get() + cost.thread_cpu);
+        trace
+    }
+
+    /// The CPU time of making what was made since the last call.
+    pub fn take_making(&self) -> Duration {
+        self.making.take()
+    }
+
+    fn make(&self, number: u64) -> Trace {
         let mut random = Random::new(number + 1_000);
         let mut id = [0; 16];
         let start = BEGIN_UNIX_NANO + number * 50_000_000 + random.below(40_000_000);

@@ -9,47 +9,28 @@ use spanlite_benches::print_table;
 use spanlite_benches::workload::{SPANS_PER_TRACE, Workload};
 use spanlite_store::{OpenOptions, Store};
 
-use super::{Failure, TRACES_PER_COMMIT, spanlite};
+use super::{Failure, TRACES_PER_COMMIT, Written, spanlite};
 
 const RHYTHM: Duration = Duration::from_millis(100);
 
-/// What this process had written, in bytes: handed to write(2), and sent to disks as the system
-/// counts it, mapped pages among it; and what the disk of a folder got from everybody.
-struct Written {
-    calls: u64,
-    pages: u64,
-    disk: u64,
-}
-
-impl Written {
-    fn read(folder: &Path) -> Result<Self, Failure> {
-        use std::os::unix::fs::MetadataExt as _;
-        let io = std::fs::read_to_string("/proc/self/io")?;
-        let field = |name: &str| {
-            let line = io.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|number| number.trim().parse().ok())
-                .unwrap_or(0)
-        };
-        let number = std::fs::metadata(folder)?.dev();
-        let (major, minor) = (number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xf_ff00);
-        let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat"));
-        // Field 7 counts sectors of 512 bytes, on every disk.
-        let sectors = stat
-            .ok()
-            .and_then(|stat| stat.split_whitespace().nth(6)?.parse().ok());
-        Ok(Self {
-            calls: field("wchar:"),
-            pages: field("write_bytes:"),
-            disk: sectors.unwrap_or(0u64) * 512,
-        })
-    }
+/// What the disk of a folder got from everybody, in bytes.
+fn disk_got(folder: &Path) -> Result<u64, Failure> {
+    use std::os::unix::fs::MetadataExt as _;
+    let number = std::fs::metadata(folder)?.dev();
+    let (major, minor) = (number >> 8 & 0xfff, number & 0xff | number >> 12 & 0xf_ff00);
+    let stat = std::fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/stat"));
+    // Field 7 counts sectors of 512 bytes, on every disk.
+    let sectors = stat
+        .ok()
+        .and_then(|stat| stat.split_whitespace().nth(6)?.parse().ok());
+    Ok(sectors.unwrap_or(0u64) * 512)
 }
 
 /// Writes for so many seconds, and prints bytes a span.
 pub(crate) fn compare(folder: &Path, seconds: u64, with_texts: bool) -> Result<(), Failure> {
     let n_traces = seconds * 10 * TRACES_PER_COMMIT;
     let workload = Workload::new(n_traces, with_texts);
-    let before = Written::read(folder)?;
+    let before = (Written::now(), disk_got(folder)?);
     let options = OpenOptions {
         resource: workload.trace(0).spans[0].resource.as_ref().clone(),
         ..OpenOptions::default()
@@ -64,7 +45,8 @@ pub(crate) fn compare(folder: &Path, seconds: u64, with_texts: bool) -> Result<(
     store.close()?;
     // What is left in the page cache of the disk's file system counts too.
     rustix::fs::sync();
-    let after = Written::read(folder)?;
+    let written = Written::now().since(before.0);
+    let disk = disk_got(folder)? - before.1;
     let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
     let row = |name: &str, bytes: u64| {
         let of_span = bytes as f64 / n_spans;
@@ -79,15 +61,9 @@ pub(crate) fn compare(folder: &Path, seconds: u64, with_texts: bool) -> Result<(
         &format!("{seconds} s, {what}: bytes a span, of {n_spans} spans"),
         &["", "bytes"],
         &[
-            row("handed to write(2)", after.calls - before.calls),
-            row(
-                "sent to disks, by the system's count",
-                after.pages - before.pages,
-            ),
-            row(
-                "that the disk got, from all programs",
-                after.disk - before.disk,
-            ),
+            row("handed to write(2)", written.calls),
+            row("sent to disks, by the system's count", written.pages),
+            row("that the disk got, from all programs", disk),
         ],
     );
     Ok(())

@@ -17,9 +17,8 @@ use super::{Contender as _, Failure};
 
 /// How often a fresh process is asked.
 const STARTS: usize = 21;
-/// So small that a store of some 100,000 spans has ten segments or more, of which retention takes
-/// half.
-const SEGMENT_BYTES: u64 = 256 << 10;
+/// Retention takes half of so many segments, or a few more.
+const SEGMENTS: u64 = 12;
 
 /// The part of a child process; false if this process is none.
 pub(crate) fn play() -> Result<bool, Failure> {
@@ -116,7 +115,9 @@ pub(crate) fn compare(
     let texts = if with_texts { "texts" } else { "small" };
     let write_peak = answer(&["fresh-write", text(&again)?, &n_traces.to_string(), texts])?;
     let (open, recovered) = open_after_kill(&folder.join("killed"), n_traces.min(100_000))?;
-    let (delete, freed) = delete_half(&folder.join("segments"), workload, n_traces)?;
+    let segment_bytes = segment_bytes(&store)? / SEGMENTS;
+    let segments = folder.join("segments");
+    let (delete, freed, n_segments) = delete_half(&segments, workload, n_traces, segment_bytes)?;
     let peer = folder.with_file_name("1").join("traces.sqlite");
     let peer = if peer.try_exists()? {
         let (took, free) = delete_half_of_peer(&peer, workload, n_traces)?;
@@ -134,7 +135,10 @@ pub(crate) fn compare(
             ),
             row("open after kill -9, ms", format!("{open:.1}")),
             row("… spans replayed from the journal", recovered.to_string()),
-            row("delete the oldest half, ms", format!("{delete:.1}")),
+            row(
+                &format!("delete the oldest half of {n_segments} segments, ms"),
+                format!("{delete:.1}"),
+            ),
             row(
                 "… part of the segments' bytes that is free then",
                 format!("{freed:.2}"),
@@ -175,15 +179,21 @@ fn open_after_kill(folder: &Path, n_traces: u64) -> Result<(f64, u64), Failure> 
 }
 
 /// How long retention takes for half of a store of several segments, and what part of it is free.
-fn delete_half(folder: &Path, workload: &Workload, n_traces: u64) -> Result<(f64, f64), Failure> {
+fn delete_half(
+    folder: &Path,
+    workload: &Workload,
+    n_traces: u64,
+    max_bytes: u64,
+) -> Result<(f64, f64, u64), Failure> {
     let options = OpenOptions {
-        segment_bytes: SEGMENT_BYTES,
+        segment_bytes: max_bytes,
         ..OpenOptions::default()
     };
     let store = Store::open(folder, options)?;
     super::spanlite::append_all(&store, workload, n_traces)?;
     store.seal()?;
     let before = segment_bytes(folder)?;
+    let n_segments = store.info()?.segments;
     let retention = Retention {
         max_traces: Some(n_traces / 2),
         ..Retention::default()
@@ -196,7 +206,7 @@ fn delete_half(folder: &Path, workload: &Workload, n_traces: u64) -> Result<(f64
     // A trace whose spans two commits stored counts in both segments.
     assert!(left < n_traces && gone >= n_traces / 3 && left + gone >= n_traces);
     let after = segment_bytes(folder)?;
-    Ok((took, 1.0 - after as f64 / before as f64))
+    Ok((took, 1.0 - after as f64 / before as f64, n_segments))
 }
 
 /// The same for SQLite, which gives space back by writing the rest anew.

@@ -60,10 +60,34 @@ fn bytes_on_disk(folder: &Path) -> u64 {
     entries.filter_map(Result::ok).map(size).sum()
 }
 
-fn bytes_written() -> u64 {
-    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
-    line.and_then(|number| number.parse().ok()).unwrap_or(0)
+/// Bytes that this process handed to write(2), and that it had sent to disks as the system counts
+/// it: whole pages, those of mapped files among them.
+#[derive(Clone, Copy)]
+struct Written {
+    calls: u64,
+    pages: u64,
+}
+
+impl Written {
+    fn now() -> Self {
+        let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let field = |name: &str| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|number| number.trim().parse().ok())
+                .unwrap_or(0)
+        };
+        Self {
+            calls: field("wchar:"),
+            pages: field("write_bytes:"),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            calls: self.calls - before.calls,
+            pages: self.pages - before.pages,
+        }
+    }
 }
 
 fn micros(duration: Duration) -> f64 {
@@ -137,15 +161,18 @@ fn row(
     folder: &Path,
 ) -> Result<Vec<String>, Failure> {
     let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
-    let written = bytes_written();
+    let before = Written::now();
+    workload.take_making();
     let (done, cost): (_, Cost) = measure(|| contender.write(workload, n_traces));
     done?;
-    let written = (bytes_written() - written) as f64 / n_spans;
+    let making = workload.take_making();
+    let written = Written::now().since(before);
     let size = bytes_on_disk(folder) as f64 / n_spans;
     contender.open()?;
     let answers = ask(contender, workload, n_traces)?;
-    let mut row = costs(contender.name(), &cost, n_spans, (written, size));
+    let mut row = costs(contender.name(), &cost, making, n_spans, written);
     row.extend([
+        format!("{size:.1}"),
         format!("{:.0}", answers.by_id),
         format!("{:.0}", answers.rare),
         format!("{:.0}", answers.failed),
@@ -154,14 +181,18 @@ fn row(
     Ok(row)
 }
 
-/// What writing cost and left: the columns that all rows have.
-fn costs(name: &str, cost: &Cost, n_spans: f64, (written, size): (f64, f64)) -> Vec<String> {
+/// What writing cost: the columns that all rows have. The CPU time is without the `making` of the
+/// spans.
+fn costs(name: &str, cost: &Cost, making: Duration, n_spans: f64, written: Written) -> Vec<String> {
     vec![
         name.to_owned(),
-        format!("{:.2}", micros(cost.process_cpu) / n_spans),
+        format!(
+            "{:.2}",
+            micros(cost.process_cpu.saturating_sub(making)) / n_spans
+        ),
         format!("{:.0}", n_spans / cost.wall.as_secs_f64()),
-        format!("{written:.0}"),
-        format!("{size:.1}"),
+        format!("{:.0}", written.calls as f64 / n_spans),
+        format!("{:.0}", written.pages as f64 / n_spans),
     ]
 }
 
@@ -177,14 +208,17 @@ fn file_row(
     folder: &Path,
 ) -> Result<Vec<String>, Failure> {
     let n_spans = (n_traces * SPANS_PER_TRACE as u64) as f64;
-    let written = bytes_written();
+    let before = Written::now();
+    workload.take_making();
     let (done, cost): (_, Cost) = measure(|| write(folder, workload, n_traces));
     let path = done?;
-    let written = (bytes_written() - written) as f64 / n_spans;
+    let making = workload.take_making();
+    let written = Written::now().since(before);
     let size = std::fs::metadata(&path)?.len() as f64 / n_spans;
     std::fs::remove_file(path)?;
-    let mut row = costs(name, &cost, n_spans, (written, size));
-    row.resize(9, "-".to_owned());
+    let mut row = costs(name, &cost, making, n_spans, written);
+    row.push(format!("{size:.1}"));
+    row.resize(10, "-".to_owned());
     Ok(row)
 }
 
@@ -192,12 +226,10 @@ fn compare(title: &str, n_traces: u64, with_texts: bool, alone: bool) -> Result<
     let workload = Workload::new(n_traces, with_texts);
     let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"))?;
     let mut rows = Vec::new();
-    // The cost of making the spans, which every contender's figures have in them.
-    let (bytes, making) = measure(|| {
-        let traces = (0..n_traces).map(|number| workload.trace(number).spans.len());
-        traces.sum::<usize>()
-    });
-    let making = micros(making.process_cpu) / bytes as f64;
+    for number in 0..n_traces {
+        workload.trace(number);
+    }
+    let making = micros(workload.take_making()) / (n_traces * SPANS_PER_TRACE as u64) as f64;
     let files: [(_, WriteFile); 2] = [
         ("raw append, fdatasync", raw::write),
         ("Parquet, zstd", parquet::write),
@@ -205,25 +237,30 @@ fn compare(title: &str, n_traces: u64, with_texts: bool, alone: bool) -> Result<
     for (name, write) in files {
         rows.push(file_row(name, write, &workload, n_traces, folder.path())?);
     }
-    for number in 0..if alone { 1 } else { 3 } {
+    let contenders = match (alone, with_texts) {
+        (true, _) => 1,
+        (false, false) => 3,
+        (false, true) => 4,
+    };
+    for number in 0..contenders {
         let folder = folder.path().join(number.to_string());
         std::fs::create_dir(&folder)?;
         let mut contender: Box<dyn Contender> = match number {
             0 => Box::new(spanlite::Spanlite::new(&folder)),
             1 => Box::new(sqlite::Peer::new(&folder, "NORMAL")?),
-            _ => Box::new(sqlite::Peer::new(&folder, "FULL")?),
+            2 => Box::new(sqlite::Peer::new(&folder, "FULL")?),
+            _ => Box::new(sqlite::Peer::with_words(&folder)?),
         };
         rows.push(row(contender.as_mut(), &workload, n_traces, &folder)?);
     }
     print_table(
-        &format!(
-            "{title}, {n_traces} traces; making the spans costs {making:.2} us of each us/span"
-        ),
+        &format!("{title}, {n_traces} traces; CPU is without {making:.2} us/span for making them"),
         &[
             "",
             "CPU us/span",
             "spans/s",
-            "written B/span",
+            "write(2) B/span",
+            "paged out B/span",
             "disk B/span",
             "by id us",
             "rare us",

@@ -22,6 +22,14 @@ impl Peer {
         };
         Ok(Self { database, name })
     }
+
+    /// The peer with full durability and the words of texts indexed, as the store has them.
+    pub(crate) fn with_words(folder: &Path) -> Result<Self, Failure> {
+        let mut peer = Self::new(folder, "FULL")?;
+        peer.database.index_words()?;
+        peer.name = "SQLite, WAL, full, FTS5";
+        Ok(peer)
+    }
 }
 
 impl Contender for Peer {

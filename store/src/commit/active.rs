@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::clock;
 use crate::directory::Directory;
 use crate::error::StorageError;
-use crate::journal;
+use crate::journal::{self, Positions};
 use crate::options::{Access, OpenOptions};
-use crate::segment::{self, JOURNALS, OpenSegment, SegmentName, open_for_reading};
+use crate::segment::{self, JOURNALS, OpenSegment, SegmentName, open_for_reading, positions};
 
 /// How long a writer waits for a peer before it begins a segment of its own.
 const PEER_WAIT: Duration = Duration::from_secs(2);
@@ -53,6 +53,14 @@ impl Active {
         Ok(())
     }
 
+    /// Opens the newest segment that may be written to, or makes one, if none is open.
+    pub(super) fn open_any(&mut self) -> Result<(), StorageError> {
+        if self.open.is_none() {
+            self.open = Some(self.find()?);
+        }
+        Ok(())
+    }
+
     /// Begins a transaction on the segment that is open, even if it is full. Nothing if none is,
     /// or it is sealed, or a peer holds it too long.
     pub(super) fn begin_current(
@@ -81,9 +89,7 @@ impl Active {
     /// Begins a transaction on a segment that may be written to.
     pub(super) fn begin(&mut self) -> Result<(WriteTransaction, &OpenSegment), StorageError> {
         for _ in 0..MAX_MOVES {
-            if self.open.is_none() {
-                self.open = Some(self.find()?);
-            }
+            self.open_any()?;
             let Some(segment) = self.open.take() else {
                 continue;
             };
@@ -227,13 +233,32 @@ fn copy_journals(
     target.commit().map_err(|error| write(error.into()))
 }
 
+/// How far a segment has a journal.
+pub(super) fn stored_positions(
+    directory: &Directory,
+    name: SegmentName,
+    journal: Uuid,
+) -> Result<Positions, StorageError> {
+    match open_for_reading(directory, name, Access::ReadWrite) {
+        Ok(reader) => {
+            let stored = positions(&reader.begin()?, reader.path())?;
+            Ok(stored.get(&journal).cloned().unwrap_or_default())
+        }
+        // Retention was faster, or the file is for a person to look at: neither knows more.
+        Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Positions::default())
+        }
+        Err(StorageError::Damaged { .. }) => Ok(Positions::default()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use redb::ReadableDatabase as _;
 
     use super::*;
-    use crate::journal::Positions;
-    use crate::segment::{SegmentDraft, positions, put_positions};
+    use crate::segment::{SegmentDraft, put_positions};
 
     fn active(folder: &Path) -> Active {
         let directory = Directory::open(folder, true).unwrap();

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::active::Active;
+use super::active::{Active, stored_positions};
 use super::counters::Counters;
 use super::draft::Portion;
 use super::earlier::Earlier;
 use super::fold::{Effort, KnownNotes};
 use super::seal;
-use super::signal::{BlocksRequest, Request, Signal, StoreRequest};
+use super::signal::{BlocksRequest, Due, Request, Signal, StoreRequest};
 use crate::directory::Directory;
 use crate::error::{FlushError, StorageError};
 use crate::journal::{self, Batch, Journal, JournalForm, Positions, Replay};
 use crate::life::merge_small;
-use crate::options::{Access, OpenOptions};
+use crate::options::OpenOptions;
 use crate::segment::sealed::store_blocks;
-use crate::segment::{SegmentName, open_for_reading, positions, protected, put_positions};
+use crate::segment::{SegmentName, protected, put_positions};
 use crate::state::StateWriter;
 
 /// What is durable in the journal is committed to a segment after so many commit intervals, or
@@ -55,6 +55,8 @@ pub(crate) struct Committer {
     /// When that which the journal has on disk is to be committed.
     commit_by: Option<Instant>,
     state: StateWriter,
+    /// So many bytes of records are worth a commit before it is time.
+    enough_bytes: usize,
     segment_bytes: u64,
     seal_spans: u64,
     /// This writer has the lease and is to make blocks.
@@ -82,6 +84,7 @@ impl Committer {
             known_notes: KnownNotes::default(),
             waiting: Batch::default(),
             commit_by: None,
+            enough_bytes: options.commit_bytes.min(COMMIT_AT_ONCE_BYTES),
             segment_bytes: options.segment_bytes,
             seal_spans: options.seal_spans.max(1),
             seal_is_due: false,
@@ -103,11 +106,11 @@ impl Committer {
             self.active.reset();
         }
         loop {
-            let (requests, is_due) = self.signal.wait(self.interval, self.commit_by);
-            let outcome = if is_due || self.waiting.count > 0 || !self.sync() {
-                self.commit()
-            } else {
-                Ok(())
+            let (requests, due) = self.signal.wait(self.interval, self.commit_by);
+            let outcome = match due {
+                Due::Enough => self.commit(Due::Enough),
+                Due::Sync if self.waiting.count == 0 && self.sync() => Ok(()),
+                Due::Sync | Due::All => self.commit(Due::All),
             };
             let mut closers = Vec::new();
             for request in requests {
@@ -143,9 +146,9 @@ impl Committer {
         }
         // What was appended between the last commit and the close, and then what did not end.
         self.journal.end();
-        let outcome = self.commit().and_then(|()| {
+        let outcome = self.commit(Due::All).and_then(|()| {
             self.journal.take_open(&mut self.waiting);
-            self.commit()
+            self.commit(Due::All)
         });
         if outcome.is_ok() {
             self.journal.close();
@@ -191,18 +194,26 @@ impl Committer {
         if self.journal.is_behind() || !self.journal.sync() {
             return false;
         }
-        let commit_by = || Instant::now().checked_add(self.interval.saturating_mul(COMMIT_AFTER));
-        self.commit_by = self.commit_by.or_else(commit_by);
+        self.commit_by = self.commit_by.or_else(|| self.late());
         true
     }
 
     /// Stores everything that was appended before the call, in as many transactions as bound the
-    /// memory for it.
-    fn commit(&mut self) -> Result<(), FlushError> {
+    /// memory for it. If enough is due, less than that stays for the next time, because it would be
+    /// stored as a hot batch first and as a block then.
+    fn commit(&mut self, due: Due) -> Result<(), FlushError> {
         self.signal.begin_take();
-        self.commit_by = None;
+        let mut commit_by = self.commit_by.take();
         let mut taking = self.journal.begin_take();
         loop {
+            let left = taking.left_bytes();
+            if due == Due::Enough && self.waiting.count == 0 && left < self.enough_bytes {
+                if left > 0 {
+                    self.commit_by = commit_by.or_else(|| self.late());
+                    self.signal.keep_pending();
+                }
+                return Ok(());
+            }
             // What could not be stored goes first, and nothing is put to it.
             if self.waiting.count == 0 {
                 self.waiting = self.journal.take(&mut taking, COMMIT_AT_ONCE_BYTES);
@@ -220,7 +231,13 @@ impl Committer {
             }
             let stored = std::mem::take(&mut self.waiting);
             self.journal.release(&stored);
+            commit_by = None;
         }
+    }
+
+    /// When what is on disk in the journal has to be committed.
+    fn late(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.interval.saturating_mul(COMMIT_AFTER))
     }
 
     fn store_waiting(&mut self) -> Result<(), StorageError> {
@@ -308,7 +325,7 @@ impl Committer {
         }
         let folder = self.directory.path().to_owned();
         let made = protected(&folder, || {
-            self.active.open_newest()?;
+            self.active.open_any()?;
             let Some(segment) = self.active.current() else {
                 return Ok(None);
             };
@@ -459,25 +476,5 @@ impl Replay for Committer {
             Some(&batch.positions),
         )
         .map(drop)
-    }
-}
-
-/// How far a segment has a journal.
-fn stored_positions(
-    directory: &Directory,
-    name: SegmentName,
-    journal: Uuid,
-) -> Result<Positions, StorageError> {
-    match open_for_reading(directory, name, Access::ReadWrite) {
-        Ok(reader) => {
-            let stored = positions(&reader.begin()?, reader.path())?;
-            Ok(stored.get(&journal).cloned().unwrap_or_default())
-        }
-        // Retention was faster, or the file is for a person to look at: neither knows more.
-        Err(StorageError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Positions::default())
-        }
-        Err(StorageError::Damaged { .. }) => Ok(Positions::default()),
-        Err(error) => Err(error),
     }
 }

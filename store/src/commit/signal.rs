@@ -19,6 +19,8 @@ const IDLE: u8 = 0;
 const PENDING: u8 = 1;
 /// Enough records wait for a commit before the interval is over.
 const FULL: u8 = 2;
+/// Somebody waits for room in the journal.
+const STARVED: u8 = 3;
 
 /// Records that are stored apart from those of the journal, durable when the answer comes.
 pub(crate) struct StoreRequest {
@@ -53,6 +55,17 @@ pub(crate) enum Request {
     Seal(Sender<Result<bool, StorageError>>),
     /// Commit, then end.
     Close(Sender<Result<(), FlushError>>),
+}
+
+/// What the commit thread is to do once it wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Bring what was appended to the disk.
+    Sync,
+    /// Commit as much as is worth it.
+    Enough,
+    /// Commit everything: somebody asked, it is late, or the journal is full.
+    All,
 }
 
 /// What appending threads and the commit thread tell each other.
@@ -155,7 +168,7 @@ impl Signal {
     /// so. `None`: the record is to be dropped.
     #[cold]
     pub(crate) fn wait_for_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-        self.wake(FULL);
+        self.wake(STARVED);
         while self.overload == Overload::Block
             && !self.failing.load(Ordering::Acquire)
             && !self.closed.load(Ordering::Acquire)
@@ -169,7 +182,7 @@ impl Signal {
                 .unwrap_or_else(PoisonError::into_inner);
             // The time limit covers a wake-up between the attempt and the wait.
             drop(self.room.wait_timeout(lock, Duration::from_millis(20)));
-            self.wake(FULL);
+            self.wake(STARVED);
         }
         None
     }
@@ -236,23 +249,23 @@ impl Signal {
         drop(self.thread.set(thread));
     }
 
-    /// Sleeps until there is something to do; returns what was asked for, and whether a commit
-    /// should not wait: somebody asked, enough is there, or it is as late as `commit_by`.
+    /// Sleeps until there is something to do; returns what was asked for, and what is due.
+    /// Everything is to be committed by `commit_by`.
     pub(super) fn wait(
         &self,
         interval: Duration,
         commit_by: Option<Instant>,
-    ) -> (Vec<Request>, bool) {
+    ) -> (Vec<Request>, Due) {
         let mut deadline = None;
         loop {
             let requests =
                 std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner));
             if !requests.is_empty() {
-                return (requests, true);
+                return (requests, Due::All);
             }
             let now = Instant::now();
             if commit_by.is_some_and(|commit_by| commit_by <= now) {
-                return (Vec::new(), true);
+                return (Vec::new(), Due::All);
             }
             match self.state.load(Ordering::Acquire) {
                 IDLE => match commit_by {
@@ -265,11 +278,12 @@ impl Signal {
                     let end = commit_by.map_or(end, |commit_by| end.min(commit_by));
                     let left = end.saturating_duration_since(now);
                     if left.is_zero() {
-                        return (Vec::new(), false);
+                        return (Vec::new(), Due::Sync);
                     }
                     std::thread::park_timeout(left);
                 }
-                _ => return (Vec::new(), true),
+                FULL => return (Vec::new(), Due::Enough),
+                _ => return (Vec::new(), Due::All),
             }
         }
     }
@@ -279,12 +293,17 @@ impl Signal {
         self.state.store(IDLE, Ordering::Release);
     }
 
+    /// Remembers that records wait, as after an append.
+    pub(super) fn keep_pending(&self) {
+        self.state.fetch_max(PENDING, Ordering::AcqRel);
+    }
+
     /// Tells appending threads how the last commit went.
     pub(super) fn set_outcome(&self, outcome: Result<(), &StorageError>) {
         self.failing.store(outcome.is_err(), Ordering::Release);
         if outcome.is_err() {
             // What failed waits for the next interval.
-            self.state.fetch_max(PENDING, Ordering::AcqRel);
+            self.keep_pending();
         }
     }
 

@@ -36,22 +36,22 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug, Default)]
 pub(in super::super) struct WordsBuilder {
     words: WordTable,
+    hashes: Hashes,
 }
 
-/// Takes the words of one span.
-struct OfSpan<'b> {
-    words: &'b mut WordTable,
-    span: u32,
-}
+/// The hashes of the words of a text. They are looked up after the text is split, because both are
+/// quicker apart.
+#[derive(Debug, Default)]
+struct Hashes(Vec<u64>);
 
-impl EachWord for OfSpan<'_> {
+impl EachWord for Hashes {
     #[inline]
     fn ascii(&mut self, text: &[u8], start: usize, length: usize) {
-        self.words.add(hash_in(text, start, length), self.span);
+        self.0.push(hash_in(text, start, length));
     }
 
     fn lower(&mut self, word: &[u8]) {
-        self.words.add(hash_of(word, 0), self.span);
+        self.0.push(hash_of(word, 0));
     }
 }
 
@@ -60,8 +60,8 @@ impl WordsBuilder {
     pub(in super::super) fn add(&mut self, span: u32, bytes: &[u8], is_json: bool) {
         // New bytes begin and end at bounds of JSON values, so they are text by themselves.
         if let Ok(text) = std::str::from_utf8(bytes) {
-            let words = &mut self.words;
-            split(text, is_json, &mut OfSpan { words, span });
+            split(text, is_json, &mut self.hashes);
+            self.words.add(self.hashes.0.drain(..), span);
         }
     }
 

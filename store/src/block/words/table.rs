@@ -57,23 +57,25 @@ impl WordTable {
         }
     }
 
-    /// Adds a word by its hash. Spans must come in order.
-    #[inline]
-    pub(super) fn add(&mut self, hash: u64, span: u32) {
-        let hash = hash & !SPAN_MASK;
-        if self.n_words as usize * 2 >= self.slots.len() {
-            self.grow();
+    /// Adds words of a span by their hashes. Spans must come in order.
+    pub(super) fn add(&mut self, hashes: impl ExactSizeIterator<Item = u64>, span: u32) {
+        self.pairs.reserve(hashes.len());
+        for hash in hashes {
+            let hash = hash & !SPAN_MASK;
+            if self.n_words as usize * 2 >= self.slots.len() {
+                self.grow();
+            }
+            let at = self.find(hash);
+            let slot = &mut self.slots[at];
+            if slot.word == NONE {
+                (slot.hash, slot.word) = (hash, self.n_words);
+                self.n_words += 1;
+            } else if slot.span == span {
+                continue;
+            }
+            slot.span = span;
+            self.pairs.push((slot.word, span));
         }
-        let at = self.find(hash);
-        let slot = &mut self.slots[at];
-        if slot.word == NONE {
-            (slot.hash, slot.word) = (hash, self.n_words);
-            self.n_words += 1;
-        } else if slot.span == span {
-            return;
-        }
-        slot.span = span;
-        self.pairs.push((slot.word, span));
     }
 
     /// The words in the order of their hashes, with their spans in order.

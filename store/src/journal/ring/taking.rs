@@ -14,6 +14,14 @@ pub(crate) struct Taking {
     views: VecDeque<UsedView>,
 }
 
+impl Taking {
+    /// How many bytes are left to take, near enough.
+    pub(crate) fn left_bytes(&self) -> usize {
+        let views = self.views.iter();
+        views.map(|view| view.to.saturating_sub(view.from.0)).sum()
+    }
+}
+
 /// A look at a region that is in use.
 pub(super) struct UsedView {
     pub(super) region: u32,
