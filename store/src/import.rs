@@ -190,7 +190,7 @@ impl<'s> BlockWriter<'s> {
     /// Waits until everything is durable.
     fn finish(&mut self) -> Result<(), WriteError> {
         if let Some(pending) = self.pending.take() {
-            let stored = self.store.stored_blocks(&pending)?;
+            let stored = Store::stored_blocks(&pending)?;
             self.looked_at.insert(stored.0, stored.1);
         }
         Ok(())

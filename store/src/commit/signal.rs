@@ -211,12 +211,12 @@ impl Signal {
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
         let (reply, answer) = mpsc::channel();
         self.request(Request::Flush(reply))?;
-        self.answer(&answer)?
+        Self::answer(&answer)?
     }
 
-    /// Waits for the answer to a request.
-    pub(crate) fn answer<T>(&self, answer: &Receiver<T>) -> Result<T, FlushError> {
-        answer.recv().map_err(|_gone| self.refusal())
+    /// Waits for the answer to a request. Each that is taken is answered, unless the thread panics.
+    pub(crate) fn answer<T>(answer: &Receiver<T>) -> Result<T, FlushError> {
+        answer.recv().map_err(|_gone| FlushError::Panicked)
     }
 
     /// Why nothing is taken any more.

@@ -165,7 +165,7 @@ impl Store {
         let writer = self.writer()?;
         let (reply, answer) = mpsc::channel();
         writer.signal.request(Request::Seal(reply))?;
-        Ok(writer.signal.answer(&answer)??)
+        Ok(Signal::answer(&answer)??)
     }
 
     /// What the store holds at this moment, from every process.
@@ -259,7 +259,7 @@ impl Store {
             reply,
         };
         writer.signal.request(Request::Store(request))?;
-        Ok(writer.signal.answer(&answer)??)
+        Ok(Signal::answer(&answer)??)
     }
 
     /// Hands blocks of whole traces to the commit thread; they are durable when the answer comes.
@@ -279,11 +279,8 @@ impl Store {
     }
 
     /// Waits until blocks are durable.
-    pub(crate) fn stored_blocks(
-        &self,
-        pending: &StoredBlocks,
-    ) -> Result<(SegmentName, u32), WriteError> {
-        Ok(self.writer()?.signal.answer(pending)??)
+    pub(crate) fn stored_blocks(pending: &StoredBlocks) -> Result<(SegmentName, u32), WriteError> {
+        Ok(Signal::answer(pending)??)
     }
 
     /// Runs work on the state file on the commit thread and waits for it.
@@ -295,7 +292,7 @@ impl Store {
         let (reply, answer) = mpsc::channel();
         let task = Box::new(move |state: &mut StateWriter| drop(reply.send(work(state))));
         writer.signal.request(Request::State(task))?;
-        writer.signal.answer(&answer)
+        Signal::answer(&answer)
     }
 
     /// Closes the files that were removed.
@@ -441,7 +438,7 @@ impl Writer {
             self.is_closing.store(true, Ordering::Release);
             let (reply, answer) = mpsc::channel();
             let asked = self.signal.request(Request::Close(reply));
-            let outcome = asked.and_then(|()| self.signal.answer(&answer)?);
+            let outcome = asked.and_then(|()| Signal::answer(&answer)?);
             // That it panicked is in the outcome.
             drop(lock(&self.thread).take().map(JoinHandle::join));
             outcome
