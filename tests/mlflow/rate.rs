@@ -1,7 +1,8 @@
 //! How fast a job is beside a bare client that sends the same bytes, and how much memory it takes.
 //!
 //! `cargo test --release -p spanlite-tests --test mlflow -- --ignored --nocapture rate::` prints
-//! the figures; `SPANLITE_RATE_TRACES` says of how many traces, 10,000 if unset.
+//! the figures; `SPANLITE_RATE_TRACES` says of how many traces, 10,000 if unset, and
+//! `SPANLITE_RATE_BATCHES` how many batches are sent at once, if not as many as usually.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -18,10 +19,10 @@ use super::replicate::{job, store_of};
 /// As many as a job has open at once: its batches under way, four calls of each.
 const CONNECTIONS: usize = 12;
 
-fn n_traces() -> u64 {
-    let set = std::env::var_os("SPANLITE_RATE_TRACES");
+fn number(variable: &str, otherwise: usize) -> usize {
+    let set = std::env::var_os(variable);
     let set = set.and_then(|text| text.to_str()?.parse().ok());
-    set.unwrap_or(10_000)
+    set.unwrap_or(otherwise)
 }
 
 /// Memory of this process that is in RAM, in KiB.
@@ -45,7 +46,9 @@ fn warm_server() -> Option<MlflowServer> {
 fn timed(store: &Store, job: &ExportJob, n_traces: u64) -> (Duration, Vec<u64>) {
     let memory = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&memory);
+    let usual = RunOptions::default();
     let options = RunOptions {
+        connections: number("SPANLITE_RATE_BATCHES", usual.connections),
         on_event: Some(Arc::new(move |event| {
             if let RunEvent::Progress(report) = event {
                 let mut seen = seen.lock().unwrap();
@@ -54,7 +57,7 @@ fn timed(store: &Store, job: &ExportJob, n_traces: u64) -> (Duration, Vec<u64>) 
                 }
             }
         })),
-        ..RunOptions::default()
+        ..usual
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let begin = Instant::now();
@@ -71,7 +74,7 @@ fn timed(store: &Store, job: &ExportJob, n_traces: u64) -> (Duration, Vec<u64>) 
 #[test]
 #[ignore = "takes long; prints figures"]
 fn a_job_keeps_up_with_a_bare_client() {
-    let n_traces = n_traces();
+    let n_traces = number("SPANLITE_RATE_TRACES", 10_000) as u64;
     let traces: Vec<Trace> = (1..=n_traces).map(agent_run).collect();
     let (_folder, store) = store_of(&traces);
     drop(traces);
