@@ -7,6 +7,60 @@ use std::time::{Duration, Instant};
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
 
+/// The locks of a backend around another, its field `inner`: those of that one.
+macro_rules! forward_locks {
+    () => {
+        fn try_lock_range(
+            &self,
+            start: ::std::ops::Bound<u64>,
+            end: ::std::ops::Bound<u64>,
+        ) -> Result<bool, ::redb::BackendError> {
+            self.inner.try_lock_range(start, end)
+        }
+
+        fn try_lock_shared_range(
+            &self,
+            start: ::std::ops::Bound<u64>,
+            end: ::std::ops::Bound<u64>,
+        ) -> Result<bool, ::redb::BackendError> {
+            self.inner.try_lock_shared_range(start, end)
+        }
+
+        fn lock_range(
+            &self,
+            start: ::std::ops::Bound<u64>,
+            end: ::std::ops::Bound<u64>,
+        ) -> Result<(), ::redb::BackendError> {
+            self.inner.lock_range(start, end)
+        }
+
+        fn lock_shared_range(
+            &self,
+            start: ::std::ops::Bound<u64>,
+            end: ::std::ops::Bound<u64>,
+        ) -> Result<(), ::redb::BackendError> {
+            self.inner.lock_shared_range(start, end)
+        }
+
+        fn unlock_range(
+            &self,
+            start: ::std::ops::Bound<u64>,
+            end: ::std::ops::Bound<u64>,
+        ) -> Result<(), ::redb::BackendError> {
+            self.inner.unlock_range(start, end)
+        }
+
+        fn query_lock_range(
+            &self,
+            start: ::std::ops::Bound<u64>,
+            end: ::std::ops::Bound<u64>,
+        ) -> Result<bool, ::redb::BackendError> {
+            self.inner.query_lock_range(start, end)
+        }
+    };
+}
+pub(crate) use forward_locks;
+
 /// How long a lock of redb's is waited for. It holds them for microseconds, but a process may be
 /// stopped while it does.
 const LOCK_WAIT: Duration = Duration::from_secs(5);

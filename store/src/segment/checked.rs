@@ -1,10 +1,10 @@
 use std::io;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::{BackendError, StorageBackend};
+use redb::StorageBackend;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::backend::forward_locks;
 use super::pages::{DamagedPages, HEADER_BYTES, Pages};
 
 /// The checksum of the header stands behind it, in the same sector, so that both reach the disk
@@ -119,31 +119,5 @@ impl<B: StorageBackend> StorageBackend for Checked<B> {
         self.inner.close()
     }
 
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.try_lock_range(start, end)
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        start: Bound<u64>,
-        end: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.inner.try_lock_shared_range(start, end)
-    }
-
-    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_range(start, end)
-    }
-
-    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.lock_shared_range(start, end)
-    }
-
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.inner.unlock_range(start, end)
-    }
-
-    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.inner.query_lock_range(start, end)
-    }
+    forward_locks!();
 }

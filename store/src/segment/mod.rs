@@ -21,7 +21,7 @@ use redb::TableDefinition;
 use uuid::Uuid;
 
 #[cfg(test)]
-pub(crate) use backend::Backend;
+pub(crate) use backend::{Backend, forward_locks};
 pub(crate) use create::{
     OpenSegment, create, disk_bytes, guard, open_for_writing, protected, seal_file,
 };
