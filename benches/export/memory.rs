@@ -1,13 +1,13 @@
 //! What a run takes of memory as it goes on: resident bytes of the process after each tenth of the
 //! traces, which are sent to a backend in this process that takes everything and keeps nothing.
 
-use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use spanlite_benches::memory_kib;
 use spanlite_export::{Credentials, ExportJob, OtlpEndpoint, RunEvent, RunOptions, Target, run};
 use spanlite_generate::{Profile, Workload};
 use spanlite_store::{OpenOptions, Store};
@@ -52,15 +52,6 @@ fn sink() -> io::Result<String> {
     Ok(url)
 }
 
-/// Memory of this process that is in RAM, in KiB.
-fn resident_kib() -> Result<u64, Failure> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let mut lines = status.lines();
-    let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or("no VmRSS")?.parse()?)
-}
-
 /// Sends `n_traces` traces of a store at `path` and returns the KiB after each tenth.
 pub(crate) fn run_over(path: &Path, n_traces: u64) -> Result<Vec<u64>, Failure> {
     {
@@ -91,7 +82,7 @@ pub(crate) fn run_over(path: &Path, n_traces: u64) -> Result<Vec<u64>, Failure> 
                 && let Ok(mut told) = told.lock()
                 && report.n_done() * 10 / n_traces > told.len() as u64
             {
-                told.extend(resident_kib());
+                told.extend(memory_kib("VmRSS"));
             }
         })),
         ..RunOptions::default()

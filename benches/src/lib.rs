@@ -125,6 +125,15 @@ pub fn print_goal(what: &str, figure: f64, at_most: f64) {
     ));
 }
 
+/// What the system says of the memory of this process, in KiB: `VmRSS` is what is in RAM, `VmHWM`
+/// the most that ever was.
+pub fn memory_kib(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use spanlite_benches::sqlite::Sqlite;
 use spanlite_benches::workload::Workload;
-use spanlite_benches::{median, print_table};
+use spanlite_benches::{median, memory_kib, print_table};
 use spanlite_model::TraceId;
 use spanlite_store::{OpenOptions, Retention, Store, TimeRange};
 
@@ -77,10 +77,7 @@ fn answer(words: &[&str]) -> Result<String, Failure> {
 
 /// The most memory this process ever had, without what files were mapped into it.
 fn peak_mebibytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kibibytes.unwrap_or(0.0) / 1024.0
+    memory_kib("VmHWM").map_or(0.0, |kib| kib as f64 / 1024.0)
 }
 
 fn text(path: &Path) -> Result<&str, Failure> {
