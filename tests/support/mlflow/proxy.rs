@@ -1,9 +1,12 @@
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::mem;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::replay::read_message;
 
 const IDLE: Duration = Duration::from_millis(20);
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -13,7 +16,7 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 pub enum Mode {
     /// Carries everything.
     Pass,
-    /// Carries everything and keeps what was sent to the server.
+    /// Carries everything and keeps the requests.
     Record,
     /// Carries everything, each piece later.
     Delay(Duration),
@@ -41,7 +44,6 @@ struct Shared {
     recorded: Mutex<Vec<Vec<u8>>>,
     ended: AtomicBool,
     n_bytes_sent: AtomicU64,
-    n_recording: AtomicU64,
 }
 
 impl BadProxy {
@@ -56,7 +58,6 @@ impl BadProxy {
             recorded: Mutex::default(),
             ended: AtomicBool::new(false),
             n_bytes_sent: AtomicU64::new(0),
-            n_recording: AtomicU64::new(0),
         });
         let accepting = {
             let shared = Arc::clone(&shared);
@@ -96,15 +97,9 @@ impl BadProxy {
         self.shared.hang_up();
     }
 
-    /// What was sent to the server on each connection while recording. Hangs up first.
+    /// Takes the requests that went to the server while recording, in the order of their coming.
     pub fn recorded(&self) -> Vec<Vec<u8>> {
-        self.shared.hang_up();
-        let begin = Instant::now();
-        while self.shared.n_recording.load(Ordering::Acquire) > 0 {
-            assert!(begin.elapsed() < LONGEST_REQUEST, "a connection stays");
-            thread::sleep(IDLE);
-        }
-        self.shared.recorded.lock().expect("recorded").clone()
+        mem::take(&mut *self.shared.recorded.lock().expect("recorded"))
     }
 
     /// How many bytes were carried to the server.
@@ -141,18 +136,35 @@ impl Shared {
                 client.shutdown(Shutdown::Both)
             }
             Mode::Fail => fail(client),
-            Mode::Pass => self.copy(client, Duration::ZERO, None, None),
-            Mode::Delay(by) => self.copy(client, by, None, None),
-            Mode::Truncate => self.copy(client, Duration::ZERO, Some(40), None),
-            Mode::Record => {
-                self.n_recording.fetch_add(1, Ordering::AcqRel);
-                let mut sent = Vec::new();
-                let carried = self.copy(client, Duration::ZERO, None, Some(&mut sent));
-                self.recorded.lock().expect("recorded").push(sent);
-                self.n_recording.fetch_sub(1, Ordering::AcqRel);
-                carried
-            }
+            Mode::Pass => self.copy(client, Duration::ZERO, None),
+            Mode::Delay(by) => self.copy(client, by, None),
+            Mode::Truncate => self.copy(client, Duration::ZERO, Some(40)),
+            Mode::Record => self.record(client),
         }
+    }
+
+    fn connect(&self, client: &TcpStream) -> io::Result<TcpStream> {
+        let server = TcpStream::connect(("127.0.0.1", self.server_port))?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        self.open.lock().expect("open").push(server.try_clone()?);
+        Ok(server)
+    }
+
+    fn record(&self, mut client: &TcpStream) -> io::Result<()> {
+        let mut server = &self.connect(client)?;
+        let (mut requests, mut answers) = (BufReader::new(client), BufReader::new(server));
+        while let Some(request) = read_message(&mut requests)? {
+            server.write_all(&request)?;
+            self.n_bytes_sent
+                .fetch_add(request.len() as u64, Ordering::Relaxed);
+            self.recorded.lock().expect("recorded").push(request);
+            let Some(answer) = read_message(&mut answers)? else {
+                break;
+            };
+            client.write_all(&answer)?;
+        }
+        client.shutdown(Shutdown::Both)
     }
 
     fn copy(
@@ -160,23 +172,17 @@ impl Shared {
         client: &TcpStream,
         delay: Duration,
         answer_bytes: Option<u64>,
-        sent: Option<&mut Vec<u8>>,
     ) -> io::Result<()> {
-        let server = TcpStream::connect(("127.0.0.1", self.server_port))?;
-        client.set_nodelay(true)?;
-        server.set_nodelay(true)?;
-        self.open.lock().expect("open").push(server.try_clone()?);
+        let server = self.connect(client)?;
         let up = Pump {
             delay,
             limit: None,
             carried: Some(&self.n_bytes_sent),
-            kept: sent,
         };
         let down = Pump {
             delay,
             limit: answer_bytes,
             carried: None,
-            kept: None,
         };
         thread::scope(|scope| {
             let up = scope.spawn(|| up.run(client, &server));
@@ -194,11 +200,10 @@ struct Pump<'a> {
     delay: Duration,
     limit: Option<u64>,
     carried: Option<&'a AtomicU64>,
-    kept: Option<&'a mut Vec<u8>>,
 }
 
 impl Pump<'_> {
-    fn run(mut self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+    fn run(self, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
         let mut buffer = vec![0; 64 << 10];
         let mut left = self.limit.unwrap_or(u64::MAX);
         while left > 0 {
@@ -212,9 +217,6 @@ impl Pump<'_> {
             left -= n as u64;
             if let Some(carried) = self.carried {
                 carried.fetch_add(n as u64, Ordering::Relaxed);
-            }
-            if let Some(kept) = &mut self.kept {
-                kept.extend_from_slice(&buffer[..n]);
             }
         }
         to.shutdown(Shutdown::Both)
