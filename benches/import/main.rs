@@ -13,7 +13,7 @@ use spanlite_benches::sqlite::{Indexed, Sqlite};
 use spanlite_benches::{Cost, measure, median, print_table, rounds};
 use spanlite_formats::{Reader, write_otlp_json};
 use spanlite_generate::{Profile, Workload};
-use spanlite_model::Trace;
+use spanlite_model::{Span, SpanId, Trace, TraceId};
 use spanlite_store::{OpenOptions, Store};
 
 type Fault = Box<dyn std::error::Error>;
@@ -136,11 +136,65 @@ fn compare(name: &str, workload: Workload) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Writes one trace that grows for ever, as a program does whose loop is one span: a request each
+/// with new spans of it. What the last ones cost beside the first ones shows what is read again.
+fn grow(n_requests: usize, spans_a_request: usize) -> Result<(), Fault> {
+    const MIDDLE_OF: usize = 5;
+    let folder = tempfile::tempdir_in(".")?;
+    let store = Store::open(folder.path().join("traces.spans"), OpenOptions::default())?;
+    let trace_id = TraceId::from_bytes([1; 16]);
+    let mut costs = Vec::new();
+    for request in 0..n_requests {
+        let spans = (0..spans_a_request).map(|number| {
+            let number = (request * spans_a_request + number) as u64 + 1;
+            let span_id = SpanId::from_bytes(number.to_be_bytes());
+            let mut span = Span::new(trace_id, span_id, format!("step {}", number % 50));
+            span.parent_span_id = (number > 1).then(|| SpanId::from_bytes(1u64.to_be_bytes()));
+            span.start_time_unix_nano = 1_700_000_000_000_000_000 + number * 1_000;
+            span.end_time_unix_nano = Some(span.start_time_unix_nano + 900);
+            span
+        });
+        let part = [Trace::new(trace_id, spans.collect())];
+        let (written, cost) = measure(|| store.write(&part));
+        if written?.spans_written != spans_a_request as u64 {
+            return Err("a request did not store its spans".into());
+        }
+        costs.push(cost);
+    }
+    store.close()?;
+    let rows = [
+        ("first", &costs[..MIDDLE_OF]),
+        ("last", &costs[costs.len() - MIDDLE_OF..]),
+    ];
+    let middle = |costs: &[Cost], of: fn(&Cost) -> f64| {
+        median(&mut costs.iter().map(of).collect::<Vec<_>>()) * 1e3
+    };
+    let wall = |costs: &[Cost]| middle(costs, |cost| cost.wall.as_secs_f64());
+    let cpu = |costs: &[Cost]| middle(costs, |cost| cost.process_cpu.as_secs_f64());
+    let first = wall(rows[0].1);
+    let rows = rows.map(|(name, costs)| {
+        let wall = wall(costs);
+        vec![
+            format!("{name} {MIDDLE_OF}"),
+            format!("{wall:.0}"),
+            format!("{:.0}", cpu(costs)),
+            format!("{:.2}", wall / first),
+        ]
+    });
+    print_table(
+        &format!("one trace, {n_requests} requests of {spans_a_request} spans each"),
+        &["requests", "ms", "CPU ms", "ratio"],
+        &rows,
+    );
+    Ok(())
+}
+
 fn main() -> Result<(), Fault> {
     let traces = std::env::args()
         .skip(1)
         .find_map(|word| word.parse().ok())
         .unwrap_or(1_000);
+    grow(40, 10 * traces)?;
     compare("small spans", Workload::new(Profile::Small, 1, 10 * traces))?;
     compare(
         "1 KiB in, 1 KiB out",

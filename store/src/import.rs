@@ -163,7 +163,7 @@ impl<'s> BlockWriter<'s> {
                 && !under_way.contains_key(&trace.trace_id)
                 && is_plain(trace)
                 && !snapshot.is_deleted(trace.trace_id)?
-                && snapshot.stored(trace.trace_id)? == (Vec::new(), Vec::new());
+                && !snapshot.holds(trace.trace_id)?;
             if !is_new || (is_full && count > 0) {
                 break;
             }
@@ -289,7 +289,8 @@ fn news<'a>(
     under_way: &UnderWay<'_>,
     trace: &'a Trace,
 ) -> Result<(Vec<&'a Span>, Vec<TraceUpdate>), WriteError> {
-    let (stored_spans, stored_updates) = snapshot.stored(trace.trace_id)?;
+    let given = trace.spans.iter().map(|span| span.span_id).collect();
+    let (stored_spans, stored_updates) = snapshot.stored_of(trace.trace_id, given)?;
     // Of a span that is among both, what this call has written is the better one.
     let known: HashMap<SpanId, &Span> = stored_spans
         .iter()

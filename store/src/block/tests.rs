@@ -65,6 +65,16 @@ fn check(traces: &[Trace]) -> EncodedBlock {
         ));
         assert!(reader.header().may_have_trace(trace.trace_id));
         assert!(reader.find(trace.trace_id).unwrap().contains(&place));
+        // Some of the spans, and none.
+        assert_eq!(
+            format!("{:?}", reader.info(place).unwrap()),
+            format!("{:?}", trace.info)
+        );
+        let is_wanted = |span_id: SpanId| span_id.as_bytes()[7] % 2 == 0;
+        let some = decoder.trace_with(place, is_wanted).unwrap();
+        let mut expected = trace.clone();
+        expected.spans.retain(|span| is_wanted(span.span_id));
+        assert!(same(&[some], &[expected]));
     }
     drop(decoder);
     drop(reader);

@@ -462,11 +462,14 @@ impl HotBatch {
         &self,
         trace_id: TraceId,
     ) -> impl Iterator<Item = Result<Record, ValueError>> + '_ {
-        self.raw_records(trace_id).filter_map(|bytes| {
-            let decoded = decode_record(bytes, &self.origin).map_err(|_| ValueError::Body {
-                reason: "a record does not decode",
-            });
-            decoded.transpose()
+        let records = self.raw_records(trace_id);
+        records.filter_map(|bytes| self.decode(bytes).transpose())
+    }
+
+    /// One of the records; nothing if it is of a later version.
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Option<Record>, ValueError> {
+        decode_record(bytes, &self.origin).map_err(|_| ValueError::Body {
+            reason: "a record does not decode",
         })
     }
 }

@@ -16,8 +16,10 @@ pub(crate) struct Assembly {
     numbers: HashMap<SpanId, usize>,
     updates: Vec<TraceUpdate>,
     has_writer: bool,
-    /// A block holds the trace, be it that nothing is left of its changes.
-    in_block: bool,
+    /// Something of the trace is stored, be it a block in which nothing is left of its changes.
+    is_stored: bool,
+    /// The spans that are asked for, if not all of them.
+    wanted: Option<HashSet<SpanId>>,
 }
 
 impl Assembly {
@@ -28,8 +30,29 @@ impl Assembly {
             numbers: HashMap::new(),
             updates: Vec::new(),
             has_writer: false,
-            in_block: false,
+            is_stored: false,
+            wanted: None,
         }
+    }
+
+    /// The same with the changes and some of the spans only: what else there is of a trace, which
+    /// may be long, is not read.
+    pub(super) fn of_spans(trace_id: TraceId, wanted: HashSet<SpanId>) -> Self {
+        Self {
+            wanted: Some(wanted),
+            ..Self::new(trace_id)
+        }
+    }
+
+    /// Whether a span is asked for.
+    pub(super) fn wants(&self, span_id: SpanId) -> bool {
+        let mut wanted = self.wanted.iter();
+        wanted.all(|wanted| wanted.contains(&span_id))
+    }
+
+    /// Whether only some spans are asked for.
+    pub(super) fn is_partial(&self) -> bool {
+        self.wanted.is_some()
     }
 
     pub(crate) fn trace_id(&self) -> TraceId {
@@ -37,17 +60,18 @@ impl Assembly {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.spans.is_empty() && self.updates.is_empty() && !self.in_block
+        !self.is_stored
     }
 
-    /// Notes that a block holds the trace.
-    pub(super) fn found_in_block(&mut self) {
-        self.in_block = true;
+    /// Notes that something of the trace is stored.
+    pub(super) fn found(&mut self) {
+        self.is_stored = true;
     }
 
     /// Adds a record that came through `writer`'s journal; imported ones have no writer.
     pub(crate) fn add(&mut self, record: Record, writer: Option<Uuid>) {
         self.has_writer |= writer.is_some();
+        self.found();
         match record {
             Record::Span(span) => self.add_span(*span, writer),
             Record::Update(update) => self.updates.push(update),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::ReadTransaction;
-use spanlite_model::TraceId;
+use spanlite_model::{SpanId, Trace, TraceId};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -317,6 +317,25 @@ impl Blocks {
         if places.is_empty() {
             return Ok(());
         }
+        if assembly.is_partial() {
+            let (ids, starts) = (reader.span_ids()?, reader.span_starts()?);
+            let ids_at = |place: usize| {
+                let bounds = starts.get(place).zip(starts.get(place + 1));
+                bounds.and_then(|(first, end)| ids.get(*first as usize..*end as usize))
+            };
+            let mut all = places.iter().flat_map(|place| ids_at(*place)).flatten();
+            if !all.any(|id| assembly.wants(SpanId::from_bytes(*id))) {
+                for place in places {
+                    let info = reader.info(place)?;
+                    let trace = Trace {
+                        info,
+                        ..Trace::new(trace_id, Vec::new())
+                    };
+                    collect_trace(trace, facts, place, assembly)?;
+                }
+                return Ok(());
+            }
+        }
         let decoder = reader.decoder()?;
         for place in places {
             collect_place(&decoder, facts, place, assembly)?;
@@ -343,12 +362,21 @@ pub(crate) fn collect_place(
     place: usize,
     assembly: &mut Assembly,
 ) -> Result<(), BlockError> {
-    let mut trace = decoder.trace(place)?;
+    let trace = decoder.trace_with(place, |span_id| assembly.wants(span_id))?;
+    collect_trace(trace, facts, place, assembly)
+}
+
+fn collect_trace(
+    mut trace: Trace,
+    facts: &BlockFacts,
+    place: usize,
+    assembly: &mut Assembly,
+) -> Result<(), BlockError> {
     let updates = facts.updates(place, &trace);
     let updates = updates.map_err(|_| BlockError::Malformed {
         what: "a change of a trace does not decode",
     })?;
-    assembly.found_in_block();
+    assembly.found();
     // The writer of an open span is gone, which the nil id stands for: nobody has it.
     let writer = facts.is_interrupted(place).then(Uuid::nil);
     for span in trace.spans.drain(..) {

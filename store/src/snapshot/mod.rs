@@ -11,12 +11,12 @@ mod sealed;
 mod segment;
 mod take;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use redb::ReadTransaction;
-use spanlite_model::{Span, Trace, TraceId, TraceUpdate};
+use spanlite_model::{Span, SpanId, Trace, TraceId, TraceUpdate};
 
 use crate::error::{ReadError, StorageError};
 use crate::fork::Owned;
@@ -151,7 +151,7 @@ impl Snapshot {
     /// Its state is [`Interrupted`](spanlite_model::TraceState::Interrupted) when a span is open
     /// whose writer is gone or that was imported, and no other state was set.
     pub fn trace(&self, trace_id: TraceId) -> Result<Option<Trace>, ReadError> {
-        let assembly = self.assemble(trace_id)?;
+        let assembly = self.assemble(Assembly::new(trace_id))?;
         Ok(assembly.map(|assembly| {
             assembly.finish(|writer| {
                 let mut journals = self.parts.journals.iter();
@@ -165,7 +165,18 @@ impl Snapshot {
         &self,
         trace_id: TraceId,
     ) -> Result<(Vec<Span>, Vec<TraceUpdate>), ReadError> {
-        let assembly = self.assemble(trace_id)?;
+        let assembly = self.assemble(Assembly::new(trace_id))?;
+        Ok(assembly.map(Assembly::into_stored).unwrap_or_default())
+    }
+
+    /// Some spans of a trace and all changes as they were stored, at the cost of these: of other
+    /// spans no more is read than their ids.
+    pub(crate) fn stored_of(
+        &self,
+        trace_id: TraceId,
+        spans: HashSet<SpanId>,
+    ) -> Result<(Vec<Span>, Vec<TraceUpdate>), ReadError> {
+        let assembly = self.assemble(Assembly::of_spans(trace_id, spans))?;
         Ok(assembly.map(Assembly::into_stored).unwrap_or_default())
     }
 
@@ -187,14 +198,16 @@ impl Snapshot {
 
     /// Whether anything of a trace shows.
     pub(crate) fn holds(&self, trace_id: TraceId) -> Result<bool, ReadError> {
-        Ok(self.assemble(trace_id)?.is_some())
+        let nothing = Assembly::of_spans(trace_id, HashSet::new());
+        Ok(self.assemble(nothing)?.is_some())
     }
 
-    fn assemble(&self, trace_id: TraceId) -> Result<Option<Assembly>, ReadError> {
+    /// Adds everything that is stored of a trace; nothing comes of one that is not there.
+    fn assemble(&self, mut assembly: Assembly) -> Result<Option<Assembly>, ReadError> {
+        let trace_id = assembly.trace_id();
         if self.is_deleted(trace_id)? {
             return Ok(None);
         }
-        let mut assembly = Assembly::new(trace_id);
         self.each_segment(|segment, report| segment.collect(trace_id, &mut assembly, report))?;
         self.collect_from_journals(trace_id, &mut assembly);
         if assembly.is_empty() {
@@ -248,9 +261,18 @@ impl Snapshot {
                 continue;
             };
             for (_, place) in of_journal {
-                let record = journal.record(*place as usize);
-                if let Some(Ok(Some(record))) = record.map(|bytes| decode_record(bytes, &origin)) {
-                    assembly.add(record, Some(journal.id));
+                let Some(bytes) = journal.record(*place as usize) else {
+                    continue;
+                };
+                match RecordRef::parse(bytes) {
+                    Ok(RecordRef::Span(span)) if !assembly.wants(span.span_id()) => {
+                        assembly.found();
+                    }
+                    _ => {
+                        if let Ok(Some(record)) = decode_record(bytes, &origin) {
+                            assembly.add(record, Some(journal.id));
+                        }
+                    }
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::block::{BlockError, BlockReader};
 use crate::codec::ValueError;
 use crate::error::StorageError;
 use crate::journal::Positions;
-use crate::record::Record;
+use crate::record::{Record, RecordRef};
 use crate::segment::facts::BlockFacts;
 use crate::segment::hot::{self, HotBatch, HotDirectory};
 use crate::segment::sealed::{BlockEntry, Sections};
@@ -399,9 +399,16 @@ impl SegmentView {
             let Some(batch) = self.batch(hot, *number, directory, report)? else {
                 continue;
             };
-            for record in batch.records(trace_id) {
-                match record {
-                    Ok(record) => assembly.add(record, directory.journal()),
+            for bytes in batch.raw_records(trace_id) {
+                if let Ok(RecordRef::Span(span)) = RecordRef::parse(bytes)
+                    && !assembly.wants(span.span_id())
+                {
+                    assembly.found();
+                    continue;
+                }
+                match batch.decode(bytes) {
+                    Ok(None) => {}
+                    Ok(Some(record)) => assembly.add(record, directory.journal()),
                     Err(source) => report(self.damaged_batch(*number, source)),
                 }
             }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
@@ -164,4 +165,49 @@ impl Store {
             inner: super::Arc::new(inner),
         }
     }
+}
+
+#[test]
+fn some_spans_of_a_trace_are_those_of_the_whole_wherever_they_are_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("s"), patient()).unwrap();
+    let trace_id = TraceId::from_bytes([1; 16]);
+    let spans = |numbers: std::ops::Range<u64>, end: Option<u64>| {
+        let spans = numbers.map(|number| Span {
+            end_time_unix_nano: end,
+            ..Span::new(trace_id, SpanId::from_bytes(number.to_be_bytes()), "a")
+        });
+        Trace::new(trace_id, spans.collect())
+    };
+    // In a block of whole traces, in one of records, hot; later forms of some spans in each.
+    store.write(&[spans(1..1_500, Some(5))]).unwrap();
+    store.update(&[pin()]).unwrap();
+    store.write(&[spans(1_400..1_450, Some(6))]).unwrap();
+    store.write(&[spans(1_600..1_700, None)]).unwrap();
+    store.seal().unwrap();
+    store.write(&[spans(1_440..1_620, Some(7))]).unwrap();
+    let tag = TraceChange::Tag {
+        key: "k".to_owned(),
+        value: "v".to_owned(),
+    };
+    let tag = TraceUpdate {
+        change: tag,
+        ..pin()
+    };
+    store.update(&[tag]).unwrap();
+
+    let snapshot = store.snapshot().unwrap();
+    let (all, changes) = snapshot.stored(trace_id).unwrap();
+    assert_eq!((all.len(), changes.len()), (1_699, 2));
+    for wanted in [0..0, 3..4, 1_399..1_460, 1_590..1_720, 5_000..5_010] {
+        let ids = wanted.clone();
+        let ids = ids.map(|number: u64| SpanId::from_bytes(number.to_be_bytes()));
+        let ids: HashSet<SpanId> = ids.collect();
+        let (some, again) = snapshot.stored_of(trace_id, ids.clone()).unwrap();
+        let mut expected = all.clone();
+        expected.retain(|span| ids.contains(&span.span_id));
+        assert_eq!((some, again), (expected, changes.clone()), "{wanted:?}");
+    }
+    assert!(snapshot.holds(trace_id).unwrap());
+    assert!(!snapshot.holds(TraceId::from_bytes([2; 16])).unwrap());
 }

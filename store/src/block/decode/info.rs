@@ -19,6 +19,11 @@ impl<L: LoadSection> BlockReader<L> {
         let places = 0..self.n_traces();
         Ok(places.filter(|place| pinned.get(*place) != 0).collect())
     }
+
+    /// What belongs to the whole of the trace at a place. Opens no column of spans.
+    pub(crate) fn info(&self, place: usize) -> Result<TraceInfo, BlockError> {
+        InfoDecoder::open(self)?.info(place, &self.trace_texts(place)?)
+    }
 }
 
 /// Gives back what belongs to whole traces.

@@ -135,6 +135,15 @@ impl<'b, L: LoadSection> TraceDecoder<'b, L> {
     /// The trace at a place of the block, with its spans in pre-order. Panics beyond the last
     /// place, as a slice does.
     pub fn trace(&self, place: usize) -> Result<Trace, BlockError> {
+        self.trace_with(place, |_| true)
+    }
+
+    /// The same with some of its spans only. Of the others no more is read than where they stand.
+    pub(crate) fn trace_with(
+        &self,
+        place: usize,
+        is_wanted: impl Fn(SpanId) -> bool,
+    ) -> Result<Trace, BlockError> {
         let trace_id = TraceId::from_bytes(self.trace_ids[place]);
         let texts = self.block.trace_texts(place)?;
         let info = self.info_with(place, &texts)?;
@@ -142,7 +151,7 @@ impl<'b, L: LoadSection> TraceDecoder<'b, L> {
             self.span_starts[place] as usize,
             self.span_starts[place + 1] as usize,
         );
-        let mut spans: Vec<Span> = Vec::with_capacity(end - first);
+        let mut spans: Vec<Span> = Vec::new();
         // The last span of every depth so far: the ancestors of the next one.
         let mut line: Vec<SpanId> = Vec::new();
         let mut event = self.event_counts.sum(0, first) as usize;
@@ -155,6 +164,15 @@ impl<'b, L: LoadSection> TraceDecoder<'b, L> {
             }
             line.truncate(depth);
             let span_id = SpanId::from_bytes(self.span_ids[row]);
+            let n_events = self.event_counts.get(row) as usize;
+            let n_links = self.link_counts.get(row) as usize;
+            let (its_event, its_link) = (event, link);
+            event = event.saturating_add(n_events);
+            link = link.saturating_add(n_links);
+            if !is_wanted(span_id) {
+                line.push(span_id);
+                continue;
+            }
             let mut span = Span::new(trace_id, span_id, self.names.get(row)?.unwrap_or_default());
             span.parent_span_id = match line.last() {
                 Some(parent) => Some(*parent),
@@ -165,12 +183,8 @@ impl<'b, L: LoadSection> TraceDecoder<'b, L> {
             self.fill_columns(&mut span, row)?;
             self.fill_texts(&mut span, row, &texts)?;
             span.attributes = self.attributes.row(row, &texts)?;
-            let n_events = self.event_counts.get(row) as usize;
-            let n_links = self.link_counts.get(row) as usize;
-            self.fill_events(&mut span, event, n_events, &texts)?;
-            self.fill_links(&mut span, link, n_links, &texts)?;
-            event = event.saturating_add(n_events);
-            link = link.saturating_add(n_links);
+            self.fill_events(&mut span, its_event, n_events, &texts)?;
+            self.fill_links(&mut span, its_link, n_links, &texts)?;
             spans.push(span);
         }
         Ok(Trace {
