@@ -194,7 +194,7 @@ fn main() -> Result<(), Fault> {
         .skip(1)
         .find_map(|word| word.parse().ok())
         .unwrap_or(1_000);
-    grow(40, 10 * traces)?;
+    grow(40, 10 * traces as usize)?;
     compare("small spans", Workload::new(Profile::Small, 1, 10 * traces))?;
     compare(
         "1 KiB in, 1 KiB out",

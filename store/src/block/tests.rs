@@ -70,7 +70,7 @@ fn check(traces: &[Trace]) -> EncodedBlock {
             format!("{:?}", reader.info(place).unwrap()),
             format!("{:?}", trace.info)
         );
-        let is_wanted = |span_id: SpanId| span_id.as_bytes()[7] % 2 == 0;
+        let is_wanted = |span_id: SpanId| span_id.as_bytes()[7].is_multiple_of(2);
         let some = decoder.trace_with(place, is_wanted).unwrap();
         let mut expected = trace.clone();
         expected.spans.retain(|span| is_wanted(span.span_id));

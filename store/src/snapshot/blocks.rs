@@ -323,7 +323,7 @@ impl Blocks {
                 let bounds = starts.get(place).zip(starts.get(place + 1));
                 bounds.and_then(|(first, end)| ids.get(*first as usize..*end as usize))
             };
-            let mut all = places.iter().flat_map(|place| ids_at(*place)).flatten();
+            let mut all = places.iter().filter_map(|place| ids_at(*place)).flatten();
             if !all.any(|id| assembly.wants(SpanId::from_bytes(*id))) {
                 for place in places {
                     let info = reader.info(place)?;
