@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spanlite_formats::read_otlp_json;
-use spanlite_model::Trace;
+use spanlite_model::{Span, SpanId, Trace, TraceId};
 use spanlite_query::Query;
 
 fn traces() -> Vec<Trace> {
@@ -70,4 +70,73 @@ fn every_result_of_the_semantics_list_holds() {
         wrong.len(),
         wrong.join("\n")
     );
+}
+
+/// One span of 20.4 ms that begins within a millisecond, with what MLflow keeps of it elsewhere.
+fn named_by_mlflow() -> Trace {
+    let start_time_unix_nano = 1_700_000_000_123_600_000;
+    let trace_id = TraceId::from_bytes([7; 16]);
+    let mut span = Span::new(trace_id, SpanId::from_bytes([1; 8]), "predict");
+    span.start_time_unix_nano = start_time_unix_nano;
+    span.end_time_unix_nano = Some(start_time_unix_nano + 20_400_000);
+    span.attributes.push("gen_ai.usage.input_tokens", 12);
+    let mut trace = Trace::new(trace_id, vec![span]);
+    trace.info.session = Some("s-1".to_owned());
+    trace.info.user = Some("ann".to_owned());
+    let run = ("mlflow.sourceRun".to_owned(), "run0".to_owned());
+    trace.info.metadata.extend([run]);
+    trace
+}
+
+#[test]
+fn names_of_mlflow_mean_what_they_mean_there() {
+    let trace = named_by_mlflow();
+    let fits = |text: &str| {
+        let query = Query::parse(text).unwrap();
+        !query.evaluate(&trace, 0).unwrap().is_empty()
+    };
+    // Verdicts of `search_traces` on a server of version 3.17.2 that holds this trace, whose
+    // times are whole milliseconds there.
+    for (text, expected) in [
+        ("execution_time_ms = 20", true),
+        ("execution_time_ms = 20.0", true),
+        ("execution_time = 20.4", false),
+        ("execution_time != 20", false),
+        ("execution_time != 20.4", true),
+        ("execution_time > 20", false),
+        ("execution_time >= 20", true),
+        ("execution_time > 19.5", true),
+        ("execution_time <= 20", true),
+        ("execution_time < 20", false),
+        ("execution_time < 20.5", true),
+        ("timestamp_ms = 1700000000123", true),
+        ("timestamp > 1700000000123", false),
+        ("timestamp >= '1700000000124'", false),
+        ("timestamp <= 1700000000123", true),
+        ("tags.`mlflow.traceName` = 'predict'", true),
+        ("tag.mlflow.traceName LIKE 'pre%'", true),
+        ("tag.mlflow.traceName IS NULL", false),
+        ("metadata.`mlflow.trace.session` = 's-1'", true),
+        ("metadata.mlflow.trace.user != 'bob'", true),
+        ("request_metadata.mlflow.sourceRun = 'run0'", true),
+        ("run_id = 'run0'", true),
+        ("metadata.`mlflow.trace.tokenUsage` IS NOT NULL", true),
+        ("metadata.`mlflow.trace.tokenUsage` IS NULL", false),
+        ("metadata.`mlflow.trace.cost` IS NOT NULL", false),
+        ("metadata.`mlflow.trace.cost` IS NULL", true),
+    ] {
+        assert_eq!(fits(text), expected, "{text}");
+    }
+    // What the server does not have is exact.
+    for (text, expected) in [
+        ("execution_time > 20ms", true),
+        ("execution_time_ms BETWEEN 20 AND 20", true),
+        ("execution_time_ms IN (19, 20)", true),
+        ("NOT execution_time_ms IN (19, 20)", false),
+        ("{ trace:executionTime = 20 }", true),
+        ("{ 20 < trace:executionTime }", false),
+        ("{ trace:duration = 20ms }", false),
+    ] {
+        assert_eq!(fits(text), expected, "{text}");
+    }
 }

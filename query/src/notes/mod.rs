@@ -11,6 +11,7 @@ use self::values::{Comparison, note_of_value};
 use crate::bind::each_expr;
 use crate::error::{Code, QueryError};
 use crate::query::Query;
+use crate::resolve::mlflow::{also_there, plain};
 use crate::run::RunError;
 use crate::suggest::nearest;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Literal, Place};
@@ -34,8 +35,11 @@ impl Query {
         let mut comparisons = Vec::new();
         let mut notes = Vec::new();
         each_expr(&mut self.tree().clone(), &mut |expr| {
-            if let ExprKind::Field(field @ Field::Attribute { .. }) = &expr.kind {
-                attributes.push((field.clone(), expr.place));
+            if let ExprKind::Field(field) = &expr.kind
+                && let field @ Field::Attribute { .. } = plain(field)
+                && also_there(expr).is_empty()
+            {
+                attributes.push((field, expr.place));
             }
             notes.extend(note_of_pattern(expr));
             comparisons.extend(comparisons_of(expr));
@@ -112,7 +116,7 @@ fn note_of_key(keys: &Keys, field: &Field, place: Place) -> Option<QueryError> {
 fn comparisons_of(expr: &Expr) -> Vec<Comparison> {
     let comparison = |field: &Expr, value: &Expr| match (&field.kind, &value.kind) {
         (ExprKind::Field(field), ExprKind::Literal(Literal::Text(text))) => Some(Comparison {
-            field: field.clone(),
+            field: plain(field),
             text: text.clone(),
             place: value.place,
         }),

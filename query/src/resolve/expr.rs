@@ -1,4 +1,7 @@
+use std::iter;
+
 use super::compare::comparison;
+use super::mlflow::{self, plain};
 use super::{Constant, Matcher, Steps};
 use crate::error::{Code, QueryError};
 use crate::eval::Datum;
@@ -125,12 +128,33 @@ impl Resolver {
             ExprKind::Binary {
                 op, left, right, ..
             } => self.binary(*op, left, right)?,
-            ExprKind::Exists { operand, negated } => Node::Exists {
-                of: Box::new(self.node(operand)?),
-                negated: *negated,
-            },
+            ExprKind::Exists { operand, negated } => {
+                let exists = |of| Node::Exists {
+                    of: Box::new(of),
+                    negated: *negated,
+                };
+                let here = exists(self.node(operand)?);
+                let others = mlflow::also_there(operand);
+                if others.is_empty() {
+                    return Ok(here);
+                }
+                let others = others
+                    .iter()
+                    .map(|one| exists(Node::Field(Field::Builtin(*one))));
+                let each = iter::once(here).chain(others).collect();
+                if *negated {
+                    Node::And(each)
+                } else {
+                    Node::Or(each)
+                }
+            }
             ExprKind::In { operand, values } => self.list(operand, values)?,
             ExprKind::Between { operand, low, high } => {
+                let from = mlflow::in_millis(BinaryOp::GreaterEqual, operand, low);
+                let to = mlflow::in_millis(BinaryOp::LessEqual, operand, high);
+                if let (Some(from), Some(to)) = (from, to) {
+                    return Ok(Node::And(vec![from, to]));
+                }
                 let (of, low) = comparison(self, operand, low)?;
                 let (_, high) = comparison(self, operand, high)?;
                 let (of, low, high) = (Box::new(of), Box::new(low), Box::new(high));
@@ -194,6 +218,9 @@ impl Resolver {
         if matches!(op, BinaryOp::Regex | BinaryOp::NotRegex) || op.is_text() {
             return self.pattern(op, left, right);
         }
+        if let Some(whole) = mlflow::in_millis(op, left, right) {
+            return Ok(whole);
+        }
         let (left, right) = comparison(self, left, right)?;
         Ok(Node::Compare {
             op,
@@ -203,6 +230,10 @@ impl Resolver {
     }
 
     fn list(&self, operand: &Expr, values: &[Expr]) -> Result<Node, QueryError> {
+        let millis = |value| mlflow::in_millis(BinaryOp::Equal, operand, value);
+        if let Some(each) = values.iter().map(millis).collect() {
+            return Ok(Node::Or(each));
+        }
         let mut of = self.node(operand)?;
         let mut constants = Vec::with_capacity(values.len());
         for value in values {
@@ -270,16 +301,6 @@ pub(super) fn is_span_type(expr: &Expr) -> bool {
         expr.kind,
         ExprKind::Field(Field::Builtin(Builtin::SpanType))
     )
-}
-
-/// The field that one of MLflow's millisecond names stands for.
-pub(crate) fn plain(field: &Field) -> Field {
-    match field {
-        Field::Builtin(Builtin::Timestamp) => Field::Builtin(Builtin::TraceStart),
-        Field::Builtin(Builtin::ExecutionTime) => Field::Builtin(Builtin::TraceDuration),
-        Field::Builtin(Builtin::EndTime) => Field::Builtin(Builtin::TraceEnd),
-        other => other.clone(),
-    }
 }
 
 fn flatten(left: Node, right: Node, split: impl Fn(Node) -> Result<Vec<Node>, Node>) -> Vec<Node> {

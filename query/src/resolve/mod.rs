@@ -3,6 +3,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod expr;
+pub(crate) mod mlflow;
 mod pipeline;
 
 pub(crate) use expr::Node;
