@@ -39,6 +39,20 @@ impl From<Datum<'_>> for Cell {
             Datum::Status(status) => Self::Text(status.as_str().to_owned()),
             Datum::Kind(kind) => Self::Text(kind.as_str().to_owned()),
             Datum::Many(values) => Self::List(values.into_iter().map(Self::from).collect()),
+            Datum::Each(mut values) => {
+                // The text of a number stands behind it for comparisons with texts.
+                let mut after_other = false;
+                values.retain(|value| {
+                    let is_text = matches!(value, Datum::Text(_));
+                    let stays = !(is_text && after_other);
+                    after_other = !is_text;
+                    stays
+                });
+                match values.len() {
+                    1 => values.pop().map_or(Self::Nil, Self::from),
+                    _ => Self::List(values.into_iter().map(Self::from).collect()),
+                }
+            }
             // Owned values hold no borrowed lists and payloads.
             Datum::Nil | Datum::Array(_) | Datum::Json(_) => Self::Nil,
         }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use spanlite_formats::read_otlp_json;
-use spanlite_model::{Span, SpanId, Trace, TraceId};
+use spanlite_model::{
+    Assessment, AssessmentSource, AssessmentValue, Json, Span, SpanId, Trace, TraceId,
+};
 use spanlite_query::Query;
 
 fn traces() -> Vec<Trace> {
@@ -85,6 +87,32 @@ fn named_by_mlflow() -> Trace {
     trace.info.user = Some("ann".to_owned());
     let run = ("mlflow.sourceRun".to_owned(), "run0".to_owned());
     trace.info.metadata.extend([run]);
+    let five = Some(Json::from_text("5").unwrap());
+    trace.info.assessments = [
+        ("score", five.clone(), true),
+        ("score", None, true),
+        ("failed", None, true),
+        ("old", five, false),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(number, (name, value, valid))| Assessment {
+        assessment_id: format!("a-{number}").as_str().into(),
+        name: name.to_owned(),
+        value: AssessmentValue::Feedback { value, error: None },
+        source: AssessmentSource {
+            source_type: "HUMAN".into(),
+            source_id: None,
+        },
+        span_id: None,
+        rationale: None,
+        metadata: BTreeMap::new(),
+        create_time_unix_nano: 0,
+        update_time_unix_nano: 0,
+        overrides: None,
+        valid,
+    })
+    .collect();
     trace
 }
 
@@ -127,12 +155,36 @@ fn names_of_mlflow_mean_what_they_mean_there() {
     ] {
         assert_eq!(fits(text), expected, "{text}");
     }
+    // Judgements fit when one of them does, those without a value are there too; overridden ones
+    // are not. What is not `IN` a list has to be there, on one span.
+    for (text, expected) in [
+        ("feedback.score != '5'", true),
+        ("feedback.score != 'low'", true),
+        ("feedback.score > 4", true),
+        ("feedback.score < 4", false),
+        ("feedback.score = 'null'", true),
+        ("feedback.failed IS NOT NULL", true),
+        ("feedback.failed != 'x'", true),
+        ("feedback.old IS NULL", true),
+        ("span.type NOT IN ('LLM', 'UNKNOWN')", false),
+        ("span.type NOT IN ('LLM')", true),
+        ("span.type NOT IN ('LLM') AND span.name != 'predict'", false),
+        ("client_request_id NOT IN ('a')", false),
+        ("client_request_id != 'a'", false),
+        ("status NOT IN ('ERROR')", true),
+    ] {
+        assert_eq!(fits(text), expected, "{text}");
+    }
     // What the server does not have is exact.
     for (text, expected) in [
         ("execution_time > 20ms", true),
         ("execution_time_ms BETWEEN 20 AND 20", true),
         ("execution_time_ms IN (19, 20)", true),
         ("NOT execution_time_ms IN (19, 20)", false),
+        ("span.name NOT LIKE 'pre%'", false),
+        ("span.name NOT LIKE 'x%'", true),
+        ("NOT span.type IN ('LLM')", true),
+        ("NOT client_request_id IN ('a')", true),
         ("{ trace:executionTime = 20 }", true),
         ("{ 20 < trace:executionTime }", false),
         ("{ trace:duration = 20ms }", false),

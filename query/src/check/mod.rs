@@ -284,14 +284,14 @@ impl Checker<'_> {
         let ty = type_of(operand);
         let fits = match op {
             UnaryOp::Minus => ty.is_numeric(),
-            UnaryOp::Not => ty == Type::Bool,
+            UnaryOp::Not | UnaryOp::Isnt => ty == Type::Bool,
         };
         if fits || is_open(ty) {
             return Ok(());
         }
         let shown = match op {
             UnaryOp::Minus => "-",
-            UnaryOp::Not => "!",
+            UnaryOp::Not | UnaryOp::Isnt => "!",
         };
         let message = format!("`{shown}` has no meaning for {}", ty.described());
         Err(QueryError::new(Code::BadOperator, place.range(), message))

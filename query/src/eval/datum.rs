@@ -24,6 +24,8 @@ pub(crate) enum Datum<'a> {
     Array(&'a [Value]),
     /// Any of these: what `[*]` finds, tags of several issues.
     Many(Vec<Self>),
+    /// Each of these stands for itself: one that fits is enough, also for `!=`.
+    Each(Vec<Self>),
     /// A JSON payload.
     Json(&'a Json),
 }
@@ -49,7 +51,7 @@ impl<'a> Datum<'a> {
     pub(crate) fn is_nil(&self) -> bool {
         match self {
             Self::Nil => true,
-            Self::Many(values) => values.is_empty(),
+            Self::Many(values) | Self::Each(values) => values.is_empty(),
             _ => false,
         }
     }
@@ -101,6 +103,7 @@ impl<'a> Datum<'a> {
                     .collect(),
             ),
             Self::Many(values) => Datum::Many(values.into_iter().map(Datum::into_owned).collect()),
+            Self::Each(values) => Datum::Each(values.into_iter().map(Datum::into_owned).collect()),
             Self::Json(json) => Datum::Text(Cow::Owned(json.to_display_text().into_owned())),
         }
     }
@@ -145,6 +148,12 @@ impl<'a> Datum<'a> {
     /// `self op other` by the rules for nil, types and arrays: of an array any element may fit,
     /// but all must differ.
     pub(crate) fn compare(&self, op: BinaryOp, other: &Self) -> bool {
+        if let Self::Each(values) = self {
+            return values.iter().any(|one| one.compare(op, other));
+        }
+        if let Self::Each(values) = other {
+            return values.iter().any(|one| self.compare(op, one));
+        }
         match (self.elements(), other.elements()) {
             (None, None) => self.compare_single(op, other),
             (Some(left), None) => over(op, &left, |one| one.compare_single(op, other)),
@@ -223,7 +232,9 @@ impl<'a> Datum<'a> {
             Self::Text(text) => fits(text),
             Self::Json(json) => fits(&json.to_display_text()),
             Self::Array(values) => values.iter().any(|value| Datum::of(value).any_text(fits)),
-            Self::Many(values) => values.iter().any(|value| value.any_text(fits)),
+            Self::Many(values) | Self::Each(values) => {
+                values.iter().any(|value| value.any_text(fits))
+            }
             Self::Int(number) => fits(&number.to_string()),
             Self::Float(number) => fits(&number.to_string()),
             Self::Bool(value) => fits(if *value { "true" } else { "false" }),

@@ -103,15 +103,18 @@ fn assessed<'a>(trace: &'a Trace, scope: Scope, name: &str) -> Datum<'a> {
         .iter()
         .filter(|one| one.valid && one.name == name);
     let values = values.filter_map(|one| match (&one.value, scope) {
-        (AssessmentValue::Feedback { value, .. }, Scope::Feedback) => value.as_ref(),
-        (AssessmentValue::Expectation { value }, Scope::Expectation) => Some(value),
+        (AssessmentValue::Feedback { value, .. }, Scope::Feedback) => Some(value.as_ref()),
+        (AssessmentValue::Expectation { value }, Scope::Expectation) => Some(Some(value)),
         _ => None,
     });
-    let mut values: Vec<Datum<'a>> = values.flat_map(assessed_value).collect();
+    // One without a value, as after an error of a judge, is there all the same.
+    let values =
+        values.flat_map(|value| value.map_or_else(|| vec![Datum::text("null")], assessed_value));
+    let mut values: Vec<Datum<'a>> = values.collect();
     if values.len() == 1 {
         values.pop().unwrap_or(Datum::Nil)
     } else {
-        Datum::Many(values)
+        Datum::Each(values)
     }
 }
 

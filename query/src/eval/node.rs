@@ -218,7 +218,7 @@ fn length(value: &Datum<'_>) -> Datum<'static> {
     match value {
         Datum::Text(text) => Datum::Int(text.chars().count() as i64),
         Datum::Array(values) => Datum::Int(values.len() as i64),
-        Datum::Many(values) => Datum::Int(values.len() as i64),
+        Datum::Many(values) | Datum::Each(values) => Datum::Int(values.len() as i64),
         Datum::Json(json) => match json.to_value() {
             Ok(serde_json::Value::Array(values)) => Datum::Int(values.len() as i64),
             _ => Datum::Int(json.to_display_text().chars().count() as i64),

@@ -51,7 +51,9 @@ pub(crate) fn fits(matcher: &Matcher, value: &Datum<'_>) -> bool {
             for_each_word_of_json(json.as_text(), |word| search.push(word));
             search.found
         }
-        (Matcher::Words(_), Datum::Many(values)) => values.iter().any(|value| fits(matcher, value)),
+        (Matcher::Words(_), Datum::Many(values) | Datum::Each(values)) => {
+            values.iter().any(|value| fits(matcher, value))
+        }
         _ => value.any_text(&mut |text| text_fits(matcher, text)),
     }
 }

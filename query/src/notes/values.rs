@@ -187,6 +187,11 @@ impl Values<'_> {
                     }
                 }
             }
+            Datum::Each(values) => {
+                for value in values {
+                    self.add(value);
+                }
+            }
             _ => {}
         }
     }

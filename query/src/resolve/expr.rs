@@ -118,6 +118,16 @@ impl Resolver {
             ExprKind::Unary { op, operand } => {
                 let inner = Box::new(self.node(operand)?);
                 match op {
+                    UnaryOp::Isnt => {
+                        let mut both = vec![Node::Not(inner)];
+                        if let Some(subject) = subject(operand) {
+                            both.push(Node::Exists {
+                                of: Box::new(self.node(subject)?),
+                                negated: false,
+                            });
+                        }
+                        Node::And(both)
+                    }
                     UnaryOp::Minus => Node::Minus(inner),
                     UnaryOp::Not if self.form == Form::Filter && inner.mentions(Level::Span) => {
                         Node::NoSpan(Box::new(bind(*inner)))
@@ -301,6 +311,20 @@ pub(super) fn is_span_type(expr: &Expr) -> bool {
         expr.kind,
         ExprKind::Field(Field::Builtin(Builtin::SpanType))
     )
+}
+
+/// What a comparison is about.
+fn subject(comparison: &Expr) -> Option<&Expr> {
+    match &comparison.kind {
+        ExprKind::Binary { left: subject, .. }
+        | ExprKind::In {
+            operand: subject, ..
+        }
+        | ExprKind::Between {
+            operand: subject, ..
+        } => Some(subject),
+        _ => None,
+    }
 }
 
 fn flatten(left: Node, right: Node, split: impl Fn(Node) -> Result<Vec<Node>, Node>) -> Vec<Node> {

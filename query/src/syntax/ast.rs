@@ -293,6 +293,9 @@ pub(crate) enum UnaryOp {
     Minus,
     /// `!`, `not`
     Not,
+    /// In filters, `not` behind a value: `x not in (…)` is true of an `x` that is there and is
+    /// none of these, as `x != …`.
+    Isnt,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

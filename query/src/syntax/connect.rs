@@ -168,7 +168,8 @@ fn clause(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
         | ExprKind::In { .. }
         | ExprKind::Between { .. }
         | ExprKind::Unary {
-            op: UnaryOp::Not, ..
+            op: UnaryOp::Not | UnaryOp::Isnt,
+            ..
         } => true,
         ExprKind::Field(field) => field.ty() == super::field::Type::Bool,
         _ => false,

@@ -188,7 +188,11 @@ fn word_comparison(cursor: &mut Cursor<'_>, left: &mut Expr) -> Parsed<Option<Ex
         return Ok(Some(whole));
     }
     let place = whole.place;
-    Ok(Some(fold::unary(UnaryOp::Not, whole, place)))
+    let op = match cursor.form {
+        Form::Braces => UnaryOp::Not,
+        Form::Filter => UnaryOp::Isnt,
+    };
+    Ok(Some(fold::unary(op, whole, place)))
 }
 
 /// `("a", "b")`

@@ -16,7 +16,9 @@ pub(crate) fn unary(op: UnaryOp, operand: Expr, place: Place) -> Expr {
         (ExprKind::Literal(Literal::Duration(nanos)), UnaryOp::Minus) => {
             Some(Literal::Duration(nanos.wrapping_neg()))
         }
-        (ExprKind::Literal(Literal::Bool(value)), UnaryOp::Not) => Some(Literal::Bool(!value)),
+        (ExprKind::Literal(Literal::Bool(value)), UnaryOp::Not | UnaryOp::Isnt) => {
+            Some(Literal::Bool(!value))
+        }
         _ => None,
     };
     let kind = folded.map_or_else(

@@ -152,14 +152,6 @@ fn wrapped_scalar(one: &Scalar) -> String {
 
 /// An expression, by the rules of the form it stands in.
 pub(crate) fn expr(one: &Expr, form: Form) -> String {
-    let wrap = |inner: &Expr| match &inner.kind {
-        ExprKind::Literal(_)
-        | ExprKind::Field(_)
-        | ExprKind::Param(_)
-        | ExprKind::Path { .. }
-        | ExprKind::Call { .. } => expr(inner, form),
-        _ => format!("({})", expr(inner, form)),
-    };
     match &one.kind {
         ExprKind::Literal(value) => literal_in(value, form),
         ExprKind::Field(one) => field(one, form),
@@ -168,14 +160,53 @@ pub(crate) fn expr(one: &Expr, form: Form) -> String {
         ExprKind::Unary {
             op: UnaryOp::Minus,
             operand,
-        } => format!("-{}", wrap(operand)),
+        } => format!("-{}", wrap(operand, form)),
         ExprKind::Unary {
             op: UnaryOp::Not,
             operand,
         } => match form {
-            Form::Braces => format!("!{}", wrap(operand)),
-            Form::Filter => format!("not {}", wrap(operand)),
+            Form::Braces => format!("!{}", wrap(operand, form)),
+            Form::Filter => format!("not {}", wrap(operand, form)),
         },
+        ExprKind::Unary {
+            op: UnaryOp::Isnt,
+            operand,
+        } => comparison(operand, form, "not "),
+        ExprKind::Exists { operand, negated } => {
+            format!(
+                "{} {}= nil",
+                wrap(operand, form),
+                if *negated { "" } else { "!" }
+            )
+        }
+        ExprKind::Binary { .. } | ExprKind::In { .. } | ExprKind::Between { .. } => {
+            comparison(one, form, "")
+        }
+        ExprKind::Call {
+            function,
+            arguments,
+        } => {
+            let arguments = arguments.iter().map(|argument| expr(argument, form));
+            format!("{}({})", function.as_str(), join(arguments, ", "))
+        }
+    }
+}
+
+/// In brackets where it is not one word.
+fn wrap(inner: &Expr, form: Form) -> String {
+    match &inner.kind {
+        ExprKind::Literal(_)
+        | ExprKind::Field(_)
+        | ExprKind::Param(_)
+        | ExprKind::Path { .. }
+        | ExprKind::Call { .. } => expr(inner, form),
+        _ => format!("({})", expr(inner, form)),
+    }
+}
+
+/// What has an operator between its operands, with `not ` or nothing before the operator.
+fn comparison(one: &Expr, form: Form, not: &str) -> String {
+    match &one.kind {
         ExprKind::Binary {
             op, left, right, ..
         } => {
@@ -185,27 +216,21 @@ pub(crate) fn expr(one: &Expr, form: Form) -> String {
                 (op, _) => op,
             };
             if reaches_further(left, op) {
-                return format!("({}) {op} {}", expr(left, form), wrap(right));
+                return format!("({}) {not}{op} {}", expr(left, form), wrap(right, form));
             }
-            format!("{} {op} {}", wrap(left), wrap(right))
-        }
-        ExprKind::Exists { operand, negated } => {
-            format!("{} {}= nil", wrap(operand), if *negated { "" } else { "!" })
+            format!("{} {not}{op} {}", wrap(left, form), wrap(right, form))
         }
         ExprKind::In { operand, values } => {
             let values = values.iter().map(|value| expr(value, form));
-            format!("{} in ({})", wrap(operand), join(values, ", "))
+            format!("{} {not}in ({})", wrap(operand, form), join(values, ", "))
         }
-        ExprKind::Between { operand, low, high } => {
-            format!("{} between {} and {}", wrap(operand), wrap(low), wrap(high))
-        }
-        ExprKind::Call {
-            function,
-            arguments,
-        } => {
-            let arguments = arguments.iter().map(|argument| expr(argument, form));
-            format!("{}({})", function.as_str(), join(arguments, ", "))
-        }
+        ExprKind::Between { operand, low, high } => format!(
+            "{} {not}between {} and {}",
+            wrap(operand, form),
+            wrap(low, form),
+            wrap(high, form)
+        ),
+        _ => format!("{not}{}", wrap(one, form)),
     }
 }
 
