@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use spanlite_export::{
     Credentials, ExportJob, MlflowServer as Address, RunEnd, RunOptions, Target, run,
 };
-use spanlite_model::{Span, SpanType, Trace, TraceChange, TraceUpdate};
+use spanlite_model::{Assessment, AssessmentId, Span, SpanType, Trace, TraceChange, TraceUpdate};
 use spanlite_store::{OpenOptions, Store};
 use spanlite_tests::mlflow::{MlflowServer, client_differences, differences, python_readback};
 use tempfile::TempDir;
@@ -204,4 +204,62 @@ async fn changes_are_sent_and_edits_on_the_server_stay() {
     let updated = run(&store, &job, RunOptions::default()).await.unwrap();
     assert_eq!(updated.n_updated, 1, "{updated:?}");
     assert_eq!(api.info(&id)["tags"]["edited"], "here again");
+}
+
+/// The server says itself what is overridden, also after what is overridden was sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_overridden_here_is_overridden_there() {
+    let Some(server) = MlflowServer::shared() else {
+        return;
+    };
+    let mut trace = agent_run(102);
+    let first = trace.info.assessments.remove(0);
+    let judged = |number: u64, overrides: Option<u64>, valid| {
+        let id = |number: u64| AssessmentId::from(format!("a-{number:032x}").as_str());
+        let create_time_unix_nano = first.create_time_unix_nano + number * 1_000_000;
+        Assessment {
+            assessment_id: id(number),
+            overrides: overrides.map(id),
+            valid,
+            create_time_unix_nano,
+            update_time_unix_nano: create_time_unix_nano,
+            ..first.clone()
+        }
+    };
+    trace.info.assessments = vec![
+        judged(10_202, Some(10_201), false),
+        judged(10_201, None, false),
+        judged(10_203, Some(10_202), true),
+    ];
+    let id = trace.trace_id.to_string();
+    let (_folder, store) = store_of(std::slice::from_ref(&trace));
+    let job = job_to(server.url(), "overrides");
+    let report = run(&store, &job, RunOptions::default()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    let valid = || {
+        let info = server.api().info(&id);
+        let there = info["assessments"].as_array().unwrap().iter();
+        let there = there.map(|one| (one["assessment_id"].to_string(), one["valid"] == true));
+        there
+            .collect::<BTreeMap<_, _>>()
+            .into_values()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(valid(), [false, false, true]);
+
+    let mut changed = trace.info.assessments[1].clone();
+    changed.rationale = Some("on second thoughts".to_owned());
+    changed.update_time_unix_nano += 1_000_000_000;
+    store
+        .update(&[TraceUpdate {
+            trace_id: trace.trace_id,
+            time_unix_nano: trace.end_time_unix_nano().unwrap() + 1,
+            change: TraceChange::PutAssessment(Box::new(changed)),
+        }])
+        .unwrap();
+    let report = run(&store, &job, RunOptions::default()).await.unwrap();
+    assert_eq!(report.n_updated, 1, "{report:?}");
+    assert_eq!(valid(), [false, false, true]);
+    let info = server.api().info(&id);
+    assert!(info.to_string().contains("on second thoughts"), "{info}");
 }

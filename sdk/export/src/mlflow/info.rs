@@ -91,7 +91,7 @@ pub(crate) struct WireAssessment {
     #[serde(skip_serializing_if = "Option::is_none")]
     span_id: Option<String>,
     source: WireSource,
-    create_time: String,
+    pub(super) create_time: String,
     pub(super) last_update_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     feedback: Option<WireFeedback>,
@@ -104,7 +104,7 @@ pub(crate) struct WireAssessment {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    overrides: Option<String>,
+    pub(super) overrides: Option<String>,
     valid: bool,
 }
 

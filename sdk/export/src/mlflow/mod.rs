@@ -7,6 +7,7 @@ mod difference;
 mod document;
 mod files;
 mod info;
+mod overrides;
 mod parcel;
 mod span;
 mod target;

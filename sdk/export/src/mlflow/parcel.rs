@@ -1,5 +1,7 @@
 //! A trace taken apart for the two calls, and compared with what was sent of it before.
 
+use std::collections::HashSet;
+use std::mem;
 use std::sync::Arc;
 
 use spanlite_formats::encode_otlp_spans;
@@ -8,7 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::api::StoredInfo;
 use super::difference::same_time;
-use super::info::WireInfo;
+use super::info::{WireAssessment, WireInfo};
+use super::overrides::with_overriding;
 use super::span::{Resources, wire_span};
 use crate::adjust::Adjustments;
 use crate::parcel::{Content, Parcel};
@@ -73,9 +76,13 @@ pub(crate) fn pack(trace: Trace, before: Option<Receipt>, adjusted: Adjustments)
         // Metadata has no edits to spare; tags and assessments are sent where they changed.
         wire.tags
             .retain(|key, _| old.tags.get(key) != receipt.tags.get(key));
-        wire.assessments.retain(|one| {
+        let changed = |one: &WireAssessment| {
             old.assessments.get(&one.assessment_id) != receipt.assessments.get(&one.assessment_id)
-        });
+        };
+        let all = mem::take(&mut wire.assessments);
+        let to_send = with_overriding(&all, changed);
+        let is_sent = |one: &&WireAssessment| to_send.contains(&*one.assessment_id);
+        wire.assessments = all.iter().filter(is_sent).cloned().collect();
         let gone = |key: &&String| !receipt.tags.contains_key(*key);
         removed_tags = old.tags.keys().filter(gone).cloned().collect();
         let gone = |id: &&String| !receipt.assessments.contains_key(*id);
@@ -155,8 +162,14 @@ impl TraceParts {
             + self.removed_assessments.len();
         wire.tags
             .retain(|key, value| stored.tags.get(key) == Some(value) || !tag_was_edited(key));
-        wire.assessments
-            .retain(|one| !assessment_was_edited(&one.assessment_id));
+        // What an edited one overrides would be valid again.
+        let edited = wire.assessments.iter();
+        let edited = edited.filter(|one| assessment_was_edited(&one.assessment_id));
+        let overridden: HashSet<String> = edited.filter_map(|one| one.overrides.clone()).collect();
+        wire.assessments.retain(|one| {
+            let id = &one.assessment_id;
+            !assessment_was_edited(id) && !overridden.contains(id)
+        });
         self.removed_tags
             .retain(|key| stored.tags.contains_key(key) && !tag_was_edited(key));
         self.removed_assessments

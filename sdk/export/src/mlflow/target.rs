@@ -11,6 +11,7 @@ use super::api::{self, A_FEW_TIMES, StoredInfo};
 use super::difference::difference;
 use super::files;
 use super::info::WireLocation;
+use super::overrides;
 use super::parcel::TraceParts;
 use super::verdict::is_archived;
 use crate::http::{RequestError, Sender, Unsent};
@@ -138,7 +139,9 @@ impl MlflowTarget {
         for id in &parts.removed_assessments {
             api::delete_assessment(&self.sender, trace_id, id).await?;
         }
-        api::start_trace(&self.sender, &parts.wire).await
+        let n_bytes = api::start_trace(&self.sender, &parts.wire).await?;
+        overrides::mark(&self.sender, &parts.wire).await?;
+        Ok(n_bytes)
     }
 }
 
