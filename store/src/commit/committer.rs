@@ -117,7 +117,7 @@ impl Committer {
                 closers.extend(self.serve(request, &outcome));
             }
             if !closers.is_empty() {
-                return self.close(&outcome, closers);
+                return self.close(closers);
             }
             while self.seal_is_due {
                 // Failures are counted, and the traces stay where they are.
@@ -140,9 +140,13 @@ impl Committer {
         None
     }
 
-    fn close(mut self, outcome: &Result<(), FlushError>, mut closers: Vec<Closer>) {
+    fn close(mut self, mut waiting: Vec<Closer>) {
         for request in self.signal.close() {
-            closers.extend(self.serve(request, outcome));
+            match request {
+                // It came after the last commit, and what it covers is in the next.
+                Request::Flush(reply) => waiting.push(reply),
+                request => waiting.extend(self.serve(request, &Ok(()))),
+            }
         }
         // What was appended between the last commit and the close, and then what did not end.
         self.journal.end();
@@ -165,8 +169,8 @@ impl Committer {
         self.active.reset();
         self.state.reset();
         self.tidy();
-        for closer in closers {
-            drop(closer.send(outcome.clone()));
+        for waiting in waiting {
+            drop(waiting.send(outcome.clone()));
         }
     }
 

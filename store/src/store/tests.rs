@@ -1,12 +1,14 @@
 use std::collections::HashSet;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
 use spanlite_model::{Span, SpanId, Trace, TraceChange, TraceId, TraceUpdate};
 
+use crate::commit::Request;
 use crate::error::{CloseError, FlushError, WriteError};
-use crate::{OpenOptions, StateError, Store};
+use crate::record::{Origin, Record, encode_record};
+use crate::{Appended, OpenOptions, StateError, Store};
 
 fn patient() -> OpenOptions {
     OpenOptions {
@@ -107,6 +109,44 @@ fn a_panic_of_the_commit_thread_is_told_to_all_who_wait_and_to_those_who_come_la
 }
 
 #[test]
+fn a_flush_beside_a_close_is_answered_by_the_commit_that_covers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = Store::open(&path, patient()).unwrap();
+    let record = Record::Span(trace(1).spans.remove(0).into());
+    let mut bytes = Vec::new();
+    encode_record(&record, &Origin::default(), &mut bytes);
+    let (entered, is_busy) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let (reply, answer) = std::sync::mpsc::channel();
+    let writer = store.writer().unwrap();
+    let request = |task| writer.signal.request(Request::State(task)).unwrap();
+    // What is asked for while this runs is served together, after one commit.
+    request(Box::new(move |_state| {
+        entered.send(()).unwrap();
+        may_go.recv().unwrap();
+    }));
+    is_busy.recv().unwrap();
+    let (lane, signal, gone) = (store.lane().unwrap(), Arc::clone(&writer.signal), path);
+    request(Box::new(move |_state| {
+        assert_eq!(lane.append(&bytes), Appended::Stored);
+        signal.request(Request::Flush(reply)).unwrap();
+        // The next commit cannot begin a segment.
+        std::fs::remove_dir_all(&gone).unwrap();
+        std::fs::write(&gone, "").unwrap();
+    }));
+    let (closing, closed) = std::sync::mpsc::channel();
+    writer.signal.request(Request::Close(closing)).unwrap();
+    go.send(()).unwrap();
+    let failed = |outcome| matches!(outcome, Err(FlushError::Failed { records: 1, .. }));
+    assert!(
+        failed(answer.recv().unwrap()),
+        "it said that a span is on disk"
+    );
+    assert!(failed(closed.recv().unwrap()));
+}
+
+#[test]
 fn all_who_close_wait_for_the_same_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
@@ -162,7 +202,7 @@ impl Store {
             live: super::PerProcess::new(),
         };
         Self {
-            inner: super::Arc::new(inner),
+            inner: Arc::new(inner),
         }
     }
 }
