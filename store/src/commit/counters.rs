@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use spanlite_model::with_causes;
+
 use crate::clock;
 
 const FIRST_LINE: &str = "spanlite failure";
@@ -80,8 +82,10 @@ impl Counters {
             last.message == failure.message && since < REPEAT_MILLIS
         });
         if !is_repeated {
+            *last = Some(failure.clone());
+            // The program's threads may ask for it.
+            drop(last);
             drop(failure.write(&self.file));
-            *last = Some(failure);
         }
     }
 
@@ -99,13 +103,7 @@ impl Counters {
 
 /// An error with its causes, on one line.
 fn message_of(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message.push_str(": ");
-        message.push_str(&error.to_string());
-        cause = error.source();
-    }
+    let message = with_causes(error);
     let shown = message.chars().take(MAX_MESSAGE_CHARS);
     let on_a_line = |c: char| if c.is_control() { ' ' } else { c };
     shown.map(on_a_line).collect()
@@ -150,8 +148,9 @@ impl BackgroundFailure {
             "{FIRST_LINE}\ntime {time_unix_millis}\nprocess {process}\naction {action}\nmessage {message}\n"
         );
         let draft = file.with_extension(process.to_string());
-        fs::write(&draft, text)?;
-        fs::rename(draft, file)
+        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, file));
+        // A full disk takes the name and not the text.
+        written.inspect_err(|_| drop(fs::remove_file(&draft)))
     }
 }
 

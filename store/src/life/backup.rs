@@ -35,6 +35,10 @@ impl Store {
             self.flush()?;
         }
         begin_folder(to)?;
+        self.copy_into(to).inspect_err(|_| empty_folder(to))
+    }
+
+    fn copy_into(&self, to: &Path) -> Result<BackupReport, WriteError> {
         let snapshot = self.snapshot()?;
         let mut report = BackupReport::default();
         for (reader, txn) in snapshot.segment_transactions() {
@@ -100,6 +104,17 @@ fn store_waiting(batches: &[EncodedBatch], to: &Path) -> Result<u64, StorageErro
 pub(super) fn begin_folder(path: &Path) -> Result<(), StorageError> {
     check_free(path)?;
     files::create_folder(path)
+}
+
+/// Removes what was made in a folder that was empty, as far as that is possible: it takes room on a
+/// disk that may be full, and stands in the way of the next try.
+pub(super) fn empty_folder(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        drop(match entry.file_type() {
+            Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
+            _ => fs::remove_file(entry.path()),
+        });
+    }
 }
 
 /// Fails where a folder is that holds something, or a file.

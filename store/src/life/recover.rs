@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::backup::{begin_folder, check_free};
+use super::backup::{begin_folder, check_free, empty_folder};
 use crate::directory::Directory;
 use crate::error::{CloseError, OpenError, ReadError, StorageError, WriteError};
 use crate::files;
@@ -75,7 +75,21 @@ pub fn recover(
     draft.push(".new");
     let draft = Path::new(&draft);
     begin_folder(draft)?;
-    let store = Store::open(draft, OpenOptions::default())?;
+    let mut report = write_anew(&snapshot, draft).inspect_err(|_| {
+        empty_folder(draft);
+        drop(fs::remove_dir(draft));
+    })?;
+    // An empty folder gives way; a full one, which somebody made meanwhile, does not.
+    drop(fs::remove_dir(to));
+    files::rename(draft, to)?;
+    files::sync_name(to)?;
+    report.damage = snapshot.damage();
+    Ok(report)
+}
+
+/// Makes a store of what a snapshot can read.
+fn write_anew(snapshot: &Snapshot, to: &Path) -> Result<RecoverReport, RecoverError> {
+    let store = Store::open(to, OpenOptions::default())?;
     let mut report = RecoverReport {
         spans_expected: snapshot.count_spans(),
         ..RecoverReport::default()
@@ -108,11 +122,5 @@ pub fn recover(
         })?;
     }
     store.close()?;
-    drop(store);
-    // An empty folder gives way; a full one, which somebody made meanwhile, does not.
-    drop(fs::remove_dir(to));
-    files::rename(draft, to)?;
-    files::sync_name(to)?;
-    report.damage = snapshot.damage();
     Ok(report)
 }

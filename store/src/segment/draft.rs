@@ -37,13 +37,16 @@ impl SegmentDraft {
     }
 
     fn make(name: SegmentName, path: PathBuf) -> Result<Self, StorageError> {
-        let database = guard("create", &path, || database::create(&path))?;
-        Ok(Self {
+        // Before the file, so that one that could not be made whole is removed too.
+        let mut draft = Self {
             name,
             path,
-            database: Some(database),
+            database: None,
             is_kept: false,
-        })
+        };
+        let path = &draft.path;
+        draft.database = Some(guard("create", path, || database::create(path))?);
+        Ok(draft)
     }
 
     pub(crate) fn path(&self) -> &Path {

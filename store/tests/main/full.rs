@@ -1,7 +1,10 @@
 //! A disk without space: the program goes on, is told the truth, and loses nothing that fits into
 //! memory once there is space again.
 
-use spanlite_store::{FlushError, OpenOptions, StorageError, Store};
+use std::fs::{self, File};
+use std::path::Path;
+
+use spanlite_store::{FlushError, OpenOptions, StorageError, Store, recover};
 
 use crate::small_disk::SmallDisk;
 use crate::support::{all, append, patient, span, trace_id};
@@ -69,4 +72,51 @@ fn noise(length: usize) -> String {
         char::from(b'!' + ((state >> 33) % 90) as u8)
     };
     (0..length).map(digit).collect()
+}
+
+/// What a copy that did not fit has left beside the store.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| !["s", "filler"].contains(&&**name))
+        .collect()
+}
+
+/// Fills a disk up to so many bytes.
+fn leave(disk: &SmallDisk, bytes: u64) {
+    disk.fill();
+    let filler = File::options().write(true).open(disk.0.join("filler"));
+    let filler = filler.unwrap();
+    let length = filler.metadata().unwrap().len();
+    filler.set_len(length.checked_sub(bytes).unwrap()).unwrap();
+}
+
+#[test]
+fn copies_that_do_not_fit_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path().join("disk")) else {
+        return;
+    };
+    let path = disk.0.join("s");
+    let store = Store::open(&path, patient()).unwrap();
+    let mut large = span(1, 1);
+    large.attributes.set("noise", noise(900_000));
+    append(&store.lane().unwrap(), &large);
+    store.seal().unwrap();
+    store.close().unwrap();
+    let store = Store::open(&path, OpenOptions::read_only()).unwrap();
+    // From no room at all to nearly enough for the copy.
+    for room in [0, 200_000, 500_000, 700_000] {
+        leave(&disk, room);
+        let (to, file) = (disk.0.join("copy"), disk.0.join("bundle"));
+        assert!(store.backup(&to).is_err(), "{room}");
+        assert!(!to.is_dir() || names(&to).is_empty(), "{room}");
+        assert!(store.bundle(&file, [trace_id(1)]).is_err(), "{room}");
+        assert!(recover(&path, disk.0.join("saved")).is_err(), "{room}");
+        drop(fs::remove_dir(&to));
+        assert_eq!(names(&disk.0), Vec::<String>::new(), "{room}");
+    }
+    disk.make_room();
+    store.backup(disk.0.join("copy")).unwrap();
 }
