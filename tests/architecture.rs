@@ -1,10 +1,12 @@
-//! Holds the direction of dependencies between the workspace's crates.
+//! Holds the direction of dependencies between the workspace's crates, and the length of files.
 #![expect(
     clippy::expect_used,
     reason = "helpers of tests fail a test by panicking"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -159,4 +161,37 @@ fn libraries_stay_behind_the_crate_that_owns_them() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A file that is longer does more than one thing.
+const MAX_LINES: usize = 500;
+
+/// The sources below a folder, without what is built or hidden.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("folders can be read") {
+        let path = entry.expect("folders can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_none_or(|name| name.starts_with('.') || name == "target") {
+            continue;
+        }
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let mut files = Vec::new();
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    sources(root, &mut files);
+    assert!(files.len() > 500, "the sources were not found: {files:?}");
+    let lines = |path: &PathBuf| fs::read_to_string(path).expect("UTF-8").lines().count();
+    let long: Vec<_> = files
+        .iter()
+        .filter(|path| lines(path) > MAX_LINES)
+        .collect();
+    assert!(long.is_empty(), "more than {MAX_LINES} lines: {long:#?}");
 }

@@ -1,18 +1,23 @@
 //! Hot batches: the records of one commit, as one value with a directory beside it.
 
-use std::collections::{BTreeSet, HashMap};
+mod batch;
+mod encoded;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction};
-use spanlite_model::{Span, SpanId, StatusCode, TraceId};
+use spanlite_model::{Span, SpanId, TraceId};
 use uuid::Uuid;
 
-use super::{Counts, HOT, blob, table, without};
+pub(crate) use self::batch::HotBatch;
+pub(crate) use self::encoded::{EncodedBatch, encode};
+use super::{Counts, HOT, table, without};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
-use crate::record::{Origin, Record, RecordRef, decode_record, encode_record};
+use crate::record::{Origin, Record, decode_record, encode_record};
 
 /// The version of directories and bodies.
 const VERSION: u8 = 1;
@@ -70,33 +75,6 @@ impl HotDirectory {
     }
 }
 
-/// A batch that is ready to be stored.
-pub(crate) struct EncodedBatch {
-    directory: HotDirectory,
-    raw_bytes: u64,
-    body: Vec<u8>,
-}
-
-/// Makes batches of records that stand one behind another, each behind its length. Bytes that are
-/// no record are left out and counted.
-pub(crate) fn encode(records: &[u8], origin: &[u8], journal: Uuid) -> (Vec<EncodedBatch>, u64) {
-    let mut batches = Vec::new();
-    let mut refused = 0;
-    let mut open = Draft::new(origin);
-    for record in split(records) {
-        if open.body.len() + record.len() > BATCH_BYTES && !open.traces.is_empty() {
-            batches.push(std::mem::replace(&mut open, Draft::new(origin)).finish(journal));
-        }
-        if !open.push(record) {
-            refused += 1;
-        }
-    }
-    if !open.traces.is_empty() {
-        batches.push(open.finish(journal));
-    }
-    (batches, refused)
-}
-
 /// Records out of the bytes in which each stands behind its length.
 pub(crate) fn split(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
@@ -105,88 +83,6 @@ pub(crate) fn split(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
         records = rest;
         Some(record)
     })
-}
-
-struct Draft {
-    body: Vec<u8>,
-    traces: Vec<HotTrace>,
-    numbers: HashMap<TraceId, usize>,
-}
-
-impl Draft {
-    fn new(origin: &[u8]) -> Self {
-        let mut body = Vec::with_capacity(64 << 10);
-        put_counted(&mut body, origin);
-        Self {
-            body,
-            traces: Vec::new(),
-            numbers: HashMap::new(),
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> bool {
-        let Ok(record) = RecordRef::parse(bytes) else {
-            return false;
-        };
-        if bytes.len() > MAX_RECORD_BYTES {
-            return false;
-        }
-        let trace_id = record.trace_id();
-        let number = *self.numbers.entry(trace_id).or_insert_with(|| {
-            self.traces.push(HotTrace {
-                trace_id: trace_id.to_bytes(),
-                n_spans: 0,
-                start_time_unix_nano: u64::MAX,
-                end_time_unix_nano: 0,
-                flags: 0,
-            });
-            self.traces.len() - 1
-        });
-        let trace = &mut self.traces[number];
-        match record {
-            RecordRef::Span(span) => {
-                if trace.n_spans == 0 {
-                    trace.start_time_unix_nano = u64::MAX;
-                }
-                trace.n_spans += 1;
-                trace.start_time_unix_nano =
-                    trace.start_time_unix_nano.min(span.start_time_unix_nano());
-                match span.end_time_unix_nano() {
-                    Some(end) => {
-                        trace.end_time_unix_nano = trace.end_time_unix_nano.max(end);
-                        if span.parent_span_id().is_none() {
-                            trace.flags |= ROOT_ENDED;
-                        }
-                    }
-                    None => trace.flags |= HAS_OPEN,
-                }
-                if span.status_code() == StatusCode::Error {
-                    trace.flags |= HAS_ERROR;
-                }
-            }
-            RecordRef::Update(update) => {
-                if trace.n_spans == 0 {
-                    trace.start_time_unix_nano =
-                        trace.start_time_unix_nano.min(update.time_unix_nano());
-                }
-            }
-        }
-        put_counted(&mut self.body, bytes);
-        true
-    }
-
-    fn finish(self, journal: Uuid) -> EncodedBatch {
-        let body = Uuid::new_v4().as_u64_pair().1;
-        EncodedBatch {
-            raw_bytes: self.body.len() as u64,
-            body: codec::seal_compressed(VERSION, &self.body, body_place(body)),
-            directory: HotDirectory {
-                body,
-                journal: journal.into_bytes(),
-                traces: self.traces,
-            },
-        }
-    }
 }
 
 /// Adds bytes behind their length.
@@ -203,43 +99,6 @@ fn directory_place(batch: u64) -> Place {
 /// summing it up needs no lock on the file.
 fn body_place(body: u64) -> Place {
     Place::new("hot body", &body.to_le_bytes())
-}
-
-impl EncodedBatch {
-    /// Records of spans in the batch.
-    pub(crate) fn n_spans(&self) -> u64 {
-        let traces = self.directory.traces.iter();
-        traces.map(|trace| u64::from(trace.n_spans)).sum()
-    }
-
-    /// Bytes of the body before compression.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.raw_bytes
-    }
-
-    /// Stores the batch under a number that was not used before.
-    pub(crate) fn store(
-        &self,
-        txn: &WriteTransaction,
-        path: &Path,
-        batch: u64,
-    ) -> Result<(), StorageError> {
-        let failed = |error: redb::Error| StorageError::redb("write to", path, error);
-        let directory = codec::seal_compressed(
-            VERSION,
-            &codec::to_bincode(&self.directory),
-            directory_place(batch),
-        );
-        let mut table = txn.open_table(HOT).map_err(|error| failed(error.into()))?;
-        let parts = std::iter::once(directory.as_slice()).chain(blob::pieces(&self.body));
-        for (piece, bytes) in parts.enumerate() {
-            let key = batch << 16 | piece as u64;
-            table
-                .insert(key, bytes)
-                .map_err(|error| failed(error.into()))?;
-        }
-        Ok(())
-    }
 }
 
 /// Copies all batches into another segment, without what was deleted, under the numbers that come
@@ -368,116 +227,6 @@ pub(crate) fn directories_from(
 
 fn decode_directory(batch: u64, value: &[u8]) -> Result<HotDirectory, ValueError> {
     codec::from_bincode(&codec::unseal(value, directory_place(batch), VERSION)?)
-}
-
-/// A batch that was read.
-#[derive(Debug)]
-pub(crate) struct HotBatch {
-    body: Vec<u8>,
-    origin: Origin,
-    /// Where the records of each trace stand in the body.
-    records: HashMap<TraceId, Vec<(u32, u32)>>,
-}
-
-impl HotBatch {
-    /// Reads a batch. Records that do not decode are counted as damage by [`HotBatch::records`].
-    pub(crate) fn read(
-        table: &ReadOnlyTable<u64, &'static [u8]>,
-        path: &Path,
-        batch: u64,
-        directory: &HotDirectory,
-    ) -> Result<Result<Self, ValueError>, StorageError> {
-        let failed = |error| StorageError::redb("read", path, redb::Error::from(error));
-        let mut sealed = Vec::new();
-        let first = batch << 16 | 1;
-        for (row, expected) in table
-            .range(first..(batch + 1) << 16)
-            .map_err(failed)?
-            .zip(first..)
-        {
-            let (key, value) = row.map_err(failed)?;
-            if key.value() != expected {
-                let piece = (expected & 0xffff) as u16;
-                return Ok(Err(ValueError::MissingPiece { piece }));
-            }
-            sealed.extend_from_slice(value.value());
-        }
-        if sealed.is_empty() {
-            return Ok(Err(ValueError::MissingPiece { piece: 1 }));
-        }
-        let body = codec::unseal(&sealed, body_place(directory.body), VERSION);
-        Ok(body.and_then(Self::parse))
-    }
-
-    fn parse(body: Vec<u8>) -> Result<Self, ValueError> {
-        let mut parts = split(&body);
-        let origin = origin_from_bytes(parts.next().unwrap_or_default())?;
-        let mut records: HashMap<TraceId, Vec<(u32, u32)>> = HashMap::new();
-        let mut at = LENGTH_BYTES + body_length(&body);
-        for record in parts {
-            at += LENGTH_BYTES;
-            if let Ok(parsed) = RecordRef::parse(record) {
-                let place = (at as u32, record.len() as u32);
-                records.entry(parsed.trace_id()).or_default().push(place);
-            }
-            at += record.len();
-        }
-        if at != body.len() {
-            return Err(ValueError::Body {
-                reason: "the records do not fill it",
-            });
-        }
-        Ok(Self {
-            body,
-            origin,
-            records,
-        })
-    }
-
-    /// How much memory it takes, near enough.
-    pub(crate) fn bytes(&self) -> usize {
-        self.body.len()
-    }
-
-    /// The bytes of the origin.
-    pub(crate) fn origin_bytes(&self) -> &[u8] {
-        split(&self.body).next().unwrap_or_default()
-    }
-
-    /// What records say nothing of.
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
-    /// The records of one trace as they were appended, in the order they came.
-    pub(crate) fn raw_records(&self, trace_id: TraceId) -> impl Iterator<Item = &[u8]> + '_ {
-        let places = self.records.get(&trace_id).map_or(&[][..], Vec::as_slice);
-        places
-            .iter()
-            .filter_map(|(at, length)| self.body.get(*at as usize..(*at + *length) as usize))
-    }
-
-    /// The records of one trace, in the order they came. Those of a later version are left out.
-    pub(crate) fn records(
-        &self,
-        trace_id: TraceId,
-    ) -> impl Iterator<Item = Result<Record, ValueError>> + '_ {
-        let records = self.raw_records(trace_id);
-        records.filter_map(|bytes| self.decode(bytes).transpose())
-    }
-
-    /// One of the records; nothing if it is of a later version.
-    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Option<Record>, ValueError> {
-        decode_record(bytes, &self.origin).map_err(|_| ValueError::Body {
-            reason: "a record does not decode",
-        })
-    }
-}
-
-/// The length of the first part of a body, which is the origin.
-fn body_length(body: &[u8]) -> usize {
-    body.first_chunk::<LENGTH_BYTES>()
-        .map_or(0, |length| u32::from_le_bytes(*length) as usize)
 }
 
 /// The bytes of an origin: an otherwise empty span that names it.
