@@ -177,10 +177,22 @@ impl Tracer {
 
     pub(crate) fn count_dropped(&self, records: u64) {
         if self.dropped.fetch_add(records, Ordering::Relaxed) == 0 {
-            Warning::Dropped.once([
-                "a span, or what was said of one, could not be stored; `spanlite::dropped` counts what was lost",
-            ]);
+            self.warn_of_dropped();
         }
+    }
+
+    #[cold]
+    fn warn_of_dropped(&self) {
+        let failure = match &self.sink {
+            Sink::Store(store) => store.last_failure(),
+            Sink::Memory(_) => None,
+        };
+        let why = failure.map_or_else(String::new, |failure| {
+            format!(" (last failure: {}: {})", failure.action, failure.message)
+        });
+        Warning::Dropped.once([format_args!(
+            "a span, or what was said of one, could not be stored; `spanlite::dropped` counts what was lost{why}"
+        )]);
     }
 
     /// Waits until everything that was handed over is on disk.

@@ -260,7 +260,9 @@ pub enum WriteError {
     /// The store could not be read to see what is there already.
     #[error("cannot see what is stored already")]
     Read(#[from] ReadError),
-    /// A commit failed; nothing of the call is stored.
+    /// A commit failed. Of a call that takes several, as [`Store::write`] may, those before it stay.
+    ///
+    /// [`Store::write`]: crate::Store::write
     #[error("the commit failed")]
     Storage(#[source] Arc<StorageError>),
 }

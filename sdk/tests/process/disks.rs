@@ -81,6 +81,8 @@ fn a_full_disk_loses_nothing_that_was_flushed() {
         panic!("{warnings:?}");
     };
     assert!(dropped.contains("could not be stored"), "{dropped}");
+    assert!(dropped.contains("(last failure: "), "{dropped}");
+    assert!(dropped.contains("File too large"), "{dropped}");
     // Why the commit failed comes last.
     let cause = "the last spans could not be stored: the last commit failed: ";
     assert!(close.contains(cause), "{close}");

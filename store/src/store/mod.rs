@@ -201,6 +201,12 @@ impl Store {
         Ok(files.iter().any(|file| live.readers.needs_repair(file)))
     }
 
+    /// What went wrong last in the background of this process, where nobody waited for it; nothing
+    /// if all went well. Does not look at the disk.
+    pub fn last_failure(&self) -> Option<BackgroundFailure> {
+        self.counts().last_failure
+    }
+
     /// Keyed values that others keep in the store.
     pub fn state(&self) -> State {
         State::new(self.clone())
