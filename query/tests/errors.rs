@@ -116,6 +116,7 @@ fn mistakes_in_meaning() {
         "{ name =~ .b }",
         "{ name =~ \"(a{1000}){1000}\" }",
         "{ name = nil }",
+        "{ span:parentID = nil }",
         "{ } | max(name) > 1",
         "by(1)",
         "{ } | rate() | topk(0)",

@@ -308,11 +308,14 @@ impl Checker<'_> {
         };
         if negated && always {
             let shown = print::expr(operand, Form::Braces);
-            return Err(QueryError::new(
-                Code::NeverNil,
-                place.range(),
-                format!("{shown} always exists, so it is never nil"),
-            ));
+            let message = format!("{shown} always exists, so it is never nil");
+            let error = QueryError::new(Code::NeverNil, place.range(), message);
+            return Err(match &operand.kind {
+                ExprKind::Field(Field::Builtin(Builtin::SpanParentId)) => {
+                    error.help("a span without a parent has nestedSetParent < 0")
+                }
+                _ => error,
+            });
         }
         Ok(())
     }
