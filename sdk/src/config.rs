@@ -465,4 +465,18 @@ mod tests {
         filled(&mut off, &[("SPANLITE_ENABLED", "1")]);
         assert!(!off.is_enabled());
     }
+
+    #[test]
+    fn the_guide_names_every_variable() {
+        let source = include_str!("config.rs").split("#[cfg(test)]").next();
+        let quoted = source.unwrap().split('"').skip(1).step_by(2);
+        let names: Vec<&str> = quoted
+            .filter(|text| text.starts_with("SPANLITE_"))
+            .collect();
+        assert!(names.len() > 10, "{names:?}");
+        let guide = include_str!("../GUIDE.md");
+        for name in names {
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
+        }
+    }
 }

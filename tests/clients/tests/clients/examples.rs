@@ -104,6 +104,18 @@ fn functions_stand_around_the_call() {
 }
 
 #[test]
+fn the_guide_shows_the_example() {
+    let guide = include_str!("../../../../sdk/GUIDE.md");
+    let example = include_str!("../../examples/combined.rs");
+    let shown = guide.split("```rust,ignore\n").nth(1).unwrap();
+    let shown = shown.split("```").next().unwrap();
+    assert!(shown.contains("traced_openai"), "{shown}");
+    for line in shown.lines().map(str::trim) {
+        assert!(example.contains(line), "not in the example: {line}");
+    }
+}
+
+#[test]
 fn a_session_has_turns_and_calls() {
     let ((), capture) = run(vec![answer("Hi."), answer("Fine.")], async |client| {
         let lines = ["Hello", "How are you?", "BYE"].map(str::to_owned);
