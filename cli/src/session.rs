@@ -346,6 +346,7 @@ fn find_by_age(snapshot: &Snapshot, reference: &str, age: &str) -> Result<Trace,
         None => Err(CliError::NoSuchAge {
             reference: reference.to_owned(),
             count: snapshot.count_traces()?,
+            in_damage: !snapshot.damage().is_empty(),
         }),
     }
 }

@@ -73,7 +73,7 @@ fn the_command_adds_runs_shows_and_removes_jobs() {
     let (code, said) = text(&once);
     assert_eq!((code, said.trim()), (0, "✓ 0 sent   3 there already"));
     let (code, said) = text(&["jobs", "rm", "prod"]);
-    assert_eq!(code, 1, "{said}");
+    assert_eq!(code, 2, "{said}");
     let (code, said) = text(&["jobs", "rm", "prod", "--yes"]);
     assert_eq!(code, 0, "{said}");
     let (code, said) = text(&["jobs", "status", "prod"]);

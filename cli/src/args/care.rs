@@ -73,7 +73,7 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct OpenArgs {
     /// A trace id or the beginning of one; `@` is the newest trace, `@-1` the one before
-    #[arg(value_name = "TRACE", default_value = "@", allow_hyphen_values = true)]
+    #[arg(value_name = "TRACE", default_value = "@")]
     pub(crate) trace: String,
     /// Instead of one trace, those with a match of this query
     #[arg(long = "where", value_name = "QUERY", conflicts_with = "trace")]

@@ -20,8 +20,8 @@ pub(crate) struct JudgeArgs {
     /// A trace, or a span as TRACE/SPAN
     #[arg(value_name = "TRACE")]
     pub(crate) trace: String,
-    /// Why
-    #[arg(long, value_name = "TEXT")]
+    /// Why: MLflow's rationale
+    #[arg(long, visible_alias = "rationale", value_name = "TEXT")]
     pub(crate) why: Option<String>,
     /// Who judges: a name, a model, a function
     #[arg(long, value_name = "NAME")]

@@ -14,7 +14,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// A trace id or the beginning of one; `@` is the newest trace, `@-1` the one before
-    #[arg(value_name = "TRACE", default_value = "@", allow_hyphen_values = true)]
+    #[arg(value_name = "TRACE", default_value = "@")]
     pub(crate) trace: String,
     /// Fold nothing
     #[arg(long, short = 'a')]
@@ -36,7 +36,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SpanArgs {
     /// A span, as TRACE/SPAN with ids or their beginnings; SPAN may be a name
-    #[arg(value_name = "TRACE/SPAN", allow_hyphen_values = true)]
+    #[arg(value_name = "TRACE/SPAN")]
     pub(crate) span: String,
     /// Show payloads whole
     #[arg(long)]

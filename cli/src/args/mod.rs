@@ -39,7 +39,7 @@ pub(crate) use prices::{PriceArgs, PriceUse, PricesCommand};
                   query language.",
     after_long_help = "Settings come from a flag, else the environment, else the nearest \
 `.spanlite.toml`, else `$XDG_CONFIG_HOME/spanlite/config.toml`; `spanlite config` shows each with \
-its origin.\n\n\
+its origin.\n\n  \
   SPANLITE_STORE       folder of the store\n  \
   SPANLITE_COLOR       auto, always or never; NO_COLOR and CLICOLOR_FORCE hold too\n  \
   SPANLITE_HYPERLINKS  auto, always or never\n  \
@@ -307,7 +307,7 @@ pub(crate) struct CompletionsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
     /// A command
-    pub(crate) command: Option<String>,
+    pub(crate) command: Vec<String>,
 }
 
 /// A text that is no length of time.

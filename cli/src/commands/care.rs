@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use spanlite_export::ExportJob;
@@ -38,12 +39,19 @@ pub(super) fn gc(args: &GcArgs, session: &mut Session<'_>) -> Result<Outcome, Cl
         store.gc(&retention, true, &keep)?
     };
     drop(progress);
-    if args.dry_run || planned.removed.is_empty() {
+    // A newest file that is too much alone is closed, which is what lets a later run remove it.
+    let closes = planned.held.iter().any(|(_, held)| *held == Held::Newest);
+    if args.dry_run || (planned.removed.is_empty() && !closes) {
         return said(&planned, false, session);
     }
     if !args.yes {
         said(&planned, false, session)?;
-        if !session.confirm("remove them? [y/N] ")? {
+        let question = if planned.removed.is_empty() {
+            "begin a new file, so that a later gc can remove this one? [y/N] "
+        } else {
+            "remove them? [y/N] "
+        };
+        if !session.confirm(question)? {
             return Ok(Outcome::Done);
         }
         // More may be due since the question was asked.
@@ -104,9 +112,13 @@ fn said(report: &GcReport, done: bool, session: &mut Session<'_>) -> Result<Outc
         session.out.object(&item)?;
         return Ok(Outcome::Done);
     }
-    let what = if done { "removed" } else { "would remove" };
+    let (removed, freed) = if done {
+        ("removed", "freed")
+    } else {
+        ("would remove", "free")
+    };
     let mut text = format!(
-        "{what} {} in {}, free about {}",
+        "{removed} {} in {}, {freed} about {}",
         units::plural(traces.saturating_sub(report.moved_traces), "trace"),
         units::plural(report.removed.len() as u64, "segment"),
         units::bytes(bytes),
@@ -175,14 +187,12 @@ pub(super) fn compact(session: &mut Session<'_>) -> Result<Outcome, CliError> {
 /// Copies the store while any program goes on writing.
 pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
     let store = session.store()?;
-    // A copy never mixes with what is there.
-    if fs::read_dir(&args.to).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(CliError::NotEmpty {
-            path: args.to.clone(),
-        });
-    }
+    check_empty(&args.to)?;
     let progress = session.progress("copying");
-    let report = store.backup(&args.to)?;
+    let report = store.backup(&args.to).map_err(|source| CliError::Copy {
+        path: args.to.clone(),
+        source,
+    })?;
     drop(progress);
     if session.out.wants_json() {
         let item = object([
@@ -202,8 +212,18 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Out
     Ok(Outcome::Done)
 }
 
+/// Fails where a folder holds something, with which a new store would mix.
+fn check_empty(folder: &Path) -> Result<(), CliError> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let path = folder.to_owned();
+        return Err(CliError::NotEmpty { path });
+    }
+    Ok(())
+}
+
 /// Writes what can be read of a damaged store into a new one.
 pub(super) fn recover(args: &RecoverArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
+    check_empty(&args.out)?;
     let progress = session.progress("recovering");
     let report = spanlite_store::recover(&session.settings.store.value, &args.out)?;
     drop(progress);

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use spanlite_model::Price;
+use spanlite_model::{Price, with_causes};
 use spanlite_store::{JournalForm, Store, StoreInfo};
 
 use super::info::failure_text;
@@ -74,7 +74,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Outcome, CliError> {
                     Health::Bad
                 },
                 what: "store",
-                found: error.to_string(),
+                found: with_causes(&error),
                 hint: error.advice().unwrap_or_default(),
             });
         }
@@ -229,7 +229,7 @@ fn writing(session: &Session<'_>, info: &StoreInfo) -> Finding {
         Some(JournalForm::Mapped) => good("writing", "journal mapped: a kill loses nothing"),
         Some(JournalForm::Written) => doubtful(
             "writing",
-            "journal written: a kill loses up to 16 spans a thread",
+            "journal written: a kill loses up to 15 spans a thread",
             "put the store on ext4, xfs or tmpfs",
         ),
         Some(_) => doubtful(

@@ -50,7 +50,11 @@ pub(super) fn bundle(args: &BundleArgs, session: &mut Session<'_>) -> Result<Out
     };
     let ids = ids?.into_iter().take(limit_or_all(args.select.limit));
     let progress = session.progress("writing");
-    let report = spanlite_export::bundle(&store, &args.path, ids)?;
+    let report =
+        spanlite_export::bundle(&store, &args.path, ids).map_err(|source| CliError::Copy {
+            path: args.path.clone(),
+            source,
+        })?;
     drop(progress);
     let what = format!(
         "{}, {}, {}",

@@ -1,4 +1,7 @@
 use clap::CommandFactory as _;
+use clap::builder::Resettable;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use crate::args::{Cli, CompletionsArgs, HelpArgs, ManArgs};
 use crate::error::{CliError, Outcome};
@@ -21,11 +24,7 @@ pub(super) fn help(args: &HelpArgs, session: &mut Session<'_>) -> Result<Outcome
         }
         return Ok(Outcome::Done);
     }
-    let mut command = Cli::command();
-    command.build();
-    for name in &topic {
-        command = subcommand(&command, name)?;
-    }
+    let mut command = named(&topic)?;
     let help = if topic.is_empty() {
         command.render_help()
     } else {
@@ -38,6 +37,16 @@ pub(super) fn help(args: &HelpArgs, session: &mut Session<'_>) -> Result<Outcome
     };
     session.out.data().write_all(text.as_bytes())?;
     Ok(Outcome::Done)
+}
+
+/// The program, or the command of these names.
+fn named(names: &[&str]) -> Result<clap::Command, CliError> {
+    let mut command = Cli::command();
+    command.build();
+    for name in names {
+        command = subcommand(&command, name)?;
+    }
+    Ok(command)
 }
 
 fn subcommand(command: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
@@ -79,11 +88,40 @@ pub(super) fn completions(
 
 /// Prints the manual page of the program or of a command.
 pub(super) fn man(args: &ManArgs, session: &mut Session<'_>) -> Result<Outcome, CliError> {
-    let mut command = Cli::command();
-    command.build();
-    if let Some(name) = &args.command {
-        command = subcommand(&command, name)?;
+    let names: Vec<&str> = args.command.iter().map(String::as_str).collect();
+    let command = named(&names)?;
+    let notes = command.get_after_long_help();
+    let notes = notes.or_else(|| command.get_after_help());
+    let notes = notes.map(ToString::to_string);
+    let command = command
+        .after_help(Resettable::Reset)
+        .after_long_help(Resettable::Reset);
+    let out = session.out.data();
+    Man::new(command)
+        .source(concat!("spanlite ", env!("CARGO_PKG_VERSION")))
+        .render(out)?;
+    if let Some(notes) = notes {
+        out.write_all(notes_page(&notes).as_bytes())?;
     }
-    clap_mangen::Man::new(command).render(session.out.data())?;
     Ok(Outcome::Done)
+}
+
+/// What stands behind the help, with tables as they are: elsewhere a page is filled line by line.
+fn notes_page(notes: &str) -> String {
+    let mut page = Roff::new();
+    page.control("SH", ["NOTES"]);
+    for paragraph in notes.split("\n\n") {
+        page.control("PP", []);
+        let is_table = paragraph.starts_with("  ");
+        if is_table {
+            page.control("nf", []);
+        }
+        for line in paragraph.lines() {
+            page.text([roman(line)]);
+        }
+        if is_table {
+            page.control("fi", []);
+        }
+    }
+    page.to_roff()
 }

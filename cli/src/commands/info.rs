@@ -177,7 +177,7 @@ fn info_item(path: String, info: &StoreInfo) -> Node {
 }
 
 /// How a journal is kept. One that is mapped loses nothing in a kill, one that is written the last
-/// 16 spans of each thread, one in memory what was not committed.
+/// 15 spans of each thread, one in memory what was not committed.
 fn form_name(form: JournalForm) -> &'static str {
     match form {
         JournalForm::Mapped => "mapped",

@@ -35,7 +35,8 @@ pub(super) fn run(args: &ListArgs, session: &mut Session<'_>) -> Result<Outcome,
     let shown = units::count(listing.len() as u64);
     let total = units::plural(ids.len() as u64, "trace");
     let mut hint = match (listing.len(), &query) {
-        (0, _) if ids.len() == 0 => "the store is empty".to_owned(),
+        (0, _) if ids.len() == 0 && listing.complete => "the store is empty".to_owned(),
+        (0, _) if ids.len() == 0 => "no trace could be read".to_owned(),
         (0, Some(_)) => format!("no match in {total}"),
         _ => format!("{shown} of {total}"),
     };

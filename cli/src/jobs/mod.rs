@@ -186,11 +186,12 @@ fn remove(name: &str, yes: bool, session: &mut Session<'_>) -> Result<Outcome, C
     let job = ExportJob::find(&store, name)?;
     let status = job.status(&store)?;
     if !yes {
-        session.out.warn(&format!(
-            "the job `{name}` would be removed, with what it remembers of {}; give --yes to do it",
-            units::plural(status.n_sent, "sent trace")
-        ));
-        return Ok(Outcome::Refused);
+        let remembered = units::plural(status.n_sent, "sent trace");
+        let text = format!("would remove the job `{name}`, with what it remembers of {remembered}");
+        session.out.sheet().text(Role::Plain, &text)?;
+        if !session.confirm("remove it? [y/N] ")? {
+            return Ok(Outcome::Done);
+        }
     }
     job.remove(&store)?;
     store.close()?;

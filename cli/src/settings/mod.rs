@@ -115,14 +115,7 @@ impl Settings {
             first(&files, |file| file.hyperlinks),
         )?;
         let trace_url = trace_url(environment, &files);
-        let utc = match environment.text("SPANLITE_UTC") {
-            _ if args.utc => Setting::new(true, Origin::Flag),
-            Some(text) => Setting::new(text != "0", Origin::Variable("SPANLITE_UTC")),
-            None => match first(&files, |file| file.utc) {
-                Some((utc, origin)) => Setting::new(utc, origin),
-                None => Setting::new(false, Origin::Default),
-            },
-        };
+        let utc = utc(args.utc, environment, &files)?;
         let stdout_is_terminal = environment.stdout_terminal_width.is_some();
         let width = args
             .width
@@ -285,6 +278,36 @@ fn when(
         }
     };
     Ok(Setting::new(choice, Origin::Variable(name)))
+}
+
+fn utc(
+    flag: bool,
+    environment: &Environment,
+    files: &[ConfigFile],
+) -> Result<Setting<bool>, CliError> {
+    const NAME: &str = "SPANLITE_UTC";
+    if flag {
+        return Ok(Setting::new(true, Origin::Flag));
+    }
+    if let Some(text) = environment.text(NAME) {
+        let utc = switch(text).ok_or(CliError::Variable {
+            name: NAME,
+            expected: "1 or 0",
+        })?;
+        return Ok(Setting::new(utc, Origin::Variable(NAME)));
+    }
+    let file = first(files, |file| file.utc);
+    let file = file.map(|(utc, origin)| Setting::new(utc, origin));
+    Ok(file.unwrap_or_else(|| Setting::new(false, Origin::Default)))
+}
+
+/// Whether a variable switches something on.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" | "on" | "yes" => Some(true),
+        "0" | "false" | "off" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 fn trace_url(environment: &Environment, files: &[ConfigFile]) -> Setting<String> {

@@ -71,6 +71,33 @@ fn the_store_is_kept_small_and_safe() {
 }
 
 #[test]
+fn a_newest_file_that_is_too_much_alone_goes_once_there_is_a_newer_one() {
+    let place = Place::with_agents();
+    let bound = ["gc", "--max-traces", "1"];
+    let planned = place.run(&[&bound[..], &["--dry-run"]].concat());
+    assert!(planned.stdout.contains("held 3 traces: the newest file"));
+    assert_eq!(place.run(&bound).code, 2, "nobody confirms it");
+    place.done(&["generate", "-n", "1"]);
+    assert!(
+        place.done(&["info"]).contains(" in 1 segment"),
+        "closed unasked"
+    );
+    let closed = place.done(&[&bound[..], &["--yes"]].concat());
+    assert!(
+        closed.starts_with("removed 0 traces in 0 segments"),
+        "{closed}"
+    );
+    place.done(&["generate", "-n", "2", "--seed", "2"]);
+    let removed = place.done(&[&bound[..], &["--yes"]].concat());
+    assert!(
+        removed.starts_with("removed 4 traces in 1 segment"),
+        "{removed}"
+    );
+    let left = place.done(&["list", "--format", "ndjson"]);
+    assert_eq!(left.lines().count(), 2);
+}
+
+#[test]
 fn chosen_traces_are_deleted_for_good() {
     let place = Place::with_agents();
     let count = |query: &str| {
@@ -146,15 +173,41 @@ fn the_doctor_says_what_to_do() {
         info["last_failure"]["time"],
         "1970-01-01T00:00:01.000000000Z"
     );
-    let segment = fs::read_dir(place.path("traces.spans"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.to_str().unwrap().contains("seg-"))
-        .unwrap();
-    fs::write(&segment, b"this was a segment").unwrap();
+    fs::write(place.segment(), b"this was a segment").unwrap();
     let ill = place.run(&["doctor", "--width", "200"]);
     assert_eq!(ill.code, 1);
     assert!(ill.stdout.contains("spanlite recover --out"));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_not_called_empty() {
+    let place = Place::with_agents();
+    fs::write(place.segment(), b"this was a segment").unwrap();
+    let listed = place.run(&["list"]);
+    assert!(
+        listed.stderr.ends_with("no trace could be read\n"),
+        "{listed:?}"
+    );
+    insta::assert_snapshot!(place.transcript(&["show", "@"]), @r#"
+    --- stderr
+    error: the store holds no traces that could be read, and some of it is damaged
+      hint: `spanlite verify` says what is damaged, `spanlite recover --out NEW` saves the rest
+    --- exit 3
+    "#);
+    fs::create_dir(place.path("full")).unwrap();
+    place.write("full/notes", "");
+    insta::assert_snapshot!(place.transcript(&["recover", "--out", "full"]), @r#"
+    --- stderr
+    error: full is a folder with files in it
+      hint: name a folder that is not there yet
+    --- exit 1
+    "#);
+    let newer = fs::read_to_string(place.path("traces.spans/STORE")).unwrap();
+    place.write("traces.spans/STORE", newer.replace("format 1", "format 9"));
+    let told = place.run(&["doctor", "--width", "200"]);
+    assert_eq!(told.code, 1);
+    let why = "the store did not open: the store `traces.spans` has format 9";
+    assert!(told.stdout.contains(why), "{told:?}");
 }
 
 #[test]

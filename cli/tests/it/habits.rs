@@ -86,6 +86,15 @@ fn help_is_at_hand() {
     }
     assert!(place.run(&["man"]).stdout.contains(".SH NAME"));
     assert!(place.run(&["man", "show"]).stdout.contains("waterfall"));
+    let page = place.done(&["man"]);
+    let table = "\n.nf\n  SPANLITE_STORE       folder of the store\n";
+    assert!(page.contains(table), "tables keep their lines: {page}");
+    let page = place.done(&["man", "jobs", "add"]);
+    let title = concat!(
+        r#".TH spanlite-jobs-add 1  "spanlite "#,
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(page.contains(title), "{page}");
     let version = concat!("spanlite ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(place.run(&["version"]).stdout, version);
 }

@@ -55,6 +55,16 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// The one segment of the store.
+    pub(crate) fn segment(&self) -> PathBuf {
+        let files = std::fs::read_dir(self.path("traces.spans")).unwrap();
+        let mut files = files.map(|entry| entry.unwrap().path());
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "redb");
+        files
+            .find(|path| is_segment(path) && !path.ends_with("state.redb"))
+            .unwrap()
+    }
+
     /// A path of a run's output as it is.
     pub(crate) fn real(&self, printed: &str) -> PathBuf {
         PathBuf::from(printed.replace("FOLDER", self.folder.path().to_str().unwrap()))

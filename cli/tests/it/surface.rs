@@ -214,6 +214,7 @@ spanlite() { \"$SPANLITE\" \"$@\"; }
 TO='--to mlflow --url http://127.0.0.1:1 --experiment agents'
 until_told() {
     shift
+    : > said
     \"$SPANLITE\" \"$@\" > said &
     for try in $(seq 500); do grep -q Ctrl-C said && break; sleep 0.02; done
     kill -TERM $!

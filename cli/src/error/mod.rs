@@ -1,10 +1,12 @@
+mod hint;
+
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use spanlite_export::{ConnectError, ExportError};
+use spanlite_export::ExportError;
 use spanlite_query::RunError;
 use spanlite_store::{
     CloseError, OpenError, ReadError, RecoverError, StateError, StorageError, WriteError,
@@ -82,8 +84,14 @@ pub(crate) enum CliError {
     Open(#[from] OpenError),
     #[error("the store cannot be read")]
     Read(#[from] ReadError),
-    #[error("nothing was written")]
+    #[error("writing to the store failed")]
     Write(#[from] WriteError),
+    #[error("{} cannot be written", path.display())]
+    Copy {
+        path: PathBuf,
+        #[source]
+        source: WriteError,
+    },
     #[error("the store did not close well")]
     Close(#[from] CloseError),
     #[error("the change was not stored")]
@@ -92,8 +100,13 @@ pub(crate) enum CliError {
     NoTrace { prefix: String },
     #[error("no trace that could be read begins with `{prefix}`, and some of the store is damaged")]
     NoTraceInDamage { prefix: String },
-    #[error("{}", no_such_age(reference, *count))]
-    NoSuchAge { reference: String, count: usize },
+    #[error("{}", no_such_age(reference, *count, *in_damage))]
+    NoSuchAge {
+        reference: String,
+        /// Traces that could be read.
+        count: usize,
+        in_damage: bool,
+    },
     #[error("`{reference}` names no trace: {why}")]
     Reference {
         reference: String,
@@ -212,12 +225,21 @@ pub(crate) enum CliError {
     Output(#[from] io::Error),
 }
 
-fn no_such_age(reference: &str, count: usize) -> String {
-    match count {
-        0 => "the store holds no traces".to_owned(),
-        1 => format!("the store holds one trace, `{reference}` is further back"),
-        _ => format!("the store holds {count} traces, `{reference}` is further back"),
-    }
+fn no_such_age(reference: &str, count: usize, in_damage: bool) -> String {
+    let holds = match count {
+        0 => "no traces".to_owned(),
+        1 => "one trace".to_owned(),
+        _ => format!("{count} traces"),
+    };
+    let read = if in_damage { " that could be read" } else { "" };
+    let back = format!(", `{reference}` is further back");
+    let back = if count > 0 { back.as_str() } else { "" };
+    let damage = if in_damage {
+        ", and some of it is damaged"
+    } else {
+        ""
+    };
+    format!("the store holds {holds}{read}{back}{damage}")
 }
 
 impl CliError {
@@ -254,6 +276,7 @@ impl CliError {
             Self::Open(OpenError::Storage(error)) | Self::Read(ReadError::Storage(error)) => {
                 storage_exit(error)
             }
+            Self::Open(OpenError::Writer(error)) => storage_exit(error),
             Self::Open(_) => Exit::Unreadable,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             _ => Exit::Failure,
@@ -279,90 +302,12 @@ impl CliError {
         };
         let mut source = self.source();
         while let Some(error) = source {
-            reasons.extend(error.to_string().lines().map(ToOwned::to_owned));
+            if !repeats_its_heading(error) {
+                reasons.extend(error.to_string().lines().map(ToOwned::to_owned));
+            }
             source = error.source();
         }
         reasons
-    }
-
-    fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
-            Self::NoSuchHelp {
-                near: Some(near), ..
-            } => {
-                return Some(format!("did you mean `{near}`?").into());
-            }
-            Self::NoSavedQuery {
-                near: Some(near), ..
-            } => {
-                return Some(format!("did you mean `@{near}`?").into());
-            }
-            Self::NoSuchAge { count: 0, .. } => Some(
-                "a traced program writes to it, `spanlite import` reads files, `spanlite demo` plays",
-            ),
-            Self::NoStore { .. } => Some(
-                "your program has not written yet, or pass --store PATH; \
-                 `spanlite demo` makes a store to play with",
-            ),
-            Self::Open(OpenError::NewerFormat { .. }) => {
-                Some("upgrade spanlite (no change was made to the store)")
-            }
-            Self::Open(OpenError::NotAStore { .. }) => {
-                Some("a store is a folder with a file STORE; `spanlite import` reads trace files")
-            }
-            Self::NoTrace { .. } => Some("`spanlite list` shows the ids"),
-            Self::NoTraceInDamage { .. } => Some(
-                "`spanlite verify` says what is damaged, `spanlite recover --out NEW` saves the rest",
-            ),
-            Self::AmbiguousTrace { .. } | Self::AmbiguousSpan { .. } => {
-                Some("give more digits of the id")
-            }
-            Self::NotConfirmed => Some("--yes does it without asking, --dry-run only looks"),
-            Self::NoSavedQuery { .. } => Some("`spanlite queries list` shows them"),
-            Self::NoAssessment { .. } => Some("`spanlite feedback list TRACE` shows them"),
-            Self::NoPrice { .. } => Some("`spanlite prices show MODEL` shows what is known of it"),
-            Self::PriceFile { .. } => Some(
-                "it may be a table as `spanlite prices show --format csv` prints it, LiteLLM's \
-                 price file, or a catalog file of MLflow",
-            ),
-            Self::NoSpan { .. } => Some(
-                "`spanlite query '{ trace:id = \"TRACE\" }' --spans all` lists the spans with their ids",
-            ),
-            Self::Reference { .. } => {
-                Some("a trace is named by its id, the beginning of it, `@` or `@-1`")
-            }
-            Self::Read(ReadError::Storage(StorageError::Damaged { .. })) => {
-                Some("spanlite verify says what is damaged")
-            }
-            #[cfg(feature = "server")]
-            Self::Serve(spanlite_server::ServeError::NeedsToken { .. }) => {
-                Some("put a token into SPANLITE_TOKEN or into a file for --token-file")
-            }
-            #[cfg(feature = "server")]
-            Self::Serve(spanlite_server::ServeError::Bind { .. }) => {
-                Some("another program may listen there; --listen 127.0.0.1:PORT takes another port")
-            }
-            Self::Exists { .. } => Some("--force writes over it"),
-            Self::NotEmpty { .. } => Some("name a folder that is not there yet"),
-            Self::NoTerminal { .. } => Some("`spanlite list` and `spanlite show` print"),
-            Self::NoSuchHelp { .. } => Some("`spanlite help` lists the commands"),
-            Self::Job(spanlite_export::JobError::NoSuchJob { .. }) => {
-                Some("`spanlite jobs list` shows them")
-            }
-            Self::Job(spanlite_export::JobError::Exists { .. }) => {
-                Some("take another name, or remove that one by `spanlite jobs rm`")
-            }
-            Self::Job(spanlite_export::JobError::Target(error)) => hint_of_connection(error),
-            Self::Export(error) => match &**error {
-                ExportError::Connect(error) => hint_of_connection(error),
-                ExportError::Target(error) => {
-                    hint_of_answer(error.answer().map(|answer| answer.status))
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        hint.map(Cow::Borrowed)
     }
 
     /// All of it in one text: what, why, what to do.
@@ -423,28 +368,11 @@ impl CliError {
     }
 }
 
-fn hint_of_connection(error: &ConnectError) -> Option<&'static str> {
-    match error {
-        ConnectError::Address { .. } => Some(
-            "an address begins with its protocol, and a port is at most 65535, such as \
-             http://127.0.0.1:5000",
-        ),
-        _ => None,
-    }
-}
-
-/// What to do about a target that refuses everything, by the status of its answer.
-fn hint_of_answer(status: Option<u16>) -> Option<&'static str> {
-    match status {
-        Some(401 | 403) => Some(
-            "a password or token comes from MLFLOW_TRACKING_USERNAME and _PASSWORD, from \
-             MLFLOW_TRACKING_TOKEN, or by --auth-file, --bearer-env or --basic-env of the job",
-        ),
-        Some(300..=399 | 404 | 405) | None => {
-            Some("something else may listen at the address; --to says what it is taken for")
-        }
-        Some(_) => None,
-    }
+/// Whether a cause says no more than what was tried, as the heading does.
+fn repeats_its_heading(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(OpenError::Storage(_)))
+        || matches!(cause.downcast_ref(), Some(ReadError::Storage(_)))
+        || matches!(cause.downcast_ref(), Some(WriteError::Storage(_)))
 }
 
 fn storage_exit(error: &StorageError) -> Exit {
