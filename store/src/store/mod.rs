@@ -204,7 +204,10 @@ impl Store {
     /// What went wrong last in the background of this process, where nobody waited for it; nothing
     /// if all went well. Does not look at the disk.
     pub fn last_failure(&self) -> Option<BackgroundFailure> {
-        self.counts().last_failure
+        match self.inner.live.get().and_then(Live::existing) {
+            Some(Ok(writer)) => writer.counters.last_failure(),
+            _ => None,
+        }
     }
 
     /// Keyed values that others keep in the store.
