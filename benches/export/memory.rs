@@ -1,13 +1,11 @@
 //! What a run takes of memory as it goes on: resident bytes of the process after each tenth of the
 //! traces, which are sent to a backend in this process that takes everything and keeps nothing.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
-use spanlite_benches::memory_kib;
+use spanlite_benches::{memory_kib, serve};
 use spanlite_export::{Credentials, ExportJob, OtlpEndpoint, RunEvent, RunOptions, Target, run};
 use spanlite_generate::{Profile, Workload};
 use spanlite_store::{OpenOptions, Store};
@@ -15,41 +13,10 @@ use tokio::runtime::Runtime;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Answers all requests of a connection.
-fn take(stream: TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut n_bytes = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(length) = line.strip_prefix("content-length:") {
-                n_bytes = length.trim().parse().map_err(io::Error::other)?;
-            }
-        }
-        io::copy(&mut (&mut reader).take(n_bytes), &mut io::sink())?;
-        reader
-            .get_mut()
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
-    }
-}
-
-fn sink() -> io::Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            // Ends with the client.
-            thread::spawn(move || drop(take(stream)));
-        }
-    });
-    Ok(url)
+/// Takes everything and keeps nothing.
+fn take(body: &mut dyn Read) -> io::Result<Vec<u8>> {
+    io::copy(body, &mut io::sink())?;
+    Ok(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec())
 }
 
 /// Sends `n_traces` traces of a store at `path` and returns the KiB after each tenth.
@@ -68,7 +35,7 @@ pub(crate) fn run_over(path: &Path, n_traces: u64) -> Result<Vec<u64>, Failure> 
     }
     let store = Store::open(path, OpenOptions::default())?;
     let endpoint = OtlpEndpoint {
-        url: sink()?,
+        url: format!("http://{}", serve(take)?),
         headers: Vec::new(),
         credentials: Credentials::None,
         ca_file: None,

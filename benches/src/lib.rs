@@ -4,6 +4,7 @@
 //! figures move with the machine; read the ratios to the first contender, and CPU time before
 //! wall time.
 
+mod server;
 pub mod sqlite;
 pub mod workload;
 
@@ -11,6 +12,8 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+
+pub use server::{Answer, serve};
 
 /// What one run took.
 #[derive(Debug, Clone, Copy)]

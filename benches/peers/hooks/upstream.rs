@@ -1,7 +1,9 @@
 //! A server on the loopback device that answers each call at once, plain or in a thousand chunks.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, Read};
+use std::net::SocketAddr;
+
+use spanlite_benches::serve;
 
 /// Chunks of a streamed answer, beside the last.
 pub(super) const CHUNKS: usize = 1_000;
@@ -13,40 +15,14 @@ const DONE: &str = "data: [DONE]\n\n";
 
 /// Starts it; it ends with the process.
 pub(super) fn start() -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            // A client that went away ends its connection.
-            std::thread::spawn(move || drop(converse(stream)));
-        }
-    });
-    Ok(address)
+    serve(answer)
 }
 
-fn converse(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim().to_ascii_lowercase();
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let streamed = body.windows(13).any(|part| part == b"\"stream\":true");
-        stream.write_all(if streamed { events() } else { plain() }.as_bytes())?;
-    }
+fn answer(body: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    body.read_to_end(&mut request)?;
+    let streamed = request.windows(13).any(|part| part == b"\"stream\":true");
+    Ok(if streamed { events() } else { plain() }.into_bytes())
 }
 
 fn plain() -> String {
