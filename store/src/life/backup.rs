@@ -28,7 +28,7 @@ impl Store {
     /// this moment, while any process goes on writing.
     ///
     /// What any process has appended is in it, committed or not, as far as the journals are on disk.
-    /// A backup has the id of its store.
+    /// A backup has the id of its store. After an error the folder is empty, as far as that can be.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<BackupReport, WriteError> {
         let to = to.as_ref();
         if self.check_writable().is_ok() {
