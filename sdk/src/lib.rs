@@ -25,6 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The `guide` module goes through everything else, MLflow's Python beside our Rust.
+//!
 //! Tracing never breaks the program it traces: where it cannot record, spans do nothing, one line
 //! on stderr says so, once for each kind of trouble, and [`dropped`] counts.
 
@@ -89,6 +91,6 @@ pub use tracer::OpenSpans;
 /// out because the span was.
 const CUT_ATTRIBUTE: &str = "spanlite.cut";
 
-#[cfg(doctest)]
+#[cfg(any(doc, doctest))]
 #[doc = include_str!("../GUIDE.md")]
-mod guide {}
+pub mod guide {}
