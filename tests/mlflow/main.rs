@@ -13,6 +13,7 @@ mod files;
 mod fixtures;
 mod kill;
 mod page;
+mod random;
 mod rate;
 mod recordings;
 mod replicate;

@@ -184,22 +184,49 @@ fn compare_assessments(here: &[Assessment], seen: &JsonValue, comparison: &mut C
             AssessmentValue::Issue { .. } => None,
         };
         if let Some((kind, Some(value))) = value {
-            let there = &there[kind]["value"];
-            // A `google.protobuf.Value` has floats only.
-            let is_same = value.is_number() && value.as_f64() == there.as_f64();
-            if !is_same {
-                comparison.check(&format!("{kind} {id}"), &value, there);
+            // Lists and maps of expectations are text there.
+            let text = there[kind]["serialized_value"]["value"].as_str();
+            let there = match text.map(serde_json::from_str) {
+                Some(value) => value.unwrap_or_default(),
+                None => there[kind]["value"].clone(),
+            };
+            if !is_same_judgement(&value, &there) {
+                comparison.check(&format!("{kind} {id}"), &value, &there);
             }
         }
+        // An empty one is none to the server, and its expectations have none.
+        let is_feedback = matches!(one.value, AssessmentValue::Feedback { .. });
+        let rationale = one.rationale.as_deref();
+        let rationale = rationale.filter(|text| is_feedback && !text.is_empty());
         for (key, here) in [
             ("assessment_name", json!(one.name)),
-            ("rationale", json!(one.rationale)),
+            ("rationale", json!(rationale)),
             ("span_id", json!(one.span_id.map(|id| id.to_string()))),
         ] {
             comparison.check(&format!("{key} of {id}"), &here, &there[key]);
         }
         let source_type = json!(one.source.source_type.as_str());
         comparison.check("source", &source_type, &there["source"]["source_type"]);
+    }
+}
+
+/// A `google.protobuf.Value` has floats only; larger integers are sent as text.
+fn is_same_judgement(here: &JsonValue, there: &JsonValue) -> bool {
+    match (here, there) {
+        (JsonValue::Number(here), JsonValue::Number(there)) => here.as_f64() == there.as_f64(),
+        (JsonValue::Number(here), JsonValue::String(there)) => here.to_string() == *there,
+        (JsonValue::Array(here), JsonValue::Array(there)) => {
+            let mut pairs = here.iter().zip(there);
+            here.len() == there.len() && pairs.all(|(here, there)| is_same_judgement(here, there))
+        }
+        (JsonValue::Object(here), JsonValue::Object(there)) => {
+            let is_there = |(key, here): (&String, &JsonValue)| {
+                let there = there.get(key);
+                there.is_some_and(|there| is_same_judgement(here, there))
+            };
+            here.len() == there.len() && here.iter().all(is_there)
+        }
+        _ => here == there,
     }
 }
 
