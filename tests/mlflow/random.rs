@@ -10,6 +10,7 @@ use spanlite_model::{
 };
 use spanlite_tests::mlflow::{MlflowServer, differences};
 
+use super::rate::number;
 use super::replicate::{job_to, python_sees, store_of};
 
 const START_UNIX_NANO: u64 = 1_760_000_000_000_000_000;
@@ -89,106 +90,106 @@ impl Random {
         id[..8].copy_from_slice(&self.next().to_be_bytes());
         id[8..].copy_from_slice(&number.to_be_bytes());
         let id = TraceId::from_bytes(id);
+        let start = START_UNIX_NANO + number * 1_000_000_000;
         let mut spans: Vec<Span> = Vec::new();
-        for n in 0..1 + self.below(5) {
-            let mut span = Span::new(
-                id,
-                SpanId::from_bytes((n + 1).to_be_bytes()),
-                format!("n{}", self.text()),
-            );
-            if n > 0 {
-                span.parent_span_id = Some(spans[self.below(n) as usize].span_id);
-            }
-            span.start_time_unix_nano =
-                START_UNIX_NANO + number * 1_000_000_000 + self.below(1_000_000);
-            span.end_time_unix_nano = Some(span.start_time_unix_nano + self.below(5_000_000_000));
-            span.status = match self.below(4) {
-                0 => Status::default(),
-                1 => Status::error(self.text()),
-                _ => Status {
-                    code: StatusCode::Ok,
-                    message: String::new(),
-                },
-            };
-            if self.one_in(2) {
-                span.span_type = self
-                    .pick(&["LLM", "TOOL", "AGENT", "My Type", "größe"])
-                    .into();
-            }
-            span.attributes = self.attributes();
-            span.inputs = (!self.one_in(3)).then(|| self.json());
-            span.outputs = (!self.one_in(3)).then(|| self.json());
-            for _ in 0..self.below(3) {
-                let time_unix_nano = span.start_time_unix_nano + self.below(1_000);
-                let event = Event {
-                    name: format!("e{}", self.text()),
-                    time_unix_nano,
-                    attributes: self.attributes(),
-                    dropped_attributes_count: 0,
-                };
-                span.events.push(event);
-            }
-            if self.one_in(3) {
-                span.links.push(Link {
-                    trace_id: TraceId::from_bytes([9; 16]),
-                    span_id: SpanId::from_bytes([7; 8]),
-                    trace_state: String::new(),
-                    attributes: self.attributes(),
-                    dropped_attributes_count: 0,
-                    flags: 0,
-                });
-            }
+        for place in 0..=self.below(5) {
+            let parent = (place > 0).then(|| spans[self.below(place) as usize].span_id);
+            let mut span = self.span(start);
+            (span.trace_id, span.span_id) = (id, SpanId::from_bytes((place + 1).to_be_bytes()));
+            span.parent_span_id = parent;
             spans.push(span);
         }
+        let root = spans[0].span_id;
         let mut trace = Trace::new(id, spans);
-        for n in 0..self.below(4) {
-            trace.info.tags.insert(format!("t{n}"), self.text());
-            trace.info.metadata.insert(format!("m{n}"), self.text());
+        let info = &mut trace.info;
+        for place in 0..self.below(4) {
+            info.tags.insert(format!("t{place}"), self.text());
+            info.metadata.insert(format!("m{place}"), self.text());
         }
-        trace.info.session = self.one_in(2).then(|| format!("s{}", self.text()));
-        trace.info.user = self.one_in(3).then(|| format!("u{}", self.text()));
-        trace.info.client_request_id = self.one_in(3).then(|| format!("c{number}{}", self.text()));
-        trace.info.request_preview = self.one_in(3).then(|| format!("p{}", self.text()));
-        for n in 0..self.below(4) {
-            let value = match self.below(4) {
-                0 => AssessmentValue::Expectation { value: self.json() },
-                1 => AssessmentValue::Feedback {
-                    value: None,
-                    error: Some(AssessmentError {
-                        code: "Judge".to_owned(),
-                        message: Some(self.text()),
-                        stack_trace: None,
-                    }),
-                },
-                _ => AssessmentValue::Feedback {
-                    value: Some(self.json()),
-                    error: None,
-                },
-            };
-            trace.info.assessments.push(Assessment {
-                assessment_id: format!("a-{:032x}", number * 10 + n).as_str().into(),
-                name: format!("n{}", self.text()),
-                value,
-                source: AssessmentSource {
-                    source_type: self.pick(&["HUMAN", "CODE", "LLM_JUDGE"]).into(),
-                    source_id: Some(format!("i{}", self.text())),
-                },
-                span_id: self.one_in(2).then(|| trace.spans[0].span_id),
-                rationale: self.one_in(2).then(|| self.text()),
-                metadata: BTreeMap::from([("k".to_owned(), self.text())]),
-                create_time_unix_nano: START_UNIX_NANO,
-                update_time_unix_nano: START_UNIX_NANO + 1_000_000,
-                valid: true,
-                overrides: None,
-            });
-        }
+        info.session = self.one_in(2).then(|| format!("s{}", self.text()));
+        info.user = self.one_in(3).then(|| format!("u{}", self.text()));
+        info.client_request_id = self.one_in(3).then(|| format!("c{number}{}", self.text()));
+        info.request_preview = self.one_in(3).then(|| format!("p{}", self.text()));
+        info.assessments = (0..self.below(4))
+            .map(|place| self.assessment(number * 10 + place, root))
+            .collect();
         trace
     }
-}
 
-fn number(variable: &str, otherwise: u64) -> u64 {
-    let set = std::env::var(variable).ok();
-    set.and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    fn span(&mut self, start_time_unix_nano: u64) -> Span {
+        let name = format!("n{}", self.text());
+        let mut span = Span::new(TraceId::default(), SpanId::default(), name);
+        span.start_time_unix_nano = start_time_unix_nano + self.below(1_000_000);
+        span.end_time_unix_nano = Some(span.start_time_unix_nano + self.below(5_000_000_000));
+        span.status = match self.below(4) {
+            0 => Status::default(),
+            1 => Status::error(self.text()),
+            _ => Status {
+                code: StatusCode::Ok,
+                message: String::new(),
+            },
+        };
+        if self.one_in(2) {
+            let types = ["LLM", "TOOL", "AGENT", "My Type", "größe"];
+            span.span_type = self.pick(&types).into();
+        }
+        span.attributes = self.attributes();
+        span.inputs = (!self.one_in(3)).then(|| self.json());
+        span.outputs = (!self.one_in(3)).then(|| self.json());
+        for _ in 0..self.below(3) {
+            span.events.push(Event {
+                name: format!("e{}", self.text()),
+                time_unix_nano: span.start_time_unix_nano + self.below(1_000),
+                attributes: self.attributes(),
+                dropped_attributes_count: 0,
+            });
+        }
+        if self.one_in(3) {
+            span.links.push(Link {
+                trace_id: TraceId::from_bytes([9; 16]),
+                span_id: SpanId::from_bytes([7; 8]),
+                trace_state: String::new(),
+                attributes: self.attributes(),
+                dropped_attributes_count: 0,
+                flags: 0,
+            });
+        }
+        span
+    }
+
+    fn assessment(&mut self, number: u64, root: SpanId) -> Assessment {
+        let value = match self.below(4) {
+            0 => AssessmentValue::Expectation { value: self.json() },
+            1 => AssessmentValue::Feedback {
+                value: None,
+                error: Some(AssessmentError {
+                    code: "Judge".to_owned(),
+                    message: Some(self.text()),
+                    stack_trace: None,
+                }),
+            },
+            _ => AssessmentValue::Feedback {
+                value: Some(self.json()),
+                error: None,
+            },
+        };
+        Assessment {
+            assessment_id: format!("a-{number:032x}").as_str().into(),
+            name: format!("n{}", self.text()),
+            value,
+            source: AssessmentSource {
+                source_type: self.pick(&["HUMAN", "CODE", "LLM_JUDGE"]).into(),
+                source_id: Some(format!("i{}", self.text())),
+            },
+            span_id: self.one_in(2).then_some(root),
+            rationale: self.one_in(2).then(|| self.text()),
+            metadata: BTreeMap::from([("k".to_owned(), self.text())]),
+            create_time_unix_nano: START_UNIX_NANO,
+            update_time_unix_nano: START_UNIX_NANO + 1_000_000,
+            valid: true,
+            overrides: None,
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,8 +197,8 @@ async fn random_traces_arrive_whole() {
     let Some(server) = MlflowServer::shared() else {
         return;
     };
-    let mut random = Random(number("SPANLITE_RANDOM_SEED", 1));
-    let traces: Vec<Trace> = (1..=number("SPANLITE_RANDOM_TRACES", 40))
+    let mut random = Random(number("SPANLITE_RANDOM_SEED", 1) as u64);
+    let traces: Vec<Trace> = (1..=number("SPANLITE_RANDOM_TRACES", 40) as u64)
         .map(|number| random.trace(number))
         .collect();
     let (_folder, store) = store_of(&traces);

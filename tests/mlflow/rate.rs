@@ -22,7 +22,7 @@ use super::replicate::{job, store_of};
 /// As many as a job has open at once: its batches under way, four calls of each.
 const CONNECTIONS: usize = 12;
 
-fn number(variable: &str, otherwise: usize) -> usize {
+pub(crate) fn number(variable: &str, otherwise: usize) -> usize {
     let set = std::env::var_os(variable);
     let set = set.and_then(|text| text.to_str()?.parse().ok());
     set.unwrap_or(otherwise)
