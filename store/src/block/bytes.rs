@@ -4,8 +4,7 @@
 //! `varint (raw length << 1 | compressed)`, then, if compressed, `varint stored length`, then the
 //! bytes.
 
-use ::zstd::bulk::Compressor;
-use ::zstd::zstd_safe::{self, DDict};
+use ::zstd::zstd_safe::{self, CCtx, CDict, DDict};
 
 use super::BlockError;
 use super::kept::Slot;
@@ -36,9 +35,29 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Compresses what looks much like a text that is known.
-pub(super) fn compressor_like(known: &[u8]) -> Option<Compressor<'static>> {
-    Compressor::with_dictionary(zstd::LEVEL, known).ok()
+/// Compresses texts as if each followed a text that is known, and calls `each` with the frame of
+/// each. Nothing where zstd refuses.
+pub(super) fn compress_like(
+    known: &[u8],
+    texts: &[&[u8]],
+    mut each: impl FnMut(&[u8]),
+) -> Option<()> {
+    // zstd looks at what is known and a text behind it in memory as at one, which is quicker.
+    let longest = texts.iter().map(|text| text.len()).max()?;
+    let mut buffer = vec![0; known.len() + longest];
+    let (before, behind) = buffer.split_at_mut(known.len());
+    before.copy_from_slice(known);
+    let dictionary = CDict::create_by_reference(before, zstd::LEVEL);
+    let mut context = CCtx::try_create()?;
+    context.ref_cdict(&dictionary).ok()?;
+    let mut frame = Vec::with_capacity(zstd_safe::compress_bound(longest));
+    for text in texts {
+        let here = behind.get_mut(..text.len())?;
+        here.copy_from_slice(text);
+        context.compress2(&mut frame, here).ok()?;
+        each(&frame);
+    }
+    Some(())
 }
 
 const DAMAGED: BlockError = BlockError::malformed("a compressed part does not decompress");
@@ -71,7 +90,7 @@ pub(super) fn decompress(frame: &[u8], raw_length: usize) -> Result<Vec<u8>, Blo
     zstd::decompress(frame, raw_length).ok_or(DAMAGED)
 }
 
-/// The same for a frame of [`compressor_like`].
+/// The same for a frame of [`compress_like`].
 pub(super) fn decompress_like(
     known: &DDict<'_>,
     frame: &[u8],
@@ -247,7 +266,8 @@ mod tests {
             .flat_map(|n| (n * n % 65_521).to_le_bytes())
             .collect();
         let raw = known[60_000..70_000].to_vec();
-        let mut frames = compressor_like(&known).unwrap().compress(&raw).unwrap();
+        let mut frames = Vec::new();
+        compress_like(&known, &[&raw], |frame| frames.extend_from_slice(frame)).unwrap();
         assert!(frames.len() < raw.len() / 10);
         frames.extend(compress(b"next").unwrap());
         let (frame, length, rest) = split_frame(&frames).unwrap();

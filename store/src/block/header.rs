@@ -21,9 +21,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::BlockError;
 use super::bytes::{Cursor, put_bytes, put_varint};
 use super::terms::{Term, TermField, may_have};
+use super::words::STRETCH_SPANS;
 
-/// The version of blocks that is written.
-pub(super) const VERSION: u8 = 1;
+/// The version of blocks that is written. In blocks of version 1 the word index is one of spans,
+/// and each section is stored by itself.
+pub(super) const VERSION: u8 = 2;
 const FLAG_FRAGMENTS: u8 = 1;
 const FLAG_MORE_KEYS: u8 = 2;
 /// No block has more spans or traces; what a damaged count may make a reader do is bounded by it.
@@ -56,10 +58,18 @@ impl SectionKind {
 pub struct Section {
     /// What it holds.
     pub kind: SectionKind,
+    /// Where it begins among the bytes of all sections, one behind another.
+    pub start: u64,
     /// Its length in bytes.
     pub length: u32,
     /// The xxh3-64 of its bytes.
     pub checksum: u64,
+}
+
+impl Section {
+    fn end(&self) -> u64 {
+        self.start + u64::from(self.length)
+    }
 }
 
 /// The smallest and the largest value of a numeric attribute in a block.
@@ -107,6 +117,7 @@ pub struct BlockSummary {
 /// The header of a block, decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockHeader {
+    pub(super) version: u8,
     pub(super) summary: BlockSummary,
     /// The smallest and the largest id. Most ids begin with a time, so that the ranges of blocks
     /// hardly overlap and tell more quickly than the filter what is not there.
@@ -124,7 +135,7 @@ impl BlockHeader {
         let summary = &self.summary;
         let flags = u8::from(summary.has_fragments) * FLAG_FRAGMENTS
             + u8::from(self.has_more_keys) * FLAG_MORE_KEYS;
-        let mut out = vec![VERSION, flags];
+        let mut out = vec![self.version, flags];
         let (shortest, longest) = (summary.duration_nanos.start(), summary.duration_nanos.end());
         for number in [
             u64::from(summary.n_traces),
@@ -206,19 +217,24 @@ impl BlockHeader {
             });
         }
         let mut sections = Vec::new();
+        let mut start = 0;
         for _ in 0..cursor.count()? {
             let kind = SectionKind::from_number(cursor.byte()?);
+            let length = cursor.count()? as u32;
             sections.push(Section {
                 kind: kind.ok_or(BlockError::malformed("a section has an unknown kind"))?,
-                length: cursor.count()? as u32,
+                start,
+                length,
                 checksum: u64::from_le_bytes(cursor.array()?),
             });
+            start += u64::from(length);
         }
         let mut overflowed = Vec::new();
         for _ in 0..cursor.count()? {
             overflowed.push(u64::from_le_bytes(cursor.array()?));
         }
         Ok(Self {
+            version,
             summary: BlockSummary {
                 n_traces,
                 n_spans,
@@ -285,6 +301,17 @@ impl BlockHeader {
     /// The sections of the block, by their numbers.
     pub fn sections(&self) -> &[Section] {
         &self.sections
+    }
+
+    /// How many spans of a trace are one place in the word index.
+    pub(super) fn stretch_spans(&self) -> usize {
+        if self.version >= 2 { STRETCH_SPANS } else { 1 }
+    }
+
+    /// How many bytes all sections have, if they are stored as one run, one behind another.
+    pub(crate) fn run_bytes(&self) -> Option<u64> {
+        let end = self.sections.last().map_or(0, Section::end);
+        (self.version >= 2).then_some(end)
     }
 }
 

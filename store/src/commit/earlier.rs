@@ -232,6 +232,6 @@ pub(super) fn open(
     entry: &BlockEntry,
 ) -> Result<Result<BlockReader<Sections>, BlockError>, StorageError> {
     let table = table(txn, path, BLOCKS)?.map(|table| Arc::new(Owned::new(table)));
-    let sections = Sections::new(table, path.to_owned(), entry.number);
+    let sections = Sections::new(table, path.to_owned(), entry);
     Ok(BlockReader::open(Arc::clone(&entry.header), sections))
 }

@@ -45,7 +45,8 @@ pub(crate) const HOT: TableDefinition<'static, u64, &[u8]> = TableDefinition::ne
 pub(crate) const HEADERS: TableDefinition<'static, u32, &[u8]> = TableDefinition::new("headers");
 /// What is known of the traces of a block, by its number; values are framed.
 pub(crate) const FACTS: TableDefinition<'static, u32, &[u8]> = TableDefinition::new("facts");
-/// Sections of blocks: `block << 32 | section << 16 | piece`. The header has their checksums.
+/// Sections of blocks: `block << 32 | piece`, `block << 32 | section << 16 | piece` where the block
+/// is of version 1. The header has their checksums.
 pub(crate) const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
 
 /// The version of the values in `meta` and `journals`.

@@ -1,6 +1,7 @@
 //! Blocks in a segment: the rows they are cut into, and what is kept beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -78,8 +79,14 @@ fn header_place(block: u32) -> Place {
     Place::new("headers", &block.to_le_bytes())
 }
 
-fn piece_key(block: u32, section: u32, piece: usize) -> u64 {
-    u64::from(block) << 32 | u64::from(section) << 16 | piece as u64
+/// The key of a piece of a block.
+fn piece_key(block: u32, piece: u32) -> u64 {
+    u64::from(block) << 32 | u64::from(piece)
+}
+
+/// The keys of all pieces of a block.
+fn piece_keys(block: u32) -> RangeInclusive<u64> {
+    piece_key(block, 0)..=piece_key(block, u32::MAX)
 }
 
 /// Stores blocks under numbers that were not used before, and counts them. Whoever made them has
@@ -138,10 +145,9 @@ pub(crate) fn remove(
             .remove(block)
             .map_err(|error| failed(error.into()))?;
     }
-    let first = piece_key(block, 0, 0);
     txn.open_table(BLOCKS)
         .map_err(|error| failed(error.into()))?
-        .retain_in(first..=first | 0xffff_ffff, |_, _| false)
+        .retain_in(piece_keys(block), |_, _| false)
         .map_err(|error| failed(error.into()))?;
     counts.blocks = counts.blocks.saturating_sub(1);
     counts.block_spans = counts.block_spans.saturating_sub(n_spans);
@@ -217,12 +223,11 @@ impl NewBlock {
         let mut blocks = txn
             .open_table(BLOCKS)
             .map_err(|error| failed(error.into()))?;
-        for (section, bytes) in (0..).zip(&self.encoded.sections) {
-            for (piece, bytes) in blob::pieces(bytes).enumerate() {
-                blocks
-                    .insert(piece_key(block, section, piece), bytes)
-                    .map_err(|error| failed(error.into()))?;
-            }
+        let run = self.encoded.sections.concat();
+        for (piece, bytes) in (0..).zip(blob::pieces_of_run(&run)) {
+            blocks
+                .insert(piece_key(block, piece), bytes)
+                .map_err(|error| failed(error.into()))?;
         }
         Ok(())
     }
@@ -336,14 +341,10 @@ pub(crate) fn copy(
             .map_err(|error| write(error.into()))?;
         known.store(to, to_path, next)?;
         let mut target = to.open_table(BLOCKS).map_err(|error| write(error.into()))?;
-        let first = piece_key(block, 0, 0);
-        for row in blocks.range(first..=first | 0xffff_ffff).map_err(read)? {
+        for row in blocks.range(piece_keys(block)).map_err(read)? {
             let (key, value) = row.map_err(read)?;
             target
-                .insert(
-                    piece_key(next, 0, 0) | (key.value() & 0xffff_ffff),
-                    value.value(),
-                )
+                .insert(piece_key(next, key.value() as u32), value.value())
                 .map_err(|error| write(error.into()))?;
         }
         counts.next_block += 1;
@@ -360,6 +361,8 @@ pub struct Sections {
     table: Option<SharedTable>,
     path: PathBuf,
     block: u32,
+    /// The bytes of all sections, if they are one run.
+    run_bytes: Option<u64>,
 }
 
 impl std::fmt::Debug for Sections {
@@ -372,23 +375,46 @@ impl std::fmt::Debug for Sections {
 }
 
 impl Sections {
-    pub(crate) fn new(table: Option<SharedTable>, path: PathBuf, block: u32) -> Self {
-        Self { table, path, block }
+    pub(crate) fn new(table: Option<SharedTable>, path: PathBuf, entry: &BlockEntry) -> Self {
+        Self {
+            table,
+            path,
+            block: entry.number,
+            run_bytes: entry.header.run_bytes(),
+        }
     }
 
-    fn read(&self, number: u32, length: usize) -> Result<Vec<u8>, StorageError> {
+    /// The keys of the pieces from the first that has bytes of a section on, and how many bytes
+    /// stand before them there.
+    fn pieces(&self, number: u32, section: Section) -> (RangeInclusive<u64>, usize) {
+        if let Some(run_bytes) = self.run_bytes {
+            let (piece, skipped) = blob::piece_at(section.start, run_bytes);
+            let last = *piece_keys(self.block).end();
+            (piece_key(self.block, piece)..=last, skipped)
+        } else {
+            let first = piece_key(self.block, number << 16);
+            (first..=first | 0xffff, 0)
+        }
+    }
+
+    fn read(&self, number: u32, section: Section) -> Result<Vec<u8>, StorageError> {
         let failed = |error| StorageError::redb("read", &self.path, redb::Error::from(error));
+        let length = section.length as usize;
         // A damaged length does not reserve more than sections have.
         let mut bytes = Vec::with_capacity(length.min(1 << 20));
-        let first = piece_key(self.block, number, 0);
         let Some(table) = &self.table else {
             return Ok(bytes);
         };
-        for row in table.range(first..=first | 0xffff).map_err(failed)? {
+        let (pieces, mut before) = self.pieces(number, section);
+        for row in table.range(pieces).map_err(failed)? {
             let (_, value) = row.map_err(failed)?;
-            bytes.extend_from_slice(value.value());
-            if bytes.len() > length {
-                break; // the checksum of the section tells
+            let piece = value.value();
+            let rest = piece.get(before..).unwrap_or_default();
+            before = before.saturating_sub(piece.len());
+            let wanted = rest.len().min(length - bytes.len());
+            bytes.extend_from_slice(&rest[..wanted]);
+            if bytes.len() == length {
+                break;
             }
         }
         Ok(bytes)
@@ -401,7 +427,6 @@ impl LoadSection for Sections {
         number: u32,
         section: Section,
     ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-        super::protected(&self.path, || self.read(number, section.length as usize))
-            .map_err(Into::into)
+        super::protected(&self.path, || self.read(number, section)).map_err(Into::into)
     }
 }

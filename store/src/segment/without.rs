@@ -129,7 +129,7 @@ fn open(
     entry: &BlockEntry,
 ) -> Result<BlockReader<Sections>, StorageError> {
     let rows = table(txn, reader.path(), BLOCKS)?.map(|table| Arc::new(Owned::new(table)));
-    let sections = Sections::new(rows, reader.path().to_owned(), entry.number);
+    let sections = Sections::new(rows, reader.path().to_owned(), entry);
     BlockReader::open(Arc::clone(&entry.header), sections).map_err(|error| damaged(reader, &error))
 }
 

@@ -198,7 +198,7 @@ impl Blocks {
         path: &Path,
     ) -> Result<Arc<BlockReader<Sections>>, BlockError> {
         self.open.get(entry, |kept_bytes| {
-            let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
+            let sections = Sections::new(self.table.clone(), path.to_owned(), entry);
             BlockReader::open_among(Arc::clone(&entry.header), sections, kept_bytes)
         })
     }
@@ -227,7 +227,7 @@ impl Blocks {
         facts: &BlockFacts,
         path: &Path,
     ) -> Result<(), BlockError> {
-        let sections = Sections::new(self.table.clone(), path.to_owned(), entry.number);
+        let sections = Sections::new(self.table.clone(), path.to_owned(), entry);
         for (number, section) in (0..).zip(entry.header.sections()) {
             let bytes = sections
                 .load(number, *section)

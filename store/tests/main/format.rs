@@ -159,11 +159,30 @@ fn a_store_of_format_1_is_read() {
         assert_eq!(value.bytes, b"duration > 1s");
     }
     let store = Store::open(&path, patient()).unwrap();
+    // Blocks of version 1 have an index of words by spans.
+    let has_it = |trace: &u64| (0..61).any(|at| (at * at + trace * 7) % 61 == 60);
+    let found: Vec<u64> = (30..=45).rev().filter(has_it).collect();
+    assert_eq!(traces_with(&store, "word60"), found);
+    assert_eq!(traces_with(&store, "hi"), [50]);
     let again = store.write(&expected()).unwrap();
     assert_eq!(again.spans_written, 0);
     store.write(&[trace(60, 2)]).unwrap();
     assert!(store.seal().unwrap());
     assert_eq!(all(&store).len(), expected().len() + 1);
+}
+
+/// The numbers of the traces in blocks that have a word, newest first.
+fn traces_with(store: &Store, word: &str) -> Vec<u64> {
+    let snapshot = store.snapshot().unwrap();
+    let mut found = Vec::new();
+    for block in snapshot.blocks().unwrap() {
+        let reader = block.reader().unwrap();
+        let ids = reader.trace_ids().unwrap();
+        let places = reader.traces_with_words(&[word]).unwrap();
+        found.extend(places.into_iter().map(|place| ids[place as usize]));
+    }
+    let number = |number: &u64| found.contains(trace_id(*number).as_bytes());
+    (0..100).rev().filter(number).collect()
 }
 
 /// A copy of the fixture.

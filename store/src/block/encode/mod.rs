@@ -12,7 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::attributes::Values;
 use super::bytes::put_bytes;
 use super::directory::{Column, ColumnsWriter};
-use super::header::{BlockHeader, BlockSummary, MAX_ROWS, MAX_ZONES, Section, SectionKind, Zone};
+use super::header::{
+    BlockHeader, BlockSummary, MAX_ROWS, MAX_ZONES, Section, SectionKind, VERSION, Zone,
+};
 use super::strings::StringsBuilder;
 use super::terms::{TermField, TermsBuilder};
 use super::{BlockError, ValueType};
@@ -89,8 +91,7 @@ impl Rows<'_> {
         writer.ints(Column::ChunkLengths, &lengths);
         writer.blob(Column::TextTable, &self.texts.values);
         let n_chunks = chunks.len();
-        let n_spans = self.spans.kinds.len();
-        for section in self.words.sections(n_spans) {
+        for section in self.words.sections() {
             writer.section(SectionKind::Words, section);
         }
         for chunk in chunks {
@@ -120,15 +121,19 @@ impl Rows<'_> {
             .iter()
             .filter(|code| **code == StatusCode::Error as i64);
         let last_start = starts().max().unwrap_or(0);
+        let mut start = 0;
         let sections = sections.iter().map(|(kind, bytes)| {
             let length = u32::try_from(bytes.len());
-            Ok(Section {
+            let section = Section {
                 kind: *kind,
+                start,
                 length: length.map_err(|_| BlockError::TooLarge {
                     what: "the bytes of a section",
                 })?,
                 checksum: xxh3_64(bytes),
-            })
+            };
+            start += u64::from(section.length);
+            Ok(section)
         });
         let terms = self.terms(input);
         let summary = BlockSummary {
@@ -145,6 +150,7 @@ impl Rows<'_> {
         let ids = || input.trace_ids();
         let (first, last) = (ids().min(), ids().max());
         Ok(BlockHeader {
+            version: VERSION,
             summary,
             trace_ids: first.unwrap_or_default()..=last.unwrap_or_default(),
             has_more_keys: [

@@ -8,7 +8,7 @@ use super::super::directory::{
 };
 use super::super::strings::StringsBuilder;
 use super::super::texts::{MIN_TEXT_BYTES, TextsBuilder};
-use super::super::words::WordsBuilder;
+use super::super::words::{STRETCH_SPANS, WordsBuilder};
 use super::input::{BlockInput, EventInput, LinkInput, SpanInput, TraceInput};
 use crate::record::FlatValue;
 
@@ -154,6 +154,9 @@ impl<'a> Rows<'a> {
                 root = root.or(Some(span));
             }
             has_error |= span.status_code == StatusCode::Error;
+            if number.is_multiple_of(STRETCH_SPANS) {
+                self.words.begin_stretch();
+            }
             self.push_span(input, span, start);
         }
         self.n_error_traces += u32::from(has_error);
@@ -196,7 +199,7 @@ impl<'a> Rows<'a> {
         }
         let mut text = |json: &'a Option<Cow<'a, str>>| match json {
             Some(json) => texts.add_searched(json.as_bytes(), |new| {
-                words.add(row as u32, new, true);
+                words.add(new, true);
             }),
             None => 0,
         };
@@ -228,7 +231,7 @@ impl<'a> Rows<'a> {
             .into_iter()
             .chain(error_type)
         {
-            words.add(row as u32, text.as_bytes(), false);
+            words.add(text.as_bytes(), false);
         }
         for event in &input.events[span.events.clone()] {
             let attributes = &input.inner_attributes[event.attributes.clone()];
@@ -236,7 +239,7 @@ impl<'a> Rows<'a> {
                 .push(event, attributes, span.start_time_unix_nano, texts);
             let values = attributes.iter().filter_map(|(_, value)| value.as_str());
             for text in std::iter::once(event.name).chain(values) {
-                words.add(row as u32, text.as_bytes(), false);
+                words.add(text.as_bytes(), false);
             }
         }
         for link in &input.links[span.links.clone()] {

@@ -213,11 +213,9 @@ fn a_word_is_found_where_it_entered_the_trace() {
     let traces = [in_order(&Trace::new(TraceId::default(), spans)), other];
     with_block(&traces, |block| {
         let spans = |word: &str| block.spans_with_word(word).unwrap();
-        assert_eq!(spans("refund"), [0]);
-        assert_eq!(spans("policy"), [0]);
-        assert_eq!(spans("deadline"), [1]);
-        assert_eq!(spans("café"), [2]);
-        assert_eq!(spans("broke"), [1]);
+        for word in ["refund", "policy", "deadline", "café", "broke"] {
+            assert_eq!(spans(word), [0, 1, 2], "the spans of the trace");
+        }
         assert_eq!(spans("span"), [0, 1, 2, 3]);
         assert_eq!(spans("npolicy"), [0; 0]);
         let traces = |words: &[&str]| block.traces_with_words(words).unwrap();
@@ -241,13 +239,41 @@ fn a_word_that_an_attribute_had_before_is_found_where_an_input_has_it() {
     spans[3].outputs = Some(Json::from_text(json).unwrap());
     let traces = [in_order(&Trace::new(TraceId::default(), spans))];
     with_block(&traces, |block| {
-        let spans = |word: &str| block.spans_with_word(word).unwrap();
-        assert_eq!(
-            spans("refund"),
-            [1, 2],
-            "the value of the third is the attribute's"
-        );
-        assert_eq!(spans("policy"), [1]);
+        for word in ["refund", "policy"] {
+            assert_eq!(block.traces_with_words(&[word]).unwrap(), [0]);
+        }
+    });
+}
+
+#[test]
+fn a_word_is_found_in_the_stretch_of_a_long_trace_where_it_entered() {
+    let spans = |words: &[(u64, &str)], count: u64| {
+        let spans = (1..=count).map(|number| {
+            let mut span = plain_span(number);
+            let here = words.iter().filter(|(at, _)| *at == number);
+            let here: Vec<&str> = here.map(|(_, word)| *word).collect();
+            span.inputs = Some(Json::string(&format!("{} {number}", here.join(" "))));
+            span
+        });
+        spans.collect()
+    };
+    let of = |number, spans| in_order(&Trace::new(TraceId::from_bytes([number; 16]), spans));
+    let traces = [
+        of(
+            1,
+            spans(&[(1, "one"), (64, "both"), (65, "two"), (200, "both")], 200),
+        ),
+        of(2, spans(&[], 0)),
+        of(3, spans(&[(1, "two"), (3, "three")], 3)),
+    ];
+    with_block(&traces, |block| {
+        let found = |word| block.spans_with_word(word).unwrap();
+        assert_eq!(found("one"), (0..64).collect::<Vec<_>>());
+        assert_eq!(found("both"), (0..64).chain(192..200).collect::<Vec<_>>());
+        assert_eq!(found("two"), (64..128).chain(200..203).collect::<Vec<_>>());
+        assert_eq!(found("three"), (200..203).collect::<Vec<_>>());
+        assert_eq!(block.traces_with_words(&["two"]).unwrap(), [0, 2]);
+        assert_eq!(block.traces_with_words(&["two", "three"]).unwrap(), [2]);
     });
 }
 

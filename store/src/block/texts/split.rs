@@ -1,14 +1,14 @@
 use std::borrow::Cow;
+use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
-use zstd::bulk::Compressor;
 
-use super::super::bytes::{compress, compressor_like, put_varint};
+use super::super::bytes::{compress, compress_like, put_varint};
 use super::super::strings::FastMap;
 use super::items::{Item, MIN_ITEM_BYTES, items};
 
 /// New bytes of several traces that share a chunk stay below this length.
-const CHUNK_BYTES: usize = 128 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// A longer trace is cut into chunks of this length.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
 
@@ -17,6 +17,8 @@ const FRAME_BYTES: usize = 16 << 10;
 /// The first chunk ends with the trace that makes it this long, and so much of it is known to the
 /// frames of the others, which are compressed as if they followed it.
 const KNOWN_BYTES: usize = 64 << 10;
+/// So much waits until it is compressed: to begin takes as long as to compress a few frames.
+const WAITING_BYTES: usize = 1 << 20;
 /// What a dictionary of zstd's own form begins with; bytes that happen to are not used as one.
 const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 
@@ -36,11 +38,13 @@ pub(in super::super) struct TextsBuilder<'a> {
     pub(in super::super) n_values: Vec<i64>,
     pub(in super::super) n_value_bytes: Vec<i64>,
     pub(in super::super) n_new_bytes: Vec<i64>,
-    chunk: Vec<u8>,
-    /// Where in the chunk frames end.
+    /// The chunks that are not compressed yet, the last of which goes on.
+    waiting: Vec<u8>,
+    /// Where in what waits frames end, and where chunks do, which are ends of frames too.
     frame_ends: Vec<usize>,
-    /// Makes the frames of all chunks but the first.
-    compressor: Option<Compressor<'static>>,
+    chunk_ends: Vec<usize>,
+    /// What the frames of all chunks but the first are like; nothing if they are like nothing.
+    known: Option<Vec<u8>>,
     chunks: Vec<Chunk>,
 }
 
@@ -103,65 +107,107 @@ impl<'a> TextsBuilder<'a> {
         trace.by_hash.clear();
         trace.places.clear();
 
+        let chunk_bytes = self.waiting.len() - self.chunk_start();
         let is_full = if self.chunks.is_empty() {
-            self.chunk.len() >= KNOWN_BYTES || new_bytes.len() > MAX_CHUNK_BYTES
+            chunk_bytes >= KNOWN_BYTES || new_bytes.len() > MAX_CHUNK_BYTES
         } else {
-            self.chunk.len() + new_bytes.len() > CHUNK_BYTES
+            chunk_bytes + new_bytes.len() > CHUNK_BYTES
         };
         if is_full {
             self.end_chunk();
         }
-        while new_bytes.len() > MAX_CHUNK_BYTES {
-            let rest = new_bytes.split_off(MAX_CHUNK_BYTES);
-            self.chunk = std::mem::replace(&mut new_bytes, rest);
+        let mut rest = new_bytes.as_slice();
+        while let Some((chunk, after)) = rest.split_at_checked(MAX_CHUNK_BYTES)
+            && !after.is_empty()
+        {
+            self.waiting.extend_from_slice(chunk);
             self.end_chunk();
+            rest = after;
         }
-        self.chunk.append(&mut new_bytes);
-        if self.chunk.len() - self.frame_ends.last().unwrap_or(&0) >= FRAME_BYTES {
-            self.frame_ends.push(self.chunk.len());
+        self.waiting.extend_from_slice(rest);
+        new_bytes.clear();
+        self.trace.new_bytes = new_bytes;
+        let frame_start = self.frame_ends.last().copied().unwrap_or(0);
+        if self.waiting.len() - frame_start >= FRAME_BYTES {
+            self.frame_ends.push(self.waiting.len());
         }
+    }
+
+    /// Where in what waits the chunk at hand begins.
+    fn chunk_start(&self) -> usize {
+        self.chunk_ends.last().copied().unwrap_or(0)
     }
 
     fn end_chunk(&mut self) {
-        if self.chunk.is_empty() {
+        let end = self.waiting.len();
+        if end == self.chunk_start() {
             return;
         }
-        let raw_length = self.chunk.len();
-        let frames = if self.chunks.is_empty() {
-            self.compressor = known_bytes(&self.chunk).and_then(compressor_like);
-            compress(&self.chunk)
-        } else {
-            self.frames()
-        };
-        let frames = frames.filter(|frames| frames.len() < raw_length);
-        // A chunk that does not shrink is stored as it is and known by its length.
-        let stored = frames.unwrap_or_else(|| self.chunk.clone());
-        self.chunks.push(Chunk { raw_length, stored });
-        self.chunk.clear();
-        self.frame_ends.clear();
+        if self.frame_ends.last() != Some(&end) {
+            self.frame_ends.push(end);
+        }
+        self.chunk_ends.push(end);
+        if self.chunks.is_empty() {
+            let frame = compress(&self.waiting);
+            self.known = known_bytes(&self.waiting).map(<[u8]>::to_vec);
+            self.put_chunk(0..end, frame);
+            self.forget_waiting();
+        } else if end >= WAITING_BYTES {
+            self.compress_waiting();
+        }
     }
 
-    /// The frames of the chunk at hand.
-    fn frames(&mut self) -> Option<Vec<u8>> {
-        let mut frames = Vec::with_capacity(self.chunk.len() / 2);
+    /// Stores a chunk, as it is unless its frames are shorter.
+    fn put_chunk(&mut self, place: Range<usize>, frames: Option<Vec<u8>>) {
+        let raw_length = place.len();
+        let frames = frames.filter(|frames| frames.len() < raw_length);
+        let stored = frames.unwrap_or_else(|| self.waiting[place].to_vec());
+        self.chunks.push(Chunk { raw_length, stored });
+    }
+
+    fn forget_waiting(&mut self) {
+        self.waiting.clear();
+        self.frame_ends.clear();
+        self.chunk_ends.clear();
+    }
+
+    fn compress_waiting(&mut self) {
         let mut start = 0;
-        let ends = self.frame_ends.iter().copied();
-        for end in ends.chain([self.chunk.len()]) {
-            let raw = self.chunk.get(start..end)?;
-            if !raw.is_empty() {
-                frames.extend(match &mut self.compressor {
-                    Some(compressor) => compressor.compress(raw).ok()?,
-                    None => compress(raw)?,
-                });
-            }
-            start = end;
+        let ends = self.frame_ends.iter();
+        let places = ends.map(|end| std::mem::replace(&mut start, *end)..*end);
+        let places: Vec<Range<usize>> = places.collect();
+        let frames = places.iter().map(|place| &self.waiting[place.clone()]);
+        let frames: Vec<&[u8]> = frames.collect();
+        // The frames of all chunks one behind the other, and where each ends.
+        let (mut stored, mut stored_ends) = (Vec::new(), Vec::with_capacity(places.len()));
+        let mut put = |frame: &[u8]| {
+            stored.extend_from_slice(frame);
+            stored_ends.push(stored.len());
+        };
+        let all = match &self.known {
+            Some(known) => compress_like(known, &frames, put),
+            None => frames
+                .iter()
+                .map(|raw| compress(raw).map(|frame| put(&frame)))
+                .collect(),
+        };
+        let (mut start, mut stored_start) = (0, 0);
+        for end in std::mem::take(&mut self.chunk_ends) {
+            let last = places.partition_point(|place| place.end < end);
+            let stored_end = stored_ends.get(last).copied().unwrap_or(stored_start);
+            let frames = stored.get(stored_start..stored_end).map(<[u8]>::to_vec);
+            self.put_chunk(start..end, frames.filter(|_| all.is_some()));
+            (start, stored_start) = (end, stored_end);
         }
-        Some(frames)
+        self.forget_waiting();
     }
 
     /// The chunks of all traces, in order.
     pub(in super::super) fn take_chunks(&mut self) -> Vec<Chunk> {
         self.end_chunk();
+        if !self.waiting.is_empty() {
+            self.compress_waiting();
+        }
         std::mem::take(&mut self.chunks)
     }
 }

@@ -1,6 +1,6 @@
-//! The word index: for every word, the spans where it entered its trace.
+//! The word index: for every word, the stretches of spans where it entered its trace.
 //!
-//! Words are known by a hash, so a look-up may give spans that do not have the word (one in a
+//! Words are known by a hash, so a look-up may give stretches that do not have the word (one in a
 //! million look-ups); whoever asks reads the text anyway. The index is cut by the highest bits
 //! of the hash into as many sections as make each about 16 KiB, of which a look-up reads one:
 //!
@@ -8,7 +8,7 @@
 //! integer column of 256: how many words have each value of the next 8 bits of the hash,
 //! integer column of 256: where the postings of those words begin, in bits,
 //! 2 bytes a word: the 16 bits after, ascending in each of the 256,
-//! varint length, postings: for every word Elias' gamma code of the number of spans, then the
+//! varint length, postings: for every word Elias' gamma code of the number of stretches, then the
 //!   gaps between their numbers less 1 in Rice's code
 //! ```
 
@@ -18,15 +18,14 @@ use super::super::ints::{Ints, put_ints};
 use super::super::kept::{Keep, KeptBytes, KeptColumn};
 use super::bits::{BitReader, BitWriter};
 use super::split::{EachWord, split};
-use super::table::{SortedWords, WordTable};
+use super::table::{Occurrence, WordTable};
 
 /// Sections become about this long.
 const SECTION_BYTES: usize = 16 << 10;
 const N_BUCKETS: usize = 256;
-/// A block has no more spans than this many bits count. The 40 bits above tell words apart: 12 for
-/// the section, 8 for the bucket, 16 in it, and some more.
-pub(super) const SPAN_BITS: u32 = 24;
-pub(super) const SPAN_MASK: u64 = (1 << SPAN_BITS) - 1;
+/// So many spans of a trace, one after the other, are one place in the index: who looks for a word
+/// reads all texts of a trace anyway, and fewer places are a smaller index.
+pub(in super::super) const STRETCH_SPANS: usize = 64;
 /// Sets the bit of lower case in eight letters at a time.
 const LOWER: u64 = 0x2020_2020_2020_2020;
 /// 2⁶⁴ by the golden ratio: odd, with bits all over.
@@ -56,68 +55,66 @@ impl EachWord for Hashes {
 }
 
 impl WordsBuilder {
-    /// Adds the words of bytes that entered with a span. Spans must come in order.
-    pub(in super::super) fn add(&mut self, span: u32, bytes: &[u8], is_json: bool) {
+    /// Begins the next stretch: what is added from now on entered there.
+    pub(in super::super) fn begin_stretch(&mut self) {
+        self.words.begin_stretch();
+    }
+
+    /// Adds the words of bytes that entered.
+    pub(in super::super) fn add(&mut self, bytes: &[u8], is_json: bool) {
         // New bytes begin and end at bounds of JSON values, so they are text by themselves.
         if let Ok(text) = std::str::from_utf8(bytes) {
             split(text, is_json, &mut self.hashes);
-            self.words.add(self.hashes.0.drain(..), span);
+            self.words.add(self.hashes.0.drain(..));
         }
     }
 
     /// The sections of the index; none without words.
-    pub(in super::super) fn sections(&mut self, n_spans: usize) -> Vec<Vec<u8>> {
-        let SortedWords { words, spans } = std::mem::take(&mut self.words).finish();
-        if words.is_empty() {
+    pub(in super::super) fn sections(&mut self) -> Vec<Vec<u8>> {
+        let words = std::mem::take(&mut self.words);
+        let n_stretches = words.n_stretches() as usize;
+        let occurrences = words.finish();
+        if occurrences.is_empty() {
             return Vec::new();
         }
-        let estimate = words.len() * 3 + spans.len();
+        let same = |a: &Occurrence, b: &Occurrence| a.hash() == b.hash();
+        let n_words = occurrences.chunk_by(same).count();
+        let estimate = n_words * 3 + occurrences.len() / 2;
         let wanted = estimate.div_ceil(SECTION_BYTES).next_power_of_two();
         let n_sections = wanted.min(1 << 12);
-        let mut sections = Vec::with_capacity(n_sections);
-        let (mut rest, mut first) = (words.as_slice(), 0);
-        for number in 0..n_sections as u64 {
-            let end = rest.partition_point(|(hash, _)| section_number(*hash, n_sections) <= number);
-            let (group, after) = rest.split_at(end);
+        let mut rest = occurrences.as_slice();
+        let section = |number| {
+            let end = rest.partition_point(|one| section_number(one.hash(), n_sections) <= number);
+            let (of_section, after) = rest.split_at(end);
             rest = after;
-            sections.push(encode_section(group, first, &spans, n_sections, n_spans));
-            first = group.last().map_or(first, |(_, end)| *end);
-        }
-        sections
+            encode_section(of_section, n_sections, n_stretches)
+        };
+        (0..n_sections as u64).map(section).collect()
     }
 }
 
-/// Encodes the words of a section. The spans of the first of them begin at `first`.
-fn encode_section(
-    words: &[(u64, u32)],
-    mut first: u32,
-    spans: &[u32],
-    n_sections: usize,
-    n_spans: usize,
-) -> Vec<u8> {
+/// Encodes the words of a section.
+fn encode_section(words: &[Occurrence], n_sections: usize, n_stretches: usize) -> Vec<u8> {
     let mut counts = vec![0i64; N_BUCKETS];
     let mut starts = vec![0i64; N_BUCKETS];
-    let mut tails = Vec::with_capacity(2 * words.len());
+    let mut tails = Vec::with_capacity(words.len() / 2);
     let mut postings = BitWriter::default();
     let mut next_bucket = 0;
+    let mut stretches = Vec::new();
     // Words that are known by the same bits are one word here.
-    for same in words.chunk_by(|a, b| place(a.0, n_sections) == place(b.0, n_sections)) {
-        let (bucket, tail) = place(same[0].0, n_sections);
+    for same in words.chunk_by(|a, b| place(a.hash(), n_sections) == place(b.hash(), n_sections)) {
+        let (bucket, tail) = place(same[0].hash(), n_sections);
         starts[next_bucket..=bucket].fill(postings.n_bits() as i64);
         next_bucket = bucket + 1;
         counts[bucket] += 1;
         tails.extend_from_slice(&tail.to_le_bytes());
-        let end = same[same.len() - 1].1;
-        let of_word = &spans[first as usize..end as usize];
-        first = end;
-        if same.len() == 1 {
-            put_postings(&mut postings, of_word, n_spans);
-        } else {
-            let mut of_all = of_word.to_vec();
-            of_all.sort_unstable();
-            of_all.dedup();
-            put_postings(&mut postings, &of_all, n_spans);
+        stretches.clear();
+        stretches.extend(same.iter().map(|one| one.stretch()));
+        if !stretches.is_sorted_by(|a, b| a < b) {
+            stretches.sort_unstable();
+            stretches.dedup();
         }
+        put_postings(&mut postings, &stretches, n_stretches);
     }
     starts[next_bucket..].fill(postings.n_bits() as i64);
     let mut out = Vec::new();
@@ -128,20 +125,20 @@ fn encode_section(
     out
 }
 
-/// Writes the spans that have a word.
-fn put_postings(postings: &mut BitWriter, spans: &[u32], n_spans: usize) {
-    postings.put_gamma(spans.len() as u32);
-    let width = rice_width(spans.len() as u32, n_spans);
+/// Writes the stretches that have a word.
+fn put_postings(postings: &mut BitWriter, stretches: &[u32], n_stretches: usize) {
+    postings.put_gamma(stretches.len() as u32);
+    let width = rice_width(stretches.len() as u32, n_stretches);
     let mut expected = 0;
-    for span in spans {
-        postings.put_rice(span - expected, width);
-        expected = span + 1;
+    for stretch in stretches {
+        postings.put_rice(stretch - expected, width);
+        expected = stretch + 1;
     }
 }
 
-/// The best width of Rice's code where `n_spans` of `n_all` have a word.
-fn rice_width(n_spans: u32, n_all: usize) -> u32 {
-    let gap = n_all as u64 * 7 / 10 / u64::from(n_spans.max(1));
+/// The best width of Rice's code where `count` of `n_all` stretches have a word.
+fn rice_width(count: u32, n_all: usize) -> u32 {
+    let gap = n_all as u64 * 7 / 10 / u64::from(count.max(1));
     gap.max(1).ilog2()
 }
 
@@ -210,12 +207,12 @@ pub(in super::super) fn section_of(word: &str, n_sections: usize) -> usize {
     section_number(hash_of(word.as_bytes(), 0), n_sections) as usize
 }
 
-/// The spans that a section of the index gives for a word, ascending.
+/// The stretches that a section of the index gives for a word, ascending.
 pub(in super::super) fn find_rows(
     section: &[u8],
     word: &str,
     n_sections: usize,
-    n_spans: usize,
+    n_stretches: usize,
 ) -> Result<Vec<u32>, BlockError> {
     const WRONG: BlockError = BlockError::malformed("the word index is wrong");
     let (bucket, tail) = place(hash_of(word.as_bytes(), 0), n_sections);
@@ -245,13 +242,13 @@ pub(in super::super) fn find_rows(
     for _ in 0..=index {
         rows.clear();
         let count = bits.gamma().ok_or(WRONG)?;
-        let width = rice_width(count, n_spans);
+        let width = rice_width(count, n_stretches);
         let mut next = 0u32;
         for _ in 0..count {
             let row = next
                 .checked_add(bits.rice(width).ok_or(WRONG)?)
                 .ok_or(WRONG)?;
-            if row as usize >= n_spans {
+            if row as usize >= n_stretches {
                 return Err(WRONG);
             }
             rows.push(row);
@@ -274,9 +271,10 @@ mod tests {
                 span % 2,
                 span % 3
             );
-            builder.add(span, text.as_bytes(), false);
+            builder.begin_stretch();
+            builder.add(text.as_bytes(), false);
         }
-        let sections = builder.sections(3_000);
+        let sections = builder.sections();
         assert!(sections.len() >= 2);
         let find = |word: &str| {
             let section = &sections[section_of(word, sections.len())];
@@ -306,9 +304,10 @@ mod tests {
     fn damaged_sections_are_errors_or_other_rows() {
         let mut builder = WordsBuilder::default();
         for span in 0..50u32 {
-            builder.add(span, format!("word{}", span % 5).as_bytes(), false);
+            builder.begin_stretch();
+            builder.add(format!("word{}", span % 5).as_bytes(), false);
         }
-        let sections = builder.sections(50);
+        let sections = builder.sections();
         for at in 0..sections[0].len() {
             for flip in [1, 0x80, 0xff] {
                 let mut damaged = sections[0].clone();
