@@ -2,7 +2,8 @@
 
 use spanlite_model::StatusCode;
 
-use super::expr::{Node, Resolver, is_span_type};
+use super::Node;
+use super::expr::{Resolver, is_span_type};
 use crate::check::type_of;
 use crate::error::QueryError;
 use crate::eval::Datum;

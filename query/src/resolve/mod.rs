@@ -4,9 +4,10 @@
 pub(crate) mod compare;
 pub(crate) mod expr;
 pub(crate) mod mlflow;
+mod node;
 mod pipeline;
 
-pub(crate) use expr::Node;
+pub(crate) use node::Node;
 pub(crate) use pipeline::{
     Aggregated, Body, Key, KeyValue, Measure, Narrow, Resolved, SeriesFn, SeriesPlan, Set, Stage,
     resolve,

@@ -1,6 +1,6 @@
-use super::Constant;
-use super::expr::{Node, condition, constant, value};
+use super::expr::{condition, constant, value};
 use super::mlflow::plain;
+use super::{Constant, Node};
 use crate::error::QueryError;
 use crate::syntax::ast::{
     self, AggregateFn, BinaryOp, Expr, ExprKind, Literal, Metric, MetricFn, Metrics, OrderValue,
