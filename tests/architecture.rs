@@ -1,4 +1,5 @@
-//! Holds the direction of dependencies between the workspace's crates, and the length of files.
+//! Holds the direction of dependencies between the workspace's crates, the length of files, and
+//! what documents say of them.
 #![expect(
     clippy::expect_used,
     reason = "helpers of tests fail a test by panicking"
@@ -166,8 +167,8 @@ fn libraries_stay_behind_the_crate_that_owns_them() {
 /// A file that is longer does more than one thing.
 const MAX_LINES: usize = 500;
 
-/// The sources below a folder, without what is built or hidden.
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The files below a folder that end so, without what is built or hidden.
+fn files_of_kind(folder: &Path, kind: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("folders can be read") {
         let path = entry.expect("folders can be read").path();
         let name = path.file_name().and_then(|name| name.to_str());
@@ -175,8 +176,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
             continue;
         }
         if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files_of_kind(&path, kind, found);
+        } else if path.extension().is_some_and(|ending| ending == kind) {
             found.push(path);
         }
     }
@@ -186,7 +187,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 fn no_file_is_too_long() {
     let mut files = Vec::new();
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    sources(root, &mut files);
+    files_of_kind(root, "rs", &mut files);
     assert!(files.len() > 500, "the sources were not found: {files:?}");
     let lines = |path: &PathBuf| fs::read_to_string(path).expect("UTF-8").lines().count();
     let long: Vec<_> = files
@@ -194,4 +195,48 @@ fn no_file_is_too_long() {
         .filter(|path| lines(path) > MAX_LINES)
         .collect();
     assert!(long.is_empty(), "more than {MAX_LINES} lines: {long:#?}");
+}
+
+/// Where paths of documents begin.
+const FOLDERS: &[&str] = &[
+    "store/", "query/", "sdk/", "cli/", "tests/", "benches/", ".ci/",
+];
+
+/// The paths in backquotes of a document, outside of its blocks of code.
+fn named_paths(text: &str) -> Vec<&str> {
+    let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
+    let is_path = |quoted: &&str| {
+        let is_file = quoted.ends_with(".rs") || quoted.ends_with(".md");
+        let is_below = FOLDERS.iter().any(|folder| quoted.starts_with(folder));
+        quoted.bytes().all(is_of_path) && (is_file || is_below)
+    };
+    let blocks = text.split("```").step_by(2);
+    let quoted = blocks.flat_map(|block| block.split('`').skip(1).step_by(2));
+    quoted.filter(is_path).collect()
+}
+
+#[test]
+fn what_documents_name_is_there() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let mut documents = Vec::new();
+    files_of_kind(root, "md", &mut documents);
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).expect("UTF-8");
+        let folder = document.parent().expect("a folder");
+        for named in named_paths(&text) {
+            count += 1;
+            let places = [
+                root.join(named),
+                folder.join(named),
+                folder.join("src").join(named),
+            ];
+            if !places.iter().any(|place| place.is_file() || place.is_dir()) {
+                wrong.push(format!("{}: {named}", document.display()));
+            }
+        }
+    }
+    assert!(count > 30, "no paths were found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -1,5 +1,5 @@
 //! The arguments as they are typed. Nothing here reads the environment or applies a default that
-//! depends on it: `settings.rs` does.
+//! depends on it: `settings` does.
 
 mod care;
 mod judge;
