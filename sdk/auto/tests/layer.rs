@@ -41,6 +41,34 @@ mod tests {
     }
 
     #[test]
+    fn spans_of_two_subscribers_are_told_apart_by_more_than_their_ids() {
+        let dispatch = || {
+            let layer = layer_for(Targets::models());
+            tracing::Dispatch::new(tracing_subscriber::registry().with(layer))
+        };
+        let (one, other) = (dispatch(), dispatch());
+        let capture = capture();
+        let make = |dispatch: &tracing::Dispatch, name: &str| {
+            tracing::dispatcher::with_default(
+                dispatch,
+                || info_span!(target: "rig", "made", otel.name = name),
+            )
+        };
+        let first = make(&one, "first");
+        let second = make(&other, "second");
+        assert_eq!(first.id(), second.id(), "their registries count alike");
+        tracing::dispatcher::with_default(&one, || {
+            first.in_scope(|| spanlite::in_span("in the first", |_| ()));
+        });
+        drop((first, second));
+        let (first, inner) = {
+            let spans = capture.spans();
+            (named(&spans, "first"), named(&spans, "in the first"))
+        };
+        assert_eq!(inner.parent_span_id, Some(first.span_id));
+    }
+
+    #[test]
     fn a_span_can_be_entered_while_its_thread_ends() {
         struct Last(RefCell<Option<tracing::Span>>);
         impl Drop for Last {

@@ -1,4 +1,5 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use spanlite::{Attached, Context, Span, Value};
 use spanlite_model::Attributes;
@@ -21,11 +22,29 @@ use crate::calls;
 /// OpenTelemetry. Events become events, with the message as their name; an event of level `ERROR`
 /// that names an exception or an error marks the span as failed.
 #[derive(Debug)]
-pub struct Recorder(());
+pub struct Recorder {
+    /// Tells it from others, whose spans may have the same ids.
+    number: u32,
+}
 
 impl Recorder {
     pub(super) fn new() -> Self {
-        Self(())
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// The place of a span's children.
+    fn context<S>(&self, id: &Id, ctx: &layer::Context<'_, S>) -> Option<Context>
+    where
+        S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    {
+        let made = MADE.try_with(Cell::get).ok().flatten();
+        match made.filter(|made| made.is(self.number, id)) {
+            Some(made) => Some(made.context),
+            None => context_of(&ctx.span(id)?),
+        }
     }
 }
 
@@ -79,6 +98,25 @@ thread_local! {
     /// Spans that the thread has entered, innermost last. A thread that ends may enter spans after
     /// this is gone, in the destructor of another of its locals: they are entered nowhere.
     static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+}
+
+thread_local! {
+    /// The span that the thread made last, which is most often the one that it enters next. The
+    /// registry gives its id to no other span but one that this thread makes.
+    static MADE: Cell<Option<Made>> = const { Cell::new(None) };
+}
+
+#[derive(Clone, Copy)]
+struct Made {
+    recorder: u32,
+    id: u64,
+    context: Context,
+}
+
+impl Made {
+    fn is(&self, recorder: u32, id: &Id) -> bool {
+        (self.recorder, self.id) == (recorder, id.into_u64())
+    }
 }
 
 struct Entered {
@@ -138,7 +176,15 @@ where
             model_call: false,
         };
         recorded.read(|fields| attributes.record(fields));
+        let made = Made {
+            recorder: self.number,
+            id: id.into_u64(),
+            context: recorded.context,
+        };
         span.extensions_mut().insert(recorded);
+        // A thread that ends looks its spans up.
+        MADE.try_with(|last| last.set(Some(made)))
+            .unwrap_or_default();
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, ctx: layer::Context<'_, S>) {
@@ -182,7 +228,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, ctx: layer::Context<'_, S>) {
-        let Some(context) = ctx.span(id).and_then(|span| context_of(&span)) else {
+        let Some(context) = self.context(id, &ctx) else {
             return;
         };
         let entered = Entered {
