@@ -93,7 +93,7 @@ impl Sieve {
             Node::Compare { op, left, right } => match (&**left, &**right) {
                 (Node::Field(field), Node::Constant(value)) => Self::compare(field, *op, value),
                 (Node::Constant(value), Node::Field(field)) => {
-                    Self::compare(field, mirrored(*op), value)
+                    Self::compare(field, op.mirrored(), value)
                 }
                 (Node::BareId(of), Node::Constant(id)) | (Node::Constant(id), Node::BareId(of))
                     if *op == BinaryOp::Equal =>
@@ -218,17 +218,6 @@ impl Quantity {
             }
             Self::Attribute(_) => NumberRange::Unknown,
         }
-    }
-}
-
-/// The comparison with its sides swapped.
-pub(super) fn mirrored(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Less => BinaryOp::Greater,
-        BinaryOp::LessEqual => BinaryOp::GreaterEqual,
-        BinaryOp::Greater => BinaryOp::Less,
-        BinaryOp::GreaterEqual => BinaryOp::LessEqual,
-        other => other,
     }
 }
 

@@ -5,7 +5,6 @@ use spanlite_store::block::{AttributeKind, BlockError, Ints, Strings};
 
 use super::block::Block;
 use super::fields::{kind, state_name, status};
-use super::header::mirrored;
 use super::mask::{Mask, Rows, Truth};
 use super::verdicts::Verdicts;
 use crate::eval::{At, Datum, View};
@@ -34,7 +33,7 @@ impl Leaf<'_, '_> {
         };
         let (op, limit) = match (&**left, &**right) {
             (Node::Field(_), Node::Constant(limit)) => (*op, limit),
-            (Node::Constant(limit), Node::Field(_)) => (mirrored(*op), limit),
+            (Node::Constant(limit), Node::Field(_)) => (op.mirrored(), limit),
             _ => return None,
         };
         // Floats hold whole numbers exactly up to here.

@@ -49,7 +49,7 @@ pub(crate) fn also_there(expr: &Expr) -> &'static [Builtin] {
 pub(super) fn in_millis(op: BinaryOp, left: &Expr, right: &Expr) -> Option<Node> {
     let (op, field, number) = match (millis(left), plain_number(right)) {
         (Some(field), Some(number)) => (op, field, number),
-        _ => (flipped(op), millis(right)?, plain_number(left)?),
+        _ => (op.mirrored(), millis(right)?, plain_number(left)?),
     };
     let of = || Box::new(Node::Field(plain(field)));
     let is = |op, nanos| Node::Compare {
@@ -108,15 +108,5 @@ fn plain_number(expr: &Expr) -> Option<&Literal> {
     match &expr.kind {
         ExprKind::Literal(number @ (Literal::Int(_) | Literal::Float(_))) => Some(number),
         _ => None,
-    }
-}
-
-fn flipped(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Less => BinaryOp::Greater,
-        BinaryOp::LessEqual => BinaryOp::GreaterEqual,
-        BinaryOp::Greater => BinaryOp::Less,
-        BinaryOp::GreaterEqual => BinaryOp::LessEqual,
-        other => other,
     }
 }

@@ -326,6 +326,17 @@ pub(crate) enum BinaryOp {
 }
 
 impl BinaryOp {
+    /// The comparison with its sides swapped.
+    pub(crate) fn mirrored(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessEqual => Self::GreaterEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterEqual => Self::LessEqual,
+            other => other,
+        }
+    }
+
     /// How the operator is written.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
