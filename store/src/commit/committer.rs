@@ -167,22 +167,24 @@ impl Committer {
             self.signal.count_dropped(self.waiting.count + rest.count);
         }
         self.active.reset();
-        self.state.reset();
         self.tidy();
+        self.state.reset();
         for waiting in waiting {
             drop(waiting.send(outcome.clone()));
         }
     }
 
     /// Merges tiny segments, if programs that ran shortly left many.
-    fn tidy(&self) {
+    fn tidy(&mut self) {
         let many = self
             .directory
             .segments()
             .is_ok_and(|segments| segments.len() >= MANY_SEGMENTS);
         if many {
-            let merged = protected(self.directory.path(), || {
-                merge_small(&self.directory, TINY_BYTES, MERGED_BYTES)
+            let (directory, state) = (&self.directory, &mut self.state);
+            let remove = |folded: Vec<Vec<u8>>| state.remove_note_keys(&folded);
+            let merged = protected(directory.path(), || {
+                merge_small(directory, TINY_BYTES, MERGED_BYTES, remove)
             });
             if let Err(error) = merged {
                 // Nothing is lost: the segments stay as they are.

@@ -22,7 +22,7 @@ use crate::segment::{
 
 /// The headers of the blocks of a store, each read once.
 #[derive(Default)]
-pub(super) struct Earlier {
+pub(crate) struct Earlier {
     segments: HashMap<SegmentName, Seen>,
 }
 
@@ -52,6 +52,20 @@ pub(super) struct SeenBlock {
 }
 
 impl Earlier {
+    /// Reads the headers of all segments that can be read, as they are.
+    pub(crate) fn read_all(directory: &Directory) -> Result<Self, StorageError> {
+        let mut all = Self::default();
+        for name in directory.segments()? {
+            if let Ok(reader) = open_for_reading(directory, name, Access::ReadWrite)
+                && let Ok(txn) = reader.begin()
+            {
+                let seen = all.segments.entry(name).or_default();
+                seen.read(&txn, reader.path())?;
+            }
+        }
+        Ok(all)
+    }
+
     /// Reads the headers that were added since the last call; `txn` reads `segment`.
     pub(super) fn refresh(
         &mut self,
@@ -86,13 +100,22 @@ impl Earlier {
 
     /// The blocks that hold something of a trace, in the order of a segment. A block that cannot
     /// be read may.
-    pub(super) fn find(&self, trace_id: TraceId, directory: &Directory) -> Vec<(SegmentName, u32)> {
+    pub(crate) fn find(&self, trace_id: TraceId, directory: &Directory) -> Vec<(SegmentName, u32)> {
         let mut found = Vec::new();
         for (name, seen) in &self.segments {
             let holders = seen.holders(trace_id, *name, directory);
             found.extend(holders.map(|block| (*name, block)));
         }
         found
+    }
+
+    /// How many traces and parts of traces the blocks of a segment hold.
+    pub(crate) fn n_traces(&self, segment: SegmentName) -> u64 {
+        let blocks = self.segments.get(&segment).map_or(&[][..], Seen::blocks);
+        let traces = blocks
+            .iter()
+            .map(|block| block.entry.header.summary().n_traces);
+        traces.map(u64::from).sum()
     }
 
     /// The blocks of a segment.

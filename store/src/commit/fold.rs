@@ -12,12 +12,10 @@ use crate::block::BlockError;
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::options::Access;
-use crate::segment::{OpenSegment, SegmentReader, protected};
+use crate::segment::{OpenSegment, SegmentReader, TRACES_A_CHANGED_ONE, protected};
 use crate::snapshot::{Assembly, collect_place};
 use crate::state::{KeyedNote, count_notes, keyed_notes_of, noted_traces};
 
-/// A block is made anew if something came later of one trace in so many of it.
-const TRACES_A_CHANGED_ONE: usize = 8;
 /// So many are written anew at once where somebody asked for it.
 const SPANS_ASKED: u64 = 50_000;
 /// Of so many blocks it is found out at once with which earlier ones they share traces, the newest
@@ -30,7 +28,7 @@ const ANEW_BYTES: u64 = 8 << 20;
 
 /// What is known of the changes that are kept apart, from one time to the next.
 #[derive(Debug, Default)]
-pub(super) struct KnownNotes {
+pub(crate) struct KnownNotes {
     /// How many were left when it was last looked whether there are enough.
     left: Option<u64>,
     /// What was folded could not be removed, and would be folded again and again.
@@ -70,7 +68,7 @@ pub(super) struct Limit {
 }
 
 /// The changes that are kept apart, as they are at one moment.
-pub(super) struct Notes {
+pub(crate) struct Notes {
     reader: SegmentReader,
     txn: ReadTransaction,
     n_notes: u64,
@@ -81,7 +79,7 @@ pub(super) struct Notes {
 impl Notes {
     /// Opens them; nothing if there are none, or they cannot be read, which whoever reads the
     /// traces reports.
-    pub(super) fn open(directory: &Directory, known: &KnownNotes) -> Option<Self> {
+    pub(crate) fn open(directory: &Directory, known: &KnownNotes) -> Option<Self> {
         if known.stay || !directory.has_state() {
             return None;
         }
@@ -106,8 +104,14 @@ impl Notes {
         (notes.n_notes > 0).then_some(notes)
     }
 
+    /// The traces that have some, in order; none where there are no others than when it was last
+    /// looked.
+    pub(crate) fn traces(&self) -> &[TraceId] {
+        &self.traces
+    }
+
     /// The changes of a trace with their keys, if all of them can be folded.
-    pub(super) fn of(&self, trace_id: TraceId) -> Vec<KeyedNote> {
+    pub(crate) fn of(&self, trace_id: TraceId) -> Vec<KeyedNote> {
         let path = self.reader.path();
         let read = protected(path, || keyed_notes_of(&self.txn, path, trace_id));
         read.ok().flatten().unwrap_or_default()

@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
-use spanlite_model::{SpanId, Subject, TraceId, TraceInfo, TraceUpdate};
+use spanlite_model::{SpanId, TraceId, TraceInfo, TraceUpdate};
 use uuid::Uuid;
 
 use crate::block::BlockInput;
-use crate::record::{Origin, Record, RecordError, RecordRef, SpanRef, encode_record};
+use crate::record::{Origin, RecordError, RecordRef, SpanRef};
 use crate::segment::facts::Changes;
 use crate::snapshot::Assembly;
 
@@ -183,32 +183,6 @@ impl<'a> Gathered<'a> {
 
     /// What belongs to the whole trace, and how it came to that.
     pub(super) fn info(&self) -> (TraceInfo, Changes) {
-        let mut info = TraceInfo::default();
-        let mut changes = Changes::default();
-        if self.updates.is_empty() {
-            return (info, changes);
-        }
-        let mut updates: Vec<&TraceUpdate> = self.updates.iter().collect();
-        updates.sort_by_key(|update| update.time_unix_nano);
-        let mut last: HashMap<Subject<'_>, &TraceUpdate> = HashMap::new();
-        for update in updates {
-            last.insert(update.change.subject(), update);
-            info.apply(update.change.clone());
-        }
-        let left = info.to_changes();
-        for change in &left {
-            let made = last.remove(&change.subject());
-            let time = made.map_or(0, |made| made.time_unix_nano);
-            changes.times.push(time);
-        }
-        // The others took something away.
-        for removal in last.into_values() {
-            let mut bytes = Vec::new();
-            let record = Record::Update(removal.clone());
-            encode_record(&record, &Origin::default(), &mut bytes);
-            changes.removals.push((removal.time_unix_nano, bytes));
-        }
-        changes.removals.sort_unstable();
-        (info, changes)
+        Changes::of(&self.updates)
     }
 }

@@ -19,4 +19,6 @@ pub(crate) use committer::Committer;
 pub use counters::BackgroundFailure;
 pub(crate) use counters::Counters;
 pub(crate) use draft::{BLOCK_BYTES, BLOCK_SPANS, BLOCK_TRACES};
+pub(crate) use earlier::Earlier;
+pub(crate) use fold::{KnownNotes, Notes};
 pub(crate) use signal::{BlocksRequest, Request, Signal, StoreRequest};

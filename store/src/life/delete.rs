@@ -7,7 +7,7 @@ use super::merge::{lock_merging, remove_replaced, rewrite};
 use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::options::Access;
-use crate::segment::{disk_bytes, holds_any, open_for_reading, protected, seal_file};
+use crate::segment::{Folding, disk_bytes, holds_any, open_for_reading, protected, seal_file};
 use crate::state::{StateWriter, read_deleted};
 use crate::store::Store;
 
@@ -89,7 +89,12 @@ fn reclaim(directory: &Directory) -> Result<ReclaimReport, StorageError> {
         seal_file(directory, name)?;
         let path = directory.segment(&name);
         let before = fs::metadata(&path).map_or(0, |metadata| disk_bytes(&metadata));
-        let after = rewrite(directory, vec![(name, reader)], &deleted)?;
+        let after = rewrite(
+            directory,
+            vec![(name, reader)],
+            &deleted,
+            &mut Folding::default(),
+        )?;
         report.segments += 1;
         report.bytes += before.saturating_sub(after);
     }

@@ -6,13 +6,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use spanlite_model::TraceId;
 use uuid::Uuid;
 
+use super::fold::fold_due;
 use super::merge::{lock_merging, remove_segments};
 use crate::clock;
 use crate::directory::Directory;
 use crate::error::{ReadError, StorageError, WriteError};
 use crate::files;
 use crate::journal::{self, Positions};
-use crate::segment::{SegmentName, disk_bytes, seal_file};
+use crate::segment::{SegmentName, disk_bytes, protected, seal_file};
 use crate::snapshot::{Holding, Snapshot};
 use crate::store::Store;
 
@@ -102,6 +103,9 @@ impl Store {
     /// The newest segment goes by age alone; where it is too much by itself, writers begin another,
     /// and a later call removes it.
     ///
+    /// Later changes of traces, which are kept apart, go into the segments that stay where they
+    /// have enough of them, as [`Store::merge`] does it too.
+    ///
     /// [`StorageError::Busy`]: another process removes or merges segments.
     pub fn gc(
         &self,
@@ -128,6 +132,9 @@ impl Store {
         drop(snapshot);
         // The space is free when nobody has the files open.
         self.close_gone()?;
+        protected(self.directory().path(), || {
+            fold_due(self.directory(), |folded| self.remove_folded(folded))
+        })?;
         Ok(report)
     }
 

@@ -2,16 +2,16 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::time::Duration;
 
-use redb::{ReadTransaction, WriteTransaction};
 use spanlite_model::TraceId;
 
+use super::fold::{Kept, fold_due};
 use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::files;
 use crate::journal;
 use crate::options::Access;
 use crate::segment::{
-    Counts, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
+    Counts, Folding, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
     open_for_reading, positions, protected, put_positions, replaces, sealed,
 };
 use crate::state::read_deleted;
@@ -28,32 +28,60 @@ impl Store {
     ///
     /// A thousand short programs that could not share a segment leave a thousand files; readers
     /// pay for each. A writer that closes merges tiny ones by itself once there are 32 segments.
+    ///
+    /// Later changes of traces, which are kept apart, go into the segments that are written, and
+    /// into every other one that has enough of them, which is written anew.
     pub fn merge(&self) -> Result<u64, WriteError> {
         self.check_writable()?;
         let segment_bytes = self.options().segment_bytes;
         let directory = self.directory();
+        let remove = |folded| self.remove_folded(folded);
         Ok(protected(directory.path(), || {
-            merge_small(directory, segment_bytes / SMALL_PART, segment_bytes)
+            let Some(_lock) = lock_merging(directory)? else {
+                return Ok(0);
+            };
+            let small_bytes = segment_bytes / SMALL_PART;
+            let saved = merge_together(directory, small_bytes, segment_bytes, remove)?;
+            fold_due(directory, remove)?;
+            Ok(saved)
         })?)
     }
 }
 
-/// Merges segments of at most `small_bytes` each and `together_bytes` together.
+/// Merges segments of at most `small_bytes` each and `together_bytes` together. `remove` removes
+/// the changes kept apart that are in the merged one.
 pub(crate) fn merge_small(
     directory: &Directory,
     small_bytes: u64,
     together_bytes: u64,
+    remove: impl FnOnce(Vec<Vec<u8>>) -> Result<(), StorageError>,
 ) -> Result<u64, StorageError> {
     let Some(_lock) = lock_merging(directory)? else {
         return Ok(0);
     };
+    merge_together(directory, small_bytes, together_bytes, remove)
+}
+
+/// The same for whoever has the lock.
+fn merge_together(
+    directory: &Directory,
+    small_bytes: u64,
+    together_bytes: u64,
+    remove: impl FnOnce(Vec<Vec<u8>>) -> Result<(), StorageError>,
+) -> Result<u64, StorageError> {
     remove_replaced(directory)?;
     let sources = small_segments(directory, small_bytes, together_bytes)?;
     if sources.len() < 2 {
         return Ok(0);
     }
     let saved = sources.len() as u64 - 1;
-    rewrite(directory, sources, &read_deleted(directory)?)?;
+    let kept = Kept::read(directory)?;
+    let names: Vec<SegmentName> = sources.iter().map(|(name, _)| *name).collect();
+    let mut folding = kept
+        .as_ref()
+        .map_or_else(Folding::default, |kept| kept.of_segments(directory, &names));
+    rewrite(directory, sources, &read_deleted(directory)?, &mut folding)?;
+    remove(folding.into_folded())?;
     Ok(saved)
 }
 
@@ -159,19 +187,30 @@ fn small_segments(
     Ok(found)
 }
 
-/// Writes sealed segments anew as one, without the traces that were deleted. Returns how much of
-/// the disk it takes.
+/// Writes sealed segments anew as one, without the traces that were deleted and with changes that
+/// were kept apart. Returns how much of the disk it takes.
 pub(super) fn rewrite(
     directory: &Directory,
     sources: Vec<(SegmentName, SegmentReader)>,
     deleted: &BTreeSet<TraceId>,
+    folding: &mut Folding<'_>,
 ) -> Result<u64, StorageError> {
     let start = sources.iter().map(|(name, _)| name.start_millis()).min();
     let draft = SegmentDraft::create(directory, start.unwrap_or(0))?;
     let txn = draft.begin()?;
     let mut merged = Counts::default();
     for (_, reader) in &sources {
-        copy_segment(&reader.begin()?, reader, &txn, &draft, deleted, &mut merged)?;
+        let from = reader.begin()?;
+        merged.block_spans += counts(&from, reader.path())?.block_spans;
+        hot::copy(
+            &from,
+            reader.path(),
+            &txn,
+            draft.path(),
+            deleted,
+            &mut merged,
+        )?;
+        sealed::copy(reader, &txn, draft.path(), deleted, folding, &mut merged)?;
         for (id, stored) in positions(&reader.begin()?, reader.path())? {
             // A journal that is gone is stored, and will never be replayed.
             if journal::has_file(&directory.journals(), id) {
@@ -190,18 +229,4 @@ pub(super) fn rewrite(
     drop(sources);
     remove_segments(directory, &names)?;
     Ok(merged.disk_bytes())
-}
-
-fn copy_segment(
-    from: &ReadTransaction,
-    reader: &SegmentReader,
-    to: &WriteTransaction,
-    draft: &SegmentDraft,
-    deleted: &BTreeSet<TraceId>,
-    merged: &mut Counts,
-) -> Result<(), StorageError> {
-    merged.block_spans += counts(from, reader.path())?.block_spans;
-    hot::copy(from, reader.path(), to, draft.path(), deleted, merged)?;
-    sealed::copy(from, reader, to, draft.path(), deleted, merged)?;
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod backup;
 mod bundle;
 mod copy;
 mod delete;
+mod fold;
 mod gc;
 mod merge;
 mod recover;

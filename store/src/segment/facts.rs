@@ -1,15 +1,16 @@
 //! What is known of the traces of a block beside their columns.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use bincode::{Decode, Encode};
 use redb::{ReadTransaction, WriteTransaction};
-use spanlite_model::{Trace, TraceUpdate};
+use spanlite_model::{Subject, Trace, TraceInfo, TraceUpdate};
 
 use super::{FACTS, table};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
-use crate::record::{Origin, Record, decode_record};
+use crate::record::{Origin, Record, decode_record, encode_record};
 
 /// The version of facts. Version 1 knows neither `changes` nor `came`.
 const VERSION: u8 = 2;
@@ -44,6 +45,38 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// What belongs to the whole of a trace after changes, which stand in the order they were
+    /// stored, and how it came to that.
+    pub(crate) fn of(updates: &[TraceUpdate]) -> (TraceInfo, Self) {
+        let mut info = TraceInfo::default();
+        let mut changes = Self::default();
+        if updates.is_empty() {
+            return (info, changes);
+        }
+        let mut updates: Vec<&TraceUpdate> = updates.iter().collect();
+        updates.sort_by_key(|update| update.time_unix_nano);
+        let mut last: HashMap<Subject<'_>, &TraceUpdate> = HashMap::new();
+        for update in updates {
+            last.insert(update.change.subject(), update);
+            info.apply(update.change.clone());
+        }
+        let left = info.to_changes();
+        for change in &left {
+            let made = last.remove(&change.subject());
+            let time = made.map_or(0, |made| made.time_unix_nano);
+            changes.times.push(time);
+        }
+        // The others took something away.
+        for removal in last.into_values() {
+            let mut bytes = Vec::new();
+            let record = Record::Update(removal.clone());
+            encode_record(&record, &Origin::default(), &mut bytes);
+            changes.removals.push((removal.time_unix_nano, bytes));
+        }
+        changes.removals.sort_unstable();
+        (info, changes)
+    }
+
     /// When the last of them was made.
     pub(crate) fn last_unix_nano(&self) -> Option<u64> {
         let removals = self.removals.iter().map(|(time, _)| time);
@@ -105,6 +138,16 @@ impl BlockFacts {
         } else if first != start {
             self.changed.push((place, first));
         }
+    }
+
+    /// Puts how the trace at a place came to what belongs to it in the place of what is known.
+    pub(super) fn set_changes(&mut self, place: u32, changes: Changes) {
+        self.changed.retain(|(known, _)| *known != place);
+        self.changes.retain(|(known, _)| *known != place);
+        let start = self.starts.get(place as usize).copied().unwrap_or(0);
+        self.add_changes(place, start, changes);
+        self.changed.sort_unstable_by_key(|(known, _)| *known);
+        self.changes.sort_unstable_by_key(|(known, _)| *known);
     }
 
     /// The same of some of the traces, in their order. They count as having come in their block.

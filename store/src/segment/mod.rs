@@ -31,7 +31,7 @@ use meta::{meta, put_meta};
 pub(crate) use overlay::ChangedUnderneath;
 pub(crate) use reader::{SegmentReader, open_for_reading, table};
 pub use sealed::Sections;
-pub(crate) use without::holds_any;
+pub(crate) use without::{Folding, holds_any};
 
 /// Facts about the segment, by name; values are framed.
 pub(crate) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -73,6 +73,9 @@ pub(crate) const WRITE_CACHE_BYTES: usize = 16 << 20;
 /// The page cache of a redb handle that only reads. Blocks that were read stay open outside of it,
 /// so that a larger one did not change the speed of any question.
 pub(crate) const READ_CACHE_BYTES: usize = 4 << 20;
+
+/// A block is made anew if something came later of one trace in so many of it.
+pub(crate) const TRACES_A_CHANGED_ONE: usize = 8;
 
 /// Who does something that others should not do at the same time. It saves work only: what is
 /// done twice is found out when it is stored.

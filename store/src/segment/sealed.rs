@@ -9,7 +9,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, WriteTransaction}
 use spanlite_model::{Trace, TraceId};
 
 use super::facts::BlockFacts;
-use super::without::Left;
+use super::without::{Folding, Left};
 use super::{BLOCKS, Counts, FACTS, HEADERS, SegmentReader};
 use super::{blob, table, without};
 use crate::block::{
@@ -285,16 +285,17 @@ pub(crate) fn to_value_error(error: &BlockError) -> ValueError {
     }
 }
 
-/// Copies all blocks into another segment, without what was deleted, under the numbers that come
-/// next there. `counts` tells of their spans already.
+/// Copies all blocks into another segment, without what was deleted and with the changes that go
+/// in, under the numbers that come next there. `counts` tells of their spans already.
 pub(crate) fn copy(
-    from: &ReadTransaction,
     reader: &SegmentReader,
     to: &WriteTransaction,
     to_path: &Path,
     deleted: &BTreeSet<TraceId>,
+    folding: &mut Folding<'_>,
     counts: &mut Counts,
 ) -> Result<(), StorageError> {
+    let from = &reader.begin()?;
     let from_path = reader.path();
     let read = |error| StorageError::redb("read", from_path, redb::Error::from(error));
     let write = |error: redb::Error| StorageError::redb("write to", to_path, error);
@@ -314,8 +315,8 @@ pub(crate) fn copy(
         let block = key.value();
         let entry =
             decode_header(block, value.value()).map_err(|source| damaged("headers", source))?;
-        if without::may_hold_any(&entry, deleted) {
-            let mut left = match without::block_without(from, reader, &entry, deleted)? {
+        if without::may_hold_any(&entry, deleted) || folding.may_go_into(&entry) {
+            let mut left = match without::block_anew(from, reader, &entry, deleted, folding)? {
                 Left::All => None,
                 Left::Nothing => Some(Vec::new()),
                 Left::Some(block) => Some(vec![*block]),

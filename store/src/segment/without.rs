@@ -1,14 +1,18 @@
-//! What is left of batches and blocks without the traces that were deleted.
+//! What becomes of batches and blocks in a segment that is written anew: traces that were deleted
+//! are left out, and changes that were kept apart go in.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use redb::ReadTransaction;
-use spanlite_model::TraceId;
+use spanlite_model::{Trace, TraceId, TraceUpdate};
 
+use super::facts::Changes;
 use super::hot::{self, EncodedBatch, HotBatch, HotDirectory};
 use super::sealed::{self, BlockEntry, NewBlock, Sections};
-use super::{BLOCKS, HOT, LEFT_OUT, SegmentReader, protected, read_meta, table};
+use super::{
+    BLOCKS, HOT, LEFT_OUT, SegmentReader, TRACES_A_CHANGED_ONE, protected, read_meta, table,
+};
 use crate::block::{BlockError, BlockInput, BlockReader};
 use crate::error::StorageError;
 use crate::fork::Owned;
@@ -83,43 +87,124 @@ pub(super) fn batch_without(
     hot::encode(&records, batch.origin_bytes(), journal).0
 }
 
+/// The changes kept apart that go into the blocks that are written, each into one.
+#[derive(Default)]
+pub(crate) struct Folding<'n> {
+    /// The traces that take theirs.
+    traces: BTreeSet<TraceId>,
+    of: Option<ChangesOf<'n>>,
+    folded: Vec<Vec<u8>>,
+}
+
+/// Gives the changes of a trace that are kept apart, with their keys.
+type ChangesOf<'n> = Box<dyn Fn(TraceId) -> Vec<(Vec<u8>, TraceUpdate)> + 'n>;
+
+impl<'n> Folding<'n> {
+    /// Those of some traces.
+    pub(crate) fn new(traces: BTreeSet<TraceId>, of: ChangesOf<'n>) -> Self {
+        Self {
+            traces,
+            of: Some(of),
+            folded: Vec::new(),
+        }
+    }
+
+    /// The keys of the changes that went into blocks.
+    pub(crate) fn into_folded(self) -> Vec<Vec<u8>> {
+        self.folded
+    }
+
+    /// Whether so many traces may be in a block that it is made anew for them.
+    pub(super) fn may_go_into(&self, entry: &BlockEntry) -> bool {
+        let range = entry.header.trace_ids();
+        if range.is_empty() {
+            return false; // only a forged header has that, and a map panics at it
+        }
+        let n_traces = entry.header.summary().n_traces as usize;
+        let may_have = |id: &&TraceId| entry.header.may_have_trace(**id);
+        let enough = n_traces.div_ceil(TRACES_A_CHANGED_ONE).max(1);
+        self.traces
+            .range(range)
+            .filter(may_have)
+            .nth(enough - 1)
+            .is_some()
+    }
+
+    /// Whether a block with these traces is made anew for them.
+    fn go_into(&self, ids: &[[u8; 16]]) -> bool {
+        let taking = ids
+            .iter()
+            .filter(|id| self.traces.contains(&TraceId::from_bytes(**id)));
+        let n_taking = taking.count();
+        n_taking > 0 && n_taking * TRACES_A_CHANGED_ONE >= ids.len()
+    }
+
+    /// Takes the changes of a trace.
+    fn take(&mut self, trace_id: TraceId) -> Vec<TraceUpdate> {
+        if !self.traces.remove(&trace_id) {
+            return Vec::new();
+        }
+        let found = self.of.as_ref().map(|of| of(trace_id)).unwrap_or_default();
+        let (keys, updates): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        self.folded.extend(keys);
+        updates
+    }
+}
+
 /// What is left of a block.
 #[derive(Debug)]
 pub(super) enum Left {
-    /// None of its traces was deleted.
+    /// None of its traces was deleted, and nothing goes in.
     All,
-    /// Some of them.
+    /// Some of them, or all with something more.
     Some(Box<NewBlock>),
     /// All of its traces were deleted.
     Nothing,
 }
 
-/// The traces of a block that stay, as a block of their own.
-pub(super) fn block_without(
+/// The traces of a block that stay, with the changes that go in, as a block of their own.
+pub(super) fn block_anew(
     txn: &ReadTransaction,
     reader: &SegmentReader,
     entry: &BlockEntry,
     deleted: &BTreeSet<TraceId>,
+    folding: &mut Folding<'_>,
 ) -> Result<Left, StorageError> {
     let block = open(txn, reader, entry)?;
     let failed = |error: BlockError| damaged(reader, &error);
     let (kept, gone) = places(&block, deleted).map_err(failed)?;
-    if gone == 0 {
+    let takes = folding.go_into(block.trace_ids().map_err(failed)?);
+    if gone == 0 && !takes {
         return Ok(Left::All);
     }
     if kept.is_empty() {
         return Ok(Left::Nothing);
     }
     let facts = entry.facts(txn, reader.path())?.as_ref();
-    let facts = facts.map_err(|source| StorageError::DamagedValue {
+    let damaged = |source| StorageError::DamagedValue {
         path: reader.path().to_owned(),
         table: "facts",
-        source: source.clone(),
-    })?;
+        source,
+    };
+    let facts = facts.map_err(|source| damaged(source.clone()))?;
     let decoder = block.decoder().map_err(failed)?;
     let traces: Result<Vec<_>, _> = kept.iter().map(|place| decoder.trace(*place)).collect();
-    let traces = traces.map_err(failed)?;
-    let block = NewBlock::new(&BlockInput::of(&traces), facts.of(&kept))?;
+    let mut traces: Vec<Trace> = traces.map_err(failed)?;
+    let mut new_facts = facts.of(&kept);
+    if takes {
+        for ((new, old), trace) in (0..).zip(&kept).zip(&mut traces) {
+            let changes = folding.take(trace.trace_id);
+            if changes.is_empty() {
+                continue;
+            }
+            let mut updates = facts.updates(*old, trace).map_err(damaged)?;
+            updates.extend(changes);
+            let (info, changes) = Changes::of(&updates);
+            trace.info = info;
+            new_facts.set_changes(new, changes);
+        }
+    }
+    let block = NewBlock::new(&BlockInput::of(&traces), new_facts)?;
     Ok(Left::Some(Box::new(block)))
 }
 

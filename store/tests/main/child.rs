@@ -118,7 +118,14 @@ fn play() {
             _ => Duration::from_millis(5),
         },
         // So little that blocks are made and segments begun while the process runs.
-        segment_bytes: if part == "care" { 1 } else { 600_000 },
+        segment_bytes: match part.as_str() {
+            "care" | "fold-alone" => 1,
+            _ => 600_000,
+        },
+        segment_age: match part.as_str() {
+            "fold-merged" => Duration::ZERO,
+            _ => OpenOptions::default().segment_age,
+        },
         seal_spans: 40,
         map_journal: part != "end-written",
         ..OpenOptions::default()
@@ -149,7 +156,10 @@ fn play() {
         "fill" => fill_disk(&store, Path::new(&path), number),
         "write" => write_some(&store, number),
         "care" => take_care(&store, number),
-        "fold" => fold_for_ever(&store, number),
+        "fold" => fold_for_ever(&store, number, || _ = store.seal().unwrap()),
+        "fold-alone" | "fold-merged" => {
+            fold_for_ever(&store, number, || _ = store.merge().unwrap());
+        }
         "hold" => {
             store.write(&[trace(number, 3)]).unwrap();
             say(number);
@@ -270,7 +280,7 @@ pub(crate) fn folded(number: u64) -> Trace {
 
 /// Writes ten traces that become a block, changes some of them later and has spans come late, says
 /// the number, and has all that folded, until it is killed.
-fn fold_for_ever(store: &Store, first: u64) {
+fn fold_for_ever(store: &Store, first: u64, fold: impl Fn()) {
     let lane = store.lane().unwrap();
     for round in first.. {
         let numbers = round * 10..round * 10 + 10;
@@ -292,7 +302,7 @@ fn fold_for_ever(store: &Store, first: u64) {
         }
         store.update(&updates).unwrap();
         say(round);
-        store.seal().unwrap();
+        fold();
     }
 }
 

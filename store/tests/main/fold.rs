@@ -1,10 +1,11 @@
 //! What comes later of traces in blocks is folded into them by a seal, where it is enough.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use spanlite_model::{TraceChange, TraceInfo, TraceUpdate};
 use spanlite_store::record::Record;
-use spanlite_store::{OpenOptions, SealedBlock, Store, TimeRange};
+use spanlite_store::{OpenOptions, Retention, SealedBlock, Store, TimeRange};
 
 use crate::support::{all, append, encoded, patient, span, tag, trace, trace_id};
 
@@ -147,6 +148,97 @@ fn who_follows_sees_no_span_again_that_was_folded() {
     let seen: Vec<_> = follow.poll().unwrap();
     assert!(seen.iter().any(|one| one.span_id == span(2, 5).span_id));
     assert!(seen.iter().all(|one| one.trace_id == trace_id(2)));
+}
+
+/// A store of this many sealed segments with a block of 16 traces each, and one that is written to.
+fn rotated(path: &std::path::Path, segments: u64, segment_bytes: u64) -> Store {
+    let options = OpenOptions {
+        segment_bytes,
+        segment_age: Duration::ZERO,
+        seal_spans: 1,
+        ..patient()
+    };
+    let store = Store::open(path, options).unwrap();
+    for segment in 0..=segments {
+        let numbers = segment * 16 + 1..segment * 16 + 17;
+        let whole: Vec<_> = numbers.map(|number| trace(number, 2)).collect();
+        store.write(&whole).unwrap();
+    }
+    assert_eq!(store.info().unwrap().segments, segments + 1);
+    assert_eq!(n_loose(&store), 0);
+    store
+}
+
+#[test]
+fn changes_of_a_sealed_segment_go_into_it_where_they_are_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = rotated(&path, 2, 1);
+    let mut follow = store.follow();
+    follow.poll().unwrap();
+    // Two of the first sixteen, one of the second, and one that is nowhere.
+    store.update(&[tag(3, "one", 7_000_000)]).unwrap();
+    store
+        .update(&[tag(4, "two", 8_000_000), tag(20, "x", 1)])
+        .unwrap();
+    store.update(&[tag(99, "nowhere", 1)]).unwrap();
+    let before = all(&store);
+    let old = store.snapshot().unwrap();
+    assert_eq!(store.merge().unwrap(), 0, "a merge of one saves no file");
+    assert_eq!(n_loose(&store), 1, "what is left is one of sixteen");
+    assert_eq!(all(&store), before);
+    let read: Result<Vec<_>, _> = old.traces(TimeRange::default()).collect();
+    assert_eq!(read.unwrap(), before, "a snapshot from before goes on");
+    drop(old);
+    assert_eq!(follow.poll().unwrap().len(), 0);
+    assert!(store.verify().unwrap().is_sound());
+
+    // What was folded keeps its time, also when it is written anew once more, by gc.
+    store.update(&[tag(3, "early", 6_000_000)]).unwrap();
+    store.update(&[tag(4, "late", 9_000_000)]).unwrap();
+    for _ in 0..2 {
+        assert_eq!(info(&store, 3).tags["k"], "one");
+        assert_eq!(info(&store, 4).tags["k"], "late");
+        store
+            .gc(&Retention::default(), false, &BTreeSet::new())
+            .unwrap();
+    }
+    assert_eq!(n_loose(&store), 1);
+    let files = stamps(&store);
+    store.merge().unwrap();
+    assert_eq!(stamps(&store), files, "there is an end to it");
+}
+
+#[test]
+fn changes_go_into_the_segment_that_others_are_merged_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = rotated(&path, 3, 256 << 20);
+    let lane = store.lane().unwrap();
+    // A trace with a part in a segment that stays is left alone.
+    append(&lane, &span(40, 5));
+    store.seal().unwrap();
+    let pinned = change(35, 4_000_000, TraceChange::Pinned(true));
+    let said = [tag(3, "one", 1), tag(4, "two", 1), pinned, tag(36, "y", 1)];
+    store.update(&said).unwrap();
+    store
+        .update(&[tag(40, "both", 1), tag(41, "z", 1)])
+        .unwrap();
+    let before = all(&store);
+    assert!(store.merge().unwrap() > 0);
+    assert_eq!(all(&store), before);
+    assert!(store.verify().unwrap().is_sound());
+    let snapshot = store.snapshot().unwrap();
+    let loose: Vec<_> = snapshot.loose().unwrap().map(|(id, _)| id).collect();
+    assert_eq!(loose, [trace_id(40)], "all others are whole in a block");
+    // The pin counts where it is.
+    let retention = Retention {
+        max_traces: Some(0),
+        ..Retention::default()
+    };
+    drop(snapshot);
+    store.gc(&retention, false, &BTreeSet::new()).unwrap();
+    assert!(info(&store, 35).pinned);
 }
 
 /// Whether the change that is taken away is kept apart or folded, and the removal is hot, in a

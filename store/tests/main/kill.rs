@@ -208,9 +208,22 @@ fn a_kill_while_blocks_are_made_space_is_given_back_or_segments_merge_breaks_not
 /// as they would be without a kill.
 #[test]
 fn a_kill_while_changes_are_folded_into_blocks_loses_none_and_doubles_none() {
-    kill_within(8, "fold", 10, |path, said| {
+    kill_folding("fold", 10, |store| _ = store.seal().unwrap());
+}
+
+/// The same where the blocks are in segments that nobody writes to: each is written anew, or many
+/// are merged.
+#[test]
+fn a_kill_while_changes_are_folded_into_sealed_segments_loses_none_and_doubles_none() {
+    for part in ["fold-alone", "fold-merged"] {
+        kill_folding(part, 5, |store| _ = store.merge().unwrap());
+    }
+}
+
+fn kill_folding(part: &str, percent: u64, fold: impl Fn(&Store)) {
+    kill_within(8, part, percent, |path, said| {
         let store = Store::open(path, patient()).unwrap();
-        store.seal().unwrap();
+        fold(&store);
         let report = store.verify().unwrap();
         assert!(report.is_sound(), "{:?}", report.damage);
         let traces = all(&store);
@@ -219,7 +232,9 @@ fn a_kill_while_changes_are_folded_into_blocks_loses_none_and_doubles_none() {
         let by_number = |one: u64| traces.iter().find(|trace| number(trace.trace_id) == one);
         for round in said.iter().flat_map(|(first, last)| *first..=*last) {
             for one in round * 10..round * 10 + 10 {
-                let stored = by_number(one).unwrap_or_else(|| panic!("trace {one}"));
+                let stored = by_number(one);
+                assert!(stored.is_some(), "trace {one}");
+                let stored = stored.unwrap();
                 let expected = folded(one);
                 assert_eq!(stored.info, expected.info, "trace {one}");
                 let ids = |trace: &Trace| -> BTreeSet<_> {
