@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::block::BlockError;
 use crate::codec::ValueError;
+use crate::limit;
 use crate::segment::ChangedUnderneath;
 
 /// Why the files of a store cannot be read or written.
@@ -85,6 +86,31 @@ pub enum StorageError {
         #[source]
         source: BlockError,
     },
+    /// The file has to be longer than the process may make one.
+    #[error(
+        "`{}` cannot grow: this process may write files of {limit_bytes} bytes at most (`ulimit -f`)",
+        path.display()
+    )]
+    FileTooLong {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The process may not write files of the length that a store needs.
+    #[error(
+        "`{}` cannot be written to: this process may write files of {limit_bytes} bytes at most, and a \
+         store needs {needed_bytes}; raise the limit (`ulimit -f`)",
+        path.display()
+    )]
+    FileLimit {
+        /// The store.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+        /// The least that a store works with.
+        needed_bytes: u64,
+    },
     /// Anything else the operating system said.
     #[error("cannot {action} `{}`", path.display())]
     Io {
@@ -122,6 +148,10 @@ impl StorageError {
                 }
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            io::ErrorKind::FileTooLarge => Self::FileTooLong {
+                path,
+                limit_bytes: limit::file_bytes().unwrap_or(u64::MAX),
+            },
             _ => Self::Io {
                 action,
                 path,

@@ -33,6 +33,7 @@ mod import;
 mod info;
 mod journal;
 mod life;
+mod limit;
 mod options;
 #[cfg(test)]
 mod power;

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::directory::Directory;
 use crate::error::StorageError;
 use crate::journal::{self, Positions};
+use crate::limit;
 use crate::options::{Access, OpenOptions};
 use crate::segment::{self, JOURNALS, OpenSegment, SegmentName, open_for_reading, positions};
 
@@ -93,6 +94,10 @@ impl Active {
             let Some(segment) = self.open.take() else {
                 continue;
             };
+            if is_too_long(&segment.path) {
+                self.open = Some(segment::create(&self.directory)?);
+                continue;
+            }
             let Some(txn) = begin_within(&segment, PEER_WAIT)? else {
                 self.alone = true;
                 self.open = Some(segment::create(&self.directory)?);
@@ -117,7 +122,9 @@ impl Active {
 
     fn is_full(&self, segment: &OpenSegment) -> bool {
         let age = clock::unix_millis().saturating_sub(segment.name.start_millis());
-        segment.disk_bytes() >= self.segment_bytes || age >= self.segment_age_millis
+        // redb doubles a file when it grows, and has the room only before that is too long.
+        let most_bytes = limit::part(self.segment_bytes, 4);
+        segment.disk_bytes() >= most_bytes || age >= self.segment_age_millis
     }
 
     /// Opens the newest segment that is not sealed, or makes one.
@@ -131,7 +138,7 @@ impl Active {
         let Some(name) = newest else {
             return segment::create(&self.directory);
         };
-        if is_empty_file(&self.directory, name) {
+        if is_empty_file(&self.directory, name) || is_too_long(&self.directory.segment(&name)) {
             return segment::create(&self.directory);
         }
         match segment::open_for_writing(&self.directory, name) {
@@ -151,6 +158,12 @@ impl Active {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a peer that may write longer files has made a segment longer than this process may.
+fn is_too_long(path: &Path) -> bool {
+    let metadata = fs::metadata(path);
+    metadata.is_ok_and(|file| limit::check(file.len()).is_err())
 }
 
 fn is_empty_file(directory: &Directory, name: SegmentName) -> bool {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use spanlite_model::with_causes;
 
 use crate::clock;
+use crate::limit;
 
 const FIRST_LINE: &str = "spanlite failure";
 /// More of a message is not kept.
@@ -148,7 +149,9 @@ impl BackgroundFailure {
             "{FIRST_LINE}\ntime {time_unix_millis}\nprocess {process}\naction {action}\nmessage {message}\n"
         );
         let draft = file.with_extension(process.to_string());
-        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, file));
+        let written = limit::check(text.len() as u64)
+            .and_then(|()| fs::write(&draft, text))
+            .and_then(|()| fs::rename(&draft, file));
         // A full disk takes the name and not the text.
         written.inspect_err(|_| drop(fs::remove_file(&draft)))
     }

@@ -52,6 +52,8 @@ pub(super) struct Swap {
     old_blocks: BTreeMap<u32, u64>,
     /// The keys of the changes kept apart that are in the blocks.
     pub(super) folded: Vec<Vec<u8>>,
+    /// Records that are left out, because they do not decode.
+    pub(super) refused: u64,
     /// A deleted trace is left out.
     any_gone: bool,
     /// Records of spans and bytes of the batches that go.
@@ -99,15 +101,7 @@ pub(super) fn prepare(
     };
     let limit = effort.limit(source.spans());
     let mut anew = Anew::read(&blocks, late, limit, notes)?;
-    let mut making = Making {
-        segment: segment.name,
-        anew: anew.blocks.keys().copied().collect(),
-        notes,
-        journals: directory.journals(),
-        draft: BlocksDraft::default(),
-        carried: Carried::default(),
-        folded: Vec::new(),
-    };
+    let mut making = Making::new(segment.name, &anew, notes, directory);
     let mut done = HashSet::new();
     let mut any_folded = false;
     for old in std::mem::take(&mut anew.traces) {
@@ -135,8 +129,8 @@ pub(super) fn prepare(
             making.hot(*trace_id, &source, places)?;
         }
     }
-    let (carried, folded) = (making.carried, making.folded);
-    let (blocks, _refused) = making.draft.finish()?;
+    let (carried, folded, refused) = (making.carried, making.folded, making.refused);
+    let (blocks, refused_late) = making.draft.finish()?;
     anew.remember(known_notes, notes, folded.len());
     if blocks.is_empty() && !any_gone {
         return Ok(None);
@@ -149,6 +143,7 @@ pub(super) fn prepare(
         blocks,
         carried: carried.encode(),
         folded,
+        refused: refused + refused_late,
         any_gone,
         next_block: earlier.next_block(segment.name),
     }))
@@ -170,9 +165,29 @@ struct Making<'n, 's> {
     carried: Carried,
     /// The keys of the changes kept apart that went into blocks.
     folded: Vec<Vec<u8>>,
+    /// Records that do not decode.
+    refused: u64,
 }
 
-impl<'s> Making<'_, 's> {
+impl<'n, 's> Making<'n, 's> {
+    fn new(
+        segment: SegmentName,
+        anew: &Anew,
+        notes: Option<&'n Notes>,
+        directory: &Directory,
+    ) -> Self {
+        Self {
+            segment,
+            anew: anew.blocks.keys().copied().collect(),
+            notes,
+            journals: directory.journals(),
+            draft: BlocksDraft::default(),
+            carried: Carried::default(),
+            folded: Vec::new(),
+            refused: 0,
+        }
+    }
+
     /// Adds a trace that is hot.
     fn hot(
         &mut self,
@@ -184,7 +199,7 @@ impl<'s> Making<'_, 's> {
             source.carry(trace_id, &mut self.carried);
             return Ok(());
         }
-        let mut gathered = source.gather(trace_id);
+        let (mut gathered, refused) = source.gather(trace_id);
         let interrupted = match self.readiness(&gathered) {
             Readiness::Ready { interrupted } => interrupted,
             Readiness::Waiting => {
@@ -192,6 +207,7 @@ impl<'s> Making<'_, 's> {
                 return Ok(());
             }
         };
+        self.refused += refused;
         let is_elsewhere = !places.is_empty();
         if !is_elsewhere {
             self.fold_notes(trace_id, &mut gathered);
@@ -220,11 +236,12 @@ impl<'s> Making<'_, 's> {
         let mut is_whole = may_grow;
         if source.has(trace_id) {
             let mut grown = gathered.clone();
-            source.add_to(&mut grown);
+            let refused = source.add_to(&mut grown);
             match self.readiness(&grown) {
                 Readiness::Ready { interrupted: open } if may_grow => {
                     (gathered, came, interrupted) = (grown, None, open);
                     bytes += source.record_bytes(trace_id);
+                    self.refused += refused;
                 }
                 _ => {
                     source.carry(trace_id, &mut self.carried);
@@ -267,6 +284,7 @@ impl<'s> Making<'_, 's> {
     fn forget_anew(&mut self) {
         self.anew.clear();
         self.draft = BlocksDraft::default();
+        self.refused = 0;
         self.carried = Carried::default();
     }
 }

@@ -87,24 +87,25 @@ impl Source {
             && !traces.any(|trace| trace.trace_id() == trace_id && trace.has_open())
     }
 
-    /// What is hot of a trace.
-    pub(super) fn gather(&self, trace_id: TraceId) -> Gathered<'_> {
+    /// What is hot of a trace, and how many of its records do not decode.
+    pub(super) fn gather(&self, trace_id: TraceId) -> (Gathered<'_>, u64) {
         let mut gathered = Gathered::new(trace_id);
-        self.add_to(&mut gathered);
-        gathered
+        let refused = self.add_to(&mut gathered);
+        (gathered, refused)
     }
 
-    /// Adds what is hot of a trace.
-    pub(super) fn add_to<'s>(&'s self, gathered: &mut Gathered<'s>) {
+    /// Adds what is hot of a trace. Returns how many of its records do not decode.
+    pub(super) fn add_to<'s>(&'s self, gathered: &mut Gathered<'s>) -> u64 {
+        let mut refused = 0;
         let trace_id = gathered.trace_id();
         for (_, directory, batch) in self.of(trace_id) {
             for bytes in batch.raw_records(trace_id) {
-                // Whoever reads the batch reports what does not decode.
-                RecordRef::parse(bytes)
-                    .and_then(|record| gathered.add(record, batch.origin(), directory.journal()))
-                    .unwrap_or_default();
+                let added = RecordRef::parse(bytes)
+                    .and_then(|record| gathered.add(record, batch.origin(), directory.journal()));
+                refused += u64::from(added.is_err());
             }
         }
+        refused
     }
 
     /// Has the records of a trace stay hot.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::error::StorageError;
 use crate::files;
 use crate::fork::ClosedInChild;
+use crate::limit;
 
 /// How records get from a lane into the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +124,7 @@ impl JournalFile {
     /// want of space.
     #[cfg(target_os = "linux")]
     pub(super) fn allocate(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        limit::check(offset.saturating_add(bytes))?;
         let flags = rustix::fs::FallocateFlags::empty();
         Ok(rustix::fs::fallocate(&self.file, flags, offset, bytes)?)
     }
@@ -176,6 +178,7 @@ pub(super) fn is_locked(file: &File) -> io::Result<bool> {
 /// Writes all bytes at an offset, without moving the file's own position.
 #[cfg(unix)]
 pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    limit::check(offset.saturating_add(bytes.len() as u64))?;
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 

@@ -51,6 +51,7 @@ pub use slots::{OPEN_RECORD_BYTES, OpenSpan};
 
 use crate::commit::Signal;
 use crate::error::StorageError;
+use crate::limit;
 use crate::options::{Durability, OpenOptions};
 use file::{JournalFile, write_at};
 use layout::{BITMAPS_BYTES, Header, REGION_BYTES, SHARDS};
@@ -123,7 +124,9 @@ impl Journal {
         signal: Arc<Signal>,
     ) -> Result<Self, StorageError> {
         let id = Uuid::new_v4();
-        let header = Header::new(id, options.memory_limit_bytes, defaults);
+        // The rest is for records that are too large for the ring.
+        let ring_bytes = limit::part(options.memory_limit_bytes as u64, 2) as usize;
+        let header = Header::new(id, ring_bytes, defaults);
         let file = Arc::new(JournalFile::create(directory, id)?);
         let begun = Self::begin(wanted, header, Arc::clone(&file), options, signal);
         if begun.is_err() {
@@ -146,7 +149,9 @@ impl Journal {
         signal: Arc<Signal>,
     ) -> Result<Shared, StorageError> {
         let failed = |error| StorageError::io("begin", file.path(), error);
-        file.file().set_len(header.ring_end()).map_err(failed)?;
+        let length = header.ring_end();
+        let lengthened = limit::check(length).and_then(|()| file.file().set_len(length));
+        lengthened.map_err(failed)?;
         let mapped = (wanted == JournalForm::Mapped && file.can_be_mapped())
             .then(|| Control::mapped(&file, &header).ok())
             .flatten();

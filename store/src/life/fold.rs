@@ -2,6 +2,7 @@
 //! writes to any more: when these are merged, and where enough has changed, by writing one anew.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs;
 
 use spanlite_model::TraceId;
 
@@ -9,8 +10,11 @@ use super::merge::rewrite;
 use crate::commit::{Earlier, KnownNotes, Notes};
 use crate::directory::Directory;
 use crate::error::StorageError;
+use crate::limit;
 use crate::options::Access;
-use crate::segment::{Folding, SegmentName, TRACES_A_CHANGED_ONE, is_sealed, open_for_reading};
+use crate::segment::{
+    Folding, SegmentName, TRACES_A_CHANGED_ONE, disk_bytes, is_sealed, open_for_reading,
+};
 use crate::state::read_deleted;
 use crate::store::Store;
 
@@ -84,7 +88,12 @@ pub(super) fn fold_due(
         return Ok(());
     };
     let deleted = read_deleted(directory)?;
+    let most_bytes = limit::part(u64::MAX, 4);
     for (name, mut traces) in kept.by_segment(directory) {
+        let file = fs::metadata(directory.segment(&name));
+        if file.is_ok_and(|file| disk_bytes(&file) > most_bytes) {
+            continue; // this process might not be able to write it
+        }
         let n_traces = kept.earlier.n_traces(name);
         let is_enough = |traces: &BTreeSet<TraceId>| {
             traces.len() as u64 * TRACES_A_CHANGED_ONE as u64 >= n_traces

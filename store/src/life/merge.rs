@@ -9,6 +9,7 @@ use crate::directory::Directory;
 use crate::error::{StorageError, WriteError};
 use crate::files;
 use crate::journal;
+use crate::limit;
 use crate::options::Access;
 use crate::segment::{
     Counts, Folding, SegmentDraft, SegmentName, SegmentReader, counts, disk_bytes, hot, is_sealed,
@@ -33,7 +34,7 @@ impl Store {
     /// into every other one that has enough of them, which is written anew.
     pub fn merge(&self) -> Result<u64, WriteError> {
         self.check_writable()?;
-        let segment_bytes = self.options().segment_bytes;
+        let segment_bytes = limit::part(self.options().segment_bytes, 4);
         let directory = self.directory();
         let remove = |folded| self.remove_folded(folded);
         Ok(protected(directory.path(), || {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
 
+use crate::limit;
+
 /// The locks of a backend around another, its field `inner`: those of that one.
 macro_rules! forward_locks {
     () => {
@@ -106,6 +108,7 @@ impl StorageBackend for Backend {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
+        limit::check(length)?;
         self.file.set_len(length)
     }
 
@@ -114,6 +117,7 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        limit::check(offset.saturating_add(data.len() as u64))?;
         self.file.write(offset, data)
     }
 

@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::error::{CloseError, FlushError, OpenError, ReadError, StorageError, WriteError};
 use crate::fork::PerProcess;
 use crate::journal::{self, Journal, JournalForm, Lane};
+use crate::limit;
 use crate::options::{Access, OpenOptions};
 use crate::readers::Readers;
 use crate::record::Origin;
@@ -94,6 +95,9 @@ fn only_one(key: (PathBuf, Access), new: Arc<Inner>) -> Arc<Inner> {
 impl Store {
     /// Opens a store.
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, OpenError> {
+        if options.access == Access::ReadWrite {
+            limit::check_store(path.as_ref())?;
+        }
         let create = options.create && options.access == Access::ReadWrite;
         let directory = Directory::open(path.as_ref(), create)?;
         if directory.is_bundle() && options.access == Access::ReadWrite {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use spanlite_model::{Trace, TraceChange, TraceUpdate};
 use spanlite_store::{Appended, OpenOptions, Retention, Store, recover};
 
+#[cfg(unix)]
+use crate::limit;
 use crate::support::{append, encoded_span, sized_span, span, trace};
 use crate::{fork, peers};
 
@@ -140,6 +142,10 @@ fn play() {
         "hold-transactions" => return peers::hold_transactions(Path::new(&path), number),
         "read" => return peers::read_twice(Path::new(&path)),
         _ => {}
+    }
+    #[cfg(unix)]
+    if part == "limited" {
+        return limit::fill(Path::new(&path), number);
     }
     let store = Store::open(&path, options).unwrap();
     match part.as_str() {

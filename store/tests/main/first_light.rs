@@ -1,14 +1,15 @@
+use std::collections::BTreeSet;
 use std::thread;
 
 use spanlite_model::{Span, Trace, TraceChange, TraceUpdate};
 use spanlite_store::record::Record;
 use spanlite_store::{
-    Access, Appended, FlushError, OpenError, OpenOptions, Overload, StateError, Store, TimeRange,
-    WriteError,
+    Access, Appended, FlushError, OpenError, OpenOptions, Overload, Retention, StateError, Store,
+    TimeRange, WriteError,
 };
 
 use crate::support::{
-    all, append, encoded, encoded_span, patient, service, span, span_id, trace, trace_id,
+    all, append, encoded, encoded_span, patient, service, span, span_id, tag, trace, trace_id,
 };
 
 #[test]
@@ -260,6 +261,45 @@ fn what_is_no_record_is_counted_and_stops_nothing() {
     assert_eq!(all(&store).len(), 1);
     store.seal().unwrap();
     assert_eq!(store.info().unwrap().dropped, 1);
+}
+
+#[test]
+fn a_record_that_decodes_only_at_its_head_is_damage_and_then_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = Store::open(&path, patient()).unwrap();
+    let lane = store.lane().unwrap();
+    // The last byte of a field is missing; a change is of a kind whose value is no text.
+    let mut cut = encoded_span(&span(1, 2));
+    cut.pop();
+    let mut odd = encoded(&Record::Update(tag(1, "v", 5)));
+    *odd.last_mut().unwrap() = 0xff;
+    for record in [encoded_span(&span(1, 1)), cut, odd] {
+        assert_eq!(lane.append(&record), Appended::Stored);
+    }
+    // Enough that it goes into a hot batch first, and is read out of it.
+    store
+        .gc(&Retention::default(), false, &BTreeSet::new())
+        .unwrap();
+    store.delete(&[trace_id(99)]).unwrap();
+    let report = store.verify().unwrap();
+    assert!(!report.is_sound(), "it is hot, and cannot be read");
+    assert_eq!(store.info().unwrap().dropped, 0);
+
+    assert!(store.seal().unwrap());
+    assert!(store.verify().unwrap().is_sound());
+    let info = store.info().unwrap();
+    assert_eq!((info.spans, info.dropped), (1, 2));
+    let failure = info.last_failure.unwrap();
+    assert!(
+        failure.message.contains("a record does not decode"),
+        "{failure:?}"
+    );
+    store.close().unwrap();
+    drop((lane, store));
+    // Whoever looks later is told, too.
+    let store = Store::open(&path, OpenOptions::read_only()).unwrap();
+    assert_eq!(store.info().unwrap().last_failure, Some(failure));
 }
 
 #[test]

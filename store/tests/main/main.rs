@@ -14,6 +14,8 @@ mod full;
 mod journal;
 mod kill;
 mod life;
+#[cfg(unix)]
+mod limit;
 mod model;
 mod notes;
 #[cfg(target_os = "linux")]

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::codec;
 use crate::error::StorageError;
+use crate::limit;
 use crate::record::RecordRef;
 use crate::segment::{HOT, blob};
 
@@ -99,7 +100,7 @@ impl Draft {
         let Ok(record) = RecordRef::parse(bytes) else {
             return false;
         };
-        if bytes.len() > MAX_RECORD_BYTES {
+        if bytes.len() as u64 > limit::part(MAX_RECORD_BYTES as u64, 4) {
             return false;
         }
         let trace_id = record.trace_id();
