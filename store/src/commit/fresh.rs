@@ -31,9 +31,10 @@ impl<'a> FreshRecords<'a> {
         };
         let mut places: HashMap<TraceId, usize> = HashMap::new();
         let mut last = (TraceId::default(), None);
+        let max_record_bytes = hot::max_record_bytes();
         for record in hot::split(records) {
             match RecordRef::parse(record) {
-                Ok(parsed) if record.len() <= hot::MAX_RECORD_BYTES => {
+                Ok(parsed) if record.len() <= max_record_bytes => {
                     let trace_id = parsed.trace_id();
                     // Most often the trace of the record before.
                     let place = last.1.filter(|_| last.0 == trace_id).unwrap_or_else(|| {

@@ -6,12 +6,11 @@ use spanlite_model::{StatusCode, TraceId};
 use uuid::Uuid;
 
 use super::{
-    BATCH_BYTES, HAS_ERROR, HAS_OPEN, HotDirectory, HotTrace, MAX_RECORD_BYTES, ROOT_ENDED,
-    VERSION, body_place, directory_place, put_counted, split,
+    BATCH_BYTES, HAS_ERROR, HAS_OPEN, HotDirectory, HotTrace, ROOT_ENDED, VERSION, body_place,
+    directory_place, max_record_bytes, put_counted, split,
 };
 use crate::codec;
 use crate::error::StorageError;
-use crate::limit;
 use crate::record::RecordRef;
 use crate::segment::{HOT, blob};
 
@@ -80,6 +79,7 @@ impl EncodedBatch {
 }
 
 struct Draft {
+    max_record_bytes: usize,
     body: Vec<u8>,
     traces: Vec<HotTrace>,
     numbers: HashMap<TraceId, usize>,
@@ -90,6 +90,7 @@ impl Draft {
         let mut body = Vec::with_capacity(64 << 10);
         put_counted(&mut body, origin);
         Self {
+            max_record_bytes: max_record_bytes(),
             body,
             traces: Vec::new(),
             numbers: HashMap::new(),
@@ -100,7 +101,7 @@ impl Draft {
         let Ok(record) = RecordRef::parse(bytes) else {
             return false;
         };
-        if bytes.len() as u64 > limit::part(MAX_RECORD_BYTES as u64, 4) {
+        if bytes.len() > self.max_record_bytes {
             return false;
         }
         let trace_id = record.trace_id();

@@ -17,6 +17,7 @@ pub(crate) use self::encoded::{EncodedBatch, encode};
 use super::{Counts, HOT, table, without};
 use crate::codec::{self, Place, ValueError};
 use crate::error::StorageError;
+use crate::limit;
 use crate::record::{Origin, Record, decode_record, encode_record};
 
 /// The version of directories and bodies.
@@ -24,7 +25,7 @@ const VERSION: u8 = 1;
 /// How many bytes of records one batch holds; a larger record has a batch of its own.
 pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// The largest record that is stored.
-pub(crate) const MAX_RECORD_BYTES: usize = 512 << 20;
+const MAX_RECORD_BYTES: usize = 512 << 20;
 const LENGTH_BYTES: usize = 4;
 
 /// What a batch holds, without its records.
@@ -185,6 +186,11 @@ pub(crate) fn remove(txn: &WriteTransaction, path: &Path, batch: u64) -> Result<
     table
         .retain_in(batch << 16..(batch + 1) << 16, |_, _| false)
         .map_err(|error| failed(error.into()))
+}
+
+/// The largest record that is stored: one that might not fit into a file would keep all behind it.
+pub(crate) fn max_record_bytes() -> usize {
+    limit::part(MAX_RECORD_BYTES as u64, 4) as usize
 }
 
 /// The directories of all batches of a segment, by number. Damaged ones go to `damaged`.
