@@ -61,6 +61,10 @@ impl CliError {
                 "it may be a table as `spanlite prices show --format csv` prints it, LiteLLM's \
                  price file, or a catalog file of MLflow"
             }
+            _ if self.is_refused_by_damage() => {
+                "a damaged file is read as far as it goes and not changed: `spanlite recover --out \
+                 FOLDER` writes all that can be read into a new store and says what is lost"
+            }
             Self::Exists { .. } => "--force writes over it",
             Self::NotEmpty { .. } => "name a folder that is not there yet",
             Self::NoTerminal { .. } => "`spanlite list` and `spanlite show` print",

@@ -243,6 +243,16 @@ fn no_such_age(reference: &str, count: usize, in_damage: bool) -> String {
 }
 
 impl CliError {
+    /// Whether a change was refused because the file that it goes into is damaged.
+    fn is_refused_by_damage(&self) -> bool {
+        let error = match self {
+            Self::Write(WriteError::Storage(error)) => &**error,
+            Self::State(StateError::Storage(error)) => error,
+            _ => return false,
+        };
+        storage_exit(error) == Exit::Damage
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::NoStore { .. }
@@ -278,6 +288,7 @@ impl CliError {
             }
             Self::Open(OpenError::Writer(error)) => storage_exit(error),
             Self::Open(_) => Exit::Unreadable,
+            _ if self.is_refused_by_damage() => Exit::Damage,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             _ => Exit::Failure,
         }
