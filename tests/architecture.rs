@@ -206,7 +206,8 @@ const FOLDERS: &[&str] = &[
 fn named_paths(text: &str) -> Vec<&str> {
     let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
     let is_path = |quoted: &&str| {
-        let is_file = quoted.ends_with(".rs") || quoted.ends_with(".md");
+        let extension = Path::new(quoted).extension();
+        let is_file = extension.is_some_and(|one| one == "rs" || one == "md");
         let is_below = FOLDERS.iter().any(|folder| quoted.starts_with(folder));
         quoted.bytes().all(is_of_path) && (is_file || is_below)
     };

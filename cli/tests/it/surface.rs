@@ -286,6 +286,7 @@ fn settled(text: &str) -> String {
         ),
         (r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:PORT"),
         (r"spanlite-\w{6}\.html", "spanlite-NAME.html"),
+        (r"[#.]+ ([KMG]iB) free", "##.# GiB free"),
         (r" in \d+(\.\d+)?(ns|µs|us|ms|s)\b", " in TIME"),
         ("\x1b", "␛"),
     ];

@@ -5,6 +5,9 @@
 
 mod disks;
 mod families;
+#[expect(dead_code, reason = "here a program fills the disk")]
+#[path = "../../../tests/support/small_disk.rs"]
+mod small_disk;
 
 use std::path::Path;
 use std::process::{Command, Output};
