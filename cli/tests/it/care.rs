@@ -210,6 +210,34 @@ fn a_store_that_cannot_be_read_is_not_called_empty() {
     assert!(told.stdout.contains(why), "{told:?}");
 }
 
+/// Readers go on without what is damaged; a change would give the damage a checksum that fits.
+#[test]
+fn a_change_that_damage_refuses_says_what_to_do() {
+    let place = Place::with_agents();
+    place.done(&["tag", "@", "plan=needle-in-state"]);
+    let state = place.path("traces.spans/state.redb");
+    let mut bytes = fs::read(&state).unwrap();
+    let needle = b"needle-in-state";
+    let mut windows = bytes.windows(needle.len());
+    let at = windows.position(|window| window == needle).unwrap();
+    bytes[at] ^= 0x80;
+    fs::write(&state, bytes).unwrap();
+
+    let refused = place.run(&["tag", "@", "plan=pro"]);
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    for said in ["is damaged", "do not match their checksum", "recover --out"] {
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert_eq!(place.run(&["list"]).code, 0);
+    let recovered = place.run(&["recover", "--out", "saved.spans"]);
+    assert!(
+        recovered.stdout.contains("17 spans"),
+        "{}",
+        recovered.stdout
+    );
+    place.done(&["--store", "saved.spans", "tag", "@", "plan=pro"]);
+}
+
 #[test]
 fn a_new_store_is_made_once_and_made_small() {
     let place = Place::empty();
