@@ -35,12 +35,7 @@ pub(super) fn comparison(
 
 /// Turns a constant into the type of the expression beside it.
 fn fit(node: &mut Node, beside: &Expr) {
-    let millis = matches!(
-        beside.kind,
-        ExprKind::Field(Field::Builtin(
-            Builtin::Timestamp | Builtin::ExecutionTime | Builtin::EndTime
-        ))
-    );
+    let millis = matches!(&beside.kind, ExprKind::Field(field) if field.is_in_millis());
     let Node::Constant(constant) = node else {
         return;
     };

@@ -97,9 +97,7 @@ pub(super) fn in_millis(op: BinaryOp, left: &Expr, right: &Expr) -> Option<Node>
 
 fn millis(expr: &Expr) -> Option<&Field> {
     match &expr.kind {
-        ExprKind::Field(
-            field @ Field::Builtin(Builtin::Timestamp | Builtin::ExecutionTime | Builtin::EndTime),
-        ) => Some(field),
+        ExprKind::Field(field) if field.is_in_millis() => Some(field),
         _ => None,
     }
 }

@@ -6,7 +6,6 @@
 use super::ast::{BinaryOp, Expr, ExprKind, Function, Literal, Place, UnaryOp};
 use super::connect::condition;
 use super::cursor::{Cursor, Parsed};
-use super::field::{Builtin, Field};
 use super::fold;
 use super::form::Form;
 use super::habits::unknown_word;
@@ -106,12 +105,7 @@ fn binary(cursor: &mut Cursor<'_>, least: u8) -> Parsed<Expr> {
 
 /// MLflow takes digits in quotes for its names of times and durations.
 fn unquote(left: &Expr, right: &mut Expr) {
-    let millis = matches!(
-        left.kind,
-        ExprKind::Field(Field::Builtin(
-            Builtin::Timestamp | Builtin::ExecutionTime | Builtin::EndTime
-        ))
-    );
+    let millis = matches!(&left.kind, ExprKind::Field(field) if field.is_in_millis());
     let ExprKind::Literal(Literal::Text(text)) = &right.kind else {
         return;
     };

@@ -372,4 +372,12 @@ impl Field {
             Self::Attribute { .. } | Self::Parent { .. } => Type::Any,
         }
     }
+
+    /// Whether it is a time or a duration of MLflow's, whose plain numbers are milliseconds.
+    pub(crate) fn is_in_millis(&self) -> bool {
+        matches!(
+            self,
+            Self::Builtin(Builtin::Timestamp | Builtin::ExecutionTime | Builtin::EndTime)
+        )
+    }
 }
